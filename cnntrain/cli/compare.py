@@ -82,13 +82,11 @@ def _show(document: dict[str, Any]) -> None:
 
 def show_groups(document: dict[str, Any]) -> None:
     """Print groups of runs that differ only in seed or fold, if any, as a table of means and deviations."""
-    from cnntrain.results.compare import short_names
-
     if not document["groups"]:
         return
-    short, metrics = short_names(document["differs"]), _metrics(document)[:2]
+    metrics = _metrics(document)[:2]
     header = ["group", "runs", _best(document), *metrics, "time"]
-    rows = [_group(group, short, metrics) for group in document["groups"]]
+    rows = [_group(group, metrics) for group in document["groups"]]
     show()
     show(table([header, *rows], right=range(1, len(header)), fold=0))
 
@@ -137,11 +135,10 @@ def _run(run: dict[str, Any], keys: Sequence[str], metrics: Sequence[str], share
     ]
 
 
-def _group(group: dict[str, Any], short: dict[str, str], metrics: Sequence[str]) -> list[str]:
-    named = ", ".join(f"{short[key]} {_value(value)}" for key, value in group["config"].items()) or "all"
+def _group(group: dict[str, Any], metrics: Sequence[str]) -> list[str]:
     finals = [_spread(group["final"].get(name)) for name in metrics]
     seconds = _time(group["seconds"]["mean"])
-    return [named, str(len(group["runs"])), _spread(group["best"]), *finals, seconds]
+    return [group["name"], str(len(group["runs"])), _spread(group["best"]), *finals, seconds]
 
 
 def _value(value: Any) -> str:

@@ -6,6 +6,7 @@ deviation. Layers that have a name are called by it, as in `--set`.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import statistics
@@ -21,6 +22,8 @@ from cnntrain.results.ranking import larger_first, shared_metric
 from cnntrain.rundir.history import Record, read_all
 
 SEED, NAME = "seed", "name"  # what may differ within a group
+_MOST_KEYS = 4  # in the name of a run or a group
+_LONGEST = 60  # letters of a name made of keys
 _FOLD = re.compile(r"data\.(source\.)+fold")  # so may this: which part validates
 
 
@@ -148,13 +151,44 @@ def families(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[lis
     return [[*members.values()] for members in found.values()]
 
 
+def group_names(groups: Sequence[Sequence[ComparedRun]], keys: Sequence[str]) -> list[str]:
+    """What each group has of these keys or, where that is too much, of those in which the groups differ.
+
+    Where that is too much, too, a group is called after its first run: "like runs/a". Without keys it is "all".
+    """
+    if not keys:
+        return ["all"] * len(groups)
+    varied = [key for key in keys if len({strict_json.encode(one[0].settings.get(key, _Absent)) for one in groups}) > 1]
+    for chosen in (keys, varied):
+        names = [name_of(one[0], chosen) for one in groups]
+        if all(names):
+            return names
+    return [f"like {one[0].record.name}" for one in groups]
+
+
+def name_of(line: ComparedRun, keys: Sequence[str]) -> str:
+    """The values of those keys that a run has, as a name; nothing where it would be too long."""
+    short, there = short_names(keys), [key for key in keys if key in line.settings]
+    name = ", ".join(f"{short[key]} {value_text(line.settings[key])}" for key in there)
+    return name if len(there) <= _MOST_KEYS and len(name) <= _LONGEST else ""
+
+
+def value_text(value: Any) -> str:
+    """A value of a config for people."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Dotted keys by as few of their last words as tell them apart; a layer's name is always among these."""
+    """Dotted keys by as few of their last words as tell them apart.
+
+    A layer's name is always among these, and so is a list's before a number: "train_transforms.0.type".
+    """
     found = {}
     for key in keys:
         words = key.split(".")
-        first = 2 if words[:2] == ["model", "layers"] and len(words) > 3 and not words[-2].isdecimal() else 1
-        ends = [".".join(words[-count:]) for count in range(first, len(words) + 1)]
+        last = len(words) - (2 if words[:2] == ["model", "layers"] and len(words) > 3 else 1)
+        starts = [at for at in range(last, -1, -1) if not any(map(str.isdecimal, words[max(at - 1, 0) : at + 1]))]
+        ends = [".".join(words[at:]) for at in starts]
         alone = [end for end in ends if sum(k == end or k.endswith(f".{end}") for k in keys) == 1]
         found[key] = alone[0] if alone else key
     return found
@@ -207,7 +241,8 @@ def _document(line: ComparedRun, differing: Sequence[str]) -> dict[str, Any]:
 def _groups(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[dict[str, Any]]:
     """Families of two or more."""
     keys = telling_keys(lines, differing)
-    return [_group(members, keys) for members in families(lines, differing) if len(members) > 1]
+    found = [members for members in families(lines, differing) if len(members) > 1]
+    return [_group(members, name, keys) for members, name in zip(found, group_names(found, keys), strict=True)]
 
 
 def _lot(line: ComparedRun) -> str:
@@ -215,10 +250,11 @@ def _lot(line: ComparedRun) -> str:
     return strict_json.encode([value for key, value in line.settings.items() if is_lot(key)])
 
 
-def _group(members: Sequence[ComparedRun], keys: Sequence[str]) -> dict[str, Any]:
+def _group(members: Sequence[ComparedRun], name: str, keys: Sequence[str]) -> dict[str, Any]:
     metrics = dict.fromkeys(name for line in members for name in line.final)
     metric = shared_metric([line.record for line in members])
     return {
+        "name": name,
         "runs": [line["run"] for line in members],
         "config": {key: members[0].settings[key] for key in keys if key in members[0].settings},
         "best": {"metric": metric} | spread([line["best"] for line in members]),

@@ -16,7 +16,7 @@ import yaml
 
 from cnntrain.core import strict_json
 from cnntrain.parts.metrics.base import larger_is_better
-from cnntrain.results.compare import compare
+from cnntrain.results.compare import compare, short_names
 from cnntrain.rundir.history import read
 
 
@@ -235,3 +235,31 @@ def test_groups_are_called_by_what_was_written_and_not_by_the_defaults_of_a_part
     shown = cnntrain("compare", "all").out
     assert "\ntype sgd " in shown
     assert "\ntype adam, eps 1e-06 " in shown
+
+
+def test_among_unlike_runs_a_group_is_called_by_what_sets_groups_apart(cnntrain, finished, desk):
+    """Everything that another network lacks is left out; where nothing is left, a run stands for its group."""
+    for number, (lr, seed) in enumerate((lr, seed) for lr in ("0.1", "0.2") for seed in (7, 8)):
+        variant(finished, desk / f"all/{number}", 0.5, ("seed: 7", f"seed: {seed}"), ("lr: 0.1", f"lr: {lr}"))
+    variant(finished, desk / "all/other", 0.5)
+    changed(
+        desk / "all/other", lambda config: config.update(model={"layers": ["flatten", {"type": "dense", "units": 3}]})
+    )
+    groups = cnntrain("compare", "all").out.split("\n\n")[1].splitlines()[2:]
+    assert [line.partition("  ")[0] for line in groups] == ["lr 0.1", "lr 0.2"]
+    groups = cnntrain("compare", "all", "--filter", "optimizer.lr!=0.2").out.split("\n\n")[1].splitlines()[2:]
+    assert [line.partition("  ")[0] for line in groups] == ["like all/0"]
+
+
+def test_a_short_key_has_the_name_of_a_layer_and_of_a_list():
+    keys = {
+        "optimizer.lr": "lr",
+        "data.source.type": "source.type",
+        "data.train_transforms.0.type": "train_transforms.0.type",
+        "data.eval_transforms.0.mean": "eval_transforms.0.mean",
+        "data.source.shape.1": "shape.1",
+        "model.layers.3.kernel_size": "layers.3.kernel_size",
+        "model.layers.3.weight_init.scale": "layers.3.weight_init.scale",
+        "model.layers.drop.rate": "drop.rate",
+    }
+    assert short_names([*keys]) == keys

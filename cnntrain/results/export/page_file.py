@@ -220,7 +220,9 @@ def _body(exported: Exported) -> list[Markup]:
         "What each layer makes of the picture, with a small map for each filter: red is above zero, blue below it. "
         "Point at one to see it larger, with its weights and the part of the picture that it responds to most."
     )
-    detail = Markup('<aside id="detail" hidden><b></b><button type="button">Close</button><div></div></aside>')
+    detail = Markup(
+        '<aside id="detail" class="scrolls" hidden><b></b><button type="button">Close</button><div></div></aside>'
+    )
     return [
         element("div", entry, section("Answer", answers), class_="stage draw" if grey else "stage"),
         section("Layer by layer", element("div", id="layers"), note=note),

@@ -21,6 +21,7 @@ _GAP = 3  # pixels between first filters
 _SQUARE = 8  # side of a feature's square, in pixels
 _SURE = 0.995  # share of the values below the full colour
 _RED, _BLUE, _LINE = (226, 58, 66), (62, 124, 246), (128, 128, 128)
+_FAINT, _PLAIN = 70, 150  # opacity of the lines between pictures, and between first filters
 _STEPS = 127  # shades of a colour
 
 
@@ -33,7 +34,7 @@ def filters(weights: Array, alt: str) -> Markup:
     means = tiles.mean(axis=-1)
     means /= np.abs(means).max(axis=(0, 2, 3), keepdims=True, initial=1e-30)
     columns = _columns(means.shape[1])
-    return _strip([_laid(_shades(moment), columns, gap=_GAP) for moment in means], alt)
+    return _strip([_laid(_shades(moment), columns, gap=_GAP) for moment in means], alt, _PLAIN)
 
 
 def outputs(values: Array, alt: str) -> Markup:
@@ -65,32 +66,36 @@ def _shades(values: Array) -> Array:
 
 
 def _laid(tiles: Array, columns: int, least: int = _TILE, gap: int = 1) -> Array:
-    """Tiles (n, h, w), or (n, h, w, 3), enlarged to a side of `least` and laid in rows, with lines between them."""
+    """Tiles enlarged to a side of `least` and laid in rows: (n, h, w) with lines around them, (n, h, w, 4) without."""
     times = max(1, -(-least // min(tiles.shape[1:3])))
     tiles = tiles.repeat(times, 1).repeat(times, 2)
     count, height, width = tiles.shape[:3]
     rows = -(-count // columns)
-    line = _LINE if tiles.ndim == 4 else 255
+    lined = tiles.ndim == 3
     shape = (rows * (height + gap) + gap, columns * (width + gap) + gap, *tiles.shape[3:])
-    whole = np.full(shape, line, np.uint8)
+    whole = np.full(shape, _STEPS if lined else 0, np.uint8)  # clear
     for i, tile in enumerate(tiles):
         top, left = i // columns * (height + gap) + gap, i % columns * (width + gap) + gap
+        if lined:
+            whole[top - gap : top + height + gap, left - gap : left + width + gap] = 255
         whole[top : top + height, left : left + width] = tile
     return whole
 
 
 def _colours(moment: Array) -> Array:
-    """Filters (count, h, w, 3) in [-1, 1], as colours around grey."""
-    return _laid(np.rint((moment + 1) * 127.5).astype(np.uint8), _columns(len(moment)), gap=_GAP)
+    """Filters (count, h, w, 3) in [-1, 1] as colours around grey, without lines, which would look like weights of 0."""
+    colours = np.rint((moment + 1) * 127.5).astype(np.uint8)
+    opaque = np.full((*colours.shape[:3], 1), 255, np.uint8)
+    return _laid(np.concatenate([colours, opaque], axis=-1), _columns(len(moment)), gap=_GAP)
 
 
-def _strip(moments: Sequence[Array], alt: str) -> Markup:
-    """The strip as PNG; with a palette, 0 is transparent, so that the page shows through, be it light or dark."""
+def _strip(moments: Sequence[Array], alt: str, line: int = _FAINT) -> Markup:
+    """The strip as PNG, its lines so opaque; 0 is transparent, so that the page shows through, be it light or dark."""
     image, file = Image.fromarray(np.concatenate(moments)), io.BytesIO()
     if moments[0].ndim == 2:
         strength = np.abs(np.arange(255) - _STEPS) * 255 // _STEPS
         image.putpalette([part for i in range(255) for part in (_RED if i > _STEPS else _BLUE)] + [*_LINE])
-        image.save(file, "PNG", optimize=True, transparency=bytes([*strength.tolist(), 70]))
+        image.save(file, "PNG", optimize=True, transparency=bytes([*strength.tolist(), line]))
     else:
         image.save(file, "PNG", optimize=True)
     height, width = moments[0].shape[:2]

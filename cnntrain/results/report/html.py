@@ -76,15 +76,15 @@ def table(
 
     if not rows:
         return Markup()
-    head = element("thead", row("th", [*map(_breakable, header)])) if any(header) else ""
+    head = element("thead", row("th", [*map(breakable, header)])) if any(header) else ""
     body = element("tbody", *(row("td", cells) for cells in rows))
     kind = "wide many" + " few" * (len(header) <= _COLUMNS) if many else "wide"
     return element("div", element("table", head, body), class_=kind)
 
 
-def _breakable(name: Any) -> Markup:
-    """The name of a column, which a narrow page may break after a slash or an underscore: val_average/accuracy."""
-    return name if isinstance(name, Markup) else Markup(escape(name).replace("/", "/<wbr>").replace("_", "_<wbr>"))
+def breakable(name: Any) -> Markup:
+    """The name of a column, which a narrow page may break after "/", "_" or ".": val_average/accuracy."""
+    return name if isinstance(name, Markup) else Markup(re.sub(r"([/_.])", r"\1<wbr>", escape(name)))
 
 
 def unbroken(text: str) -> Markup:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnntrain.results.compare import NAME, differing_keys, line_of, short_names, spread
+from cnntrain.results.compare import NAME, differing_keys, line_of, short_names, spread, value_text
 from cnntrain.results.ranking import shared_metric
 from cnntrain.results.report.charts import css
-from cnntrain.results.report.html import Markup, duration, element, number, rate, section, table
+from cnntrain.results.report.html import Markup, breakable, duration, element, number, rate, section, table
 from cnntrain.results.report.page import cards, swatch
-from cnntrain.results.report.series import Series, best_first, value_text
+from cnntrain.results.report.series import Series, best_first
 from cnntrain.rundir.history import Record
 
 _MOST_KEYS = 6  # of the config that get a column
@@ -56,7 +56,7 @@ def of_several(records: Sequence[Record]) -> Markup:
         for record, line in zip(records, lines, strict=True)
     ]
     short = short_names(keys)
-    names = [element("span", short[key], title=key) for key in keys]
+    names = [element("span", breakable(short[key]), title=key) for key in keys]
     header = ["run", *names, f"best {shared}" if shared else "best", "at epoch"]
     header += ["last train/loss", "last val/loss", "time"]
     note = f"Best {shared} first." if shared else ""

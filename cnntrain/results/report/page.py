@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from cnntrain.results.report.html import Markup, element, escape
 
 _POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
+# A box that scrolls has a shadow at each edge; a cover in the card's colour at that end of its content hides it there.
 _STYLE = """
 :root{color-scheme:light dark;--font:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;
---page:#f6f7f9;--card:#fff;--ink:#1b2330;--quiet:#5d6778;--line:#dfe4ec;--hit:37 99 235;--miss:214 69 31;--good:#0a7d59;
+--page:#f6f7f9;--card:#fff;--ink:#1b2330;--quiet:#5d6778;--line:#dfe4ec;--shade:#0003;
+--hit:37 99 235;--miss:214 69 31;--good:#0a7d59;
 --s0:#2563eb;--s1:#c2620a;--s2:#0a7d59;--s3:#c81e3a;--s4:#7c3aed;--s5:#0b7c93;--s6:#b0277f;--s7:#5b6472}
 @media(prefers-color-scheme:dark){:root{--page:#0e1218;--card:#171c25;--ink:#e6eaf1;--quiet:#98a3b5;--line:#2b3340;
---hit:74 131 255;--miss:255 112 67;--good:#3ecf9a;
+--shade:#000c;--hit:74 131 255;--miss:255 112 67;--good:#3ecf9a;
 --s0:#6ea0ff;--s1:#f2a14b;--s2:#3ecf9a;--s3:#ff7089;--s4:#b394ff;--s5:#45c8e0;--s6:#f27fc4;--s7:#9aa5b8}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 var(--font);-webkit-text-size-adjust:100%}
@@ -38,6 +40,13 @@ section{padding:18px 20px 20px;min-width:0}
 figure{margin:0}
 .chart>svg{display:block;width:100%;height:auto;max-width:560px}
 .wide{overflow-x:auto;max-height:620px;overflow-y:auto}
+.wide,.scrolls{background:linear-gradient(var(--card) 30%,#0000) 0 0/100% 40px local,
+linear-gradient(#0000,var(--card) 70%) 0 100%/100% 40px local,
+linear-gradient(90deg,var(--card) 30%,#0000) 0 0/40px 100% local,
+linear-gradient(90deg,#0000,var(--card) 70%) 100% 0/40px 100% local,
+linear-gradient(var(--shade),#0000) 0 0/100% 12px,linear-gradient(#0000,var(--shade)) 0 100%/100% 12px,
+linear-gradient(90deg,var(--shade),#0000) 0 0/12px 100%,linear-gradient(90deg,#0000,var(--shade)) 100% 0/12px 100%;
+background-color:var(--card);background-repeat:no-repeat}
 .chart figcaption{color:var(--quiet);max-width:560px}
 .legend{display:flex;flex-wrap:wrap;gap:2px 18px;list-style:none;margin:0 0 14px;padding:0;font-size:13.5px}
 .legend li{overflow-wrap:anywhere}
@@ -109,8 +118,9 @@ main{padding:18px 12px 40px}section{padding:14px 14px 16px}h1{font-size:23px}
 .many thead{display:none}
 .many tr{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:1px 16px;padding:9px 0;
 border-bottom:1px solid var(--line)}.many tr:last-child{border-bottom:0}.few tr{grid-template-columns:minmax(0,1fr)}
-.many table:not(.matrix) td{display:flex;justify-content:space-between;gap:8px;border:0;padding:0}
-.many td::before{text-align:left;min-width:0;overflow-wrap:anywhere}
+.many table:not(.matrix) td{display:flex;flex-wrap:wrap;justify-content:flex-end;gap:0 8px;border:0;padding:0}
+.many td::before{text-align:left;min-width:0;margin-right:auto;overflow-wrap:anywhere}
+.many table:not(.matrix) td:first-child{justify-content:flex-start}
 .many td:first-child{grid-column:1/-1;font-weight:600}.many td[data-name]::before{content:attr(data-name);
 color:var(--quiet)}}
 @media print{body{background:#fff}section,.cards>div{break-inside:avoid}.wide{max-height:none}}

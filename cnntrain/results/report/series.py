@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from cnntrain.results.compare import ComparedRun, differing_keys, families, is_lot, line_of, short_names
+from cnntrain.results.compare import (
+    NAME,
+    ComparedRun,
+    differing_keys,
+    families,
+    group_names,
+    line_of,
+    name_of,
+    telling_keys,
+)
 from cnntrain.results.ranking import larger_first
 from cnntrain.results.report.charts import QUIET, SERIES, css
 from cnntrain.results.report.html import Markup
 from cnntrain.results.report.page import named_colours
 from cnntrain.rundir.history import Record
-
-_MOST_KEYS = 4  # in a label
-_LONGEST = 60  # letters of a label made of keys
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,15 @@ def series_of(records: Sequence[Record]) -> list[Series]:
     """All series, the best first where all runs judge themselves by the same metric."""
     lines = [line_of(record) for record in records]
     differing = differing_keys(lines)
+    members = families(lines, differing)
+    groups = [one for one in members if len(one) > 1]
+    names = iter(group_names(groups, telling_keys(lines, differing)))
     found = [
-        Series(_label(members, lines, differing), tuple(line.record for line in members))
-        for members in families(lines, differing)
+        Series(
+            f"{next(names)} ({len(one)} runs)" if len(one) > 1 else _label(one[0], lines, differing),
+            tuple(line.record for line in one),
+        )
+        for one in members
     ]
     ordered = _sorted(found, records)
     chosen = [one for one in found if one in ordered[: len(SERIES)]]  # colours stay when the best change places
@@ -66,21 +76,11 @@ def _sorted(found: Sequence[Series], records: Sequence[Record]) -> list[Series]:
     return sorted(found, key=lambda one: (one.best is None, sign * (one.best or 0.0)))
 
 
-def _label(members: Sequence[ComparedRun], lines: Sequence[ComparedRun], differing: Sequence[str]) -> str:
+def _label(line: ComparedRun, lines: Sequence[ComparedRun], differing: Sequence[str]) -> str:
     """The values of the keys that differ; the run's name where there are none, or too many to be told apart by."""
-    several = len(members) > 1
-    keys = [key for key in differing if key != "name" and not (several and is_lot(key))]
-    shared = [key for key in keys if all(key in line.settings for line in lines)]
-    names = short_names(keys)
-    label = ", ".join(f"{names[key]} {value_text(members[0].settings[key])}" for key in shared)
-    if not shared or len(shared) < len(keys) or len(shared) > _MOST_KEYS or len(label) > _LONGEST:
-        label = members[0].record.name
-    return f"{label} ({len(members)} runs)" if several else label
-
-
-def value_text(value: Any) -> str:
-    """A value of a config for people."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    keys = [key for key in differing if key != NAME]
+    alike = all(key in one.settings for one in lines for key in keys)
+    return (alike and name_of(line, keys)) or line.record.name
 
 
 def legend(found: Sequence[Series]) -> Markup:

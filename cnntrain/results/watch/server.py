@@ -13,6 +13,7 @@ import hmac
 import json
 import re
 import socket
+import sys
 import threading
 import urllib.parse
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import cnntrain
+from cnntrain.core.console import Console
 from cnntrain.results.report.html import Markup, element
 from cnntrain.results.report.page import document
 from cnntrain.results.watch.view import Views
@@ -41,12 +43,24 @@ def serve(listener: socket.socket, paths: list[Path], token: str) -> ThreadingHT
         return json.dumps({"title": title, "sections": sections}).encode()
 
     handler = type("Handler", (_Handler,), {"token": token, "page": _page(title), "state": staticmethod(state)})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler, bind_and_activate=False)
+    server = _Server(("127.0.0.1", 0), handler, bind_and_activate=False)
     server.socket.close()
-    server.socket, server.daemon_threads = listener, True
+    server.socket = listener
     server.server_address = listener.getsockname()
     threading.Thread(target=server.serve_forever, args=(0.2,), daemon=True).start()
     return server
+
+
+class _Server(ThreadingHTTPServer):
+    """Answers every browser in a thread of its own."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  (the base's signature)
+        """Warn in one line of an answer that failed; a browser that goes away during one is no failure."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError | TimeoutError):
+            Console("none").warn(f"the page was not answered: {type(error).__name__}: {error}")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -107,7 +121,7 @@ def _page(title: str) -> tuple[bytes, str]:
         title,
         "as it is now",
         Markup('<p id="told" role="status"></p>'),
-        element("div", id="sections"),
+        element("div", element("div", element("p", "Reading the runs.", class_="note")), id="sections"),
         Markup(f'<script type="module">{code}</script>'),
         footer=f"cnntrain {cnntrain.__version__}",
         style=style,

@@ -273,6 +273,27 @@ def test_a_picture_that_is_dropped_pasted_drawn_or_filmed_is_answered_as_by_pred
         assert window.complaints() == []
 
 
+def test_a_closer_look_fits_a_phone(quickstart, tmp_path):
+    export(quickstart, "page", tmp_path / "page.html")
+    look = (
+        "await cnntrain.open(new Blob([Uint8Array.from(atob(given[0]), (c) => c.charCodeAt(0))]));"
+        "const canvas = document.querySelectorAll('#layers canvas')[1]; canvas.scrollIntoView();"
+        "const {left: clientX, top: clientY} = canvas.getBoundingClientRect();"
+        "canvas.dispatchEvent(new PointerEvent('pointerdown', {clientX: clientX + 5, clientY: clientY + 5}));"
+        "const panel = document.getElementById('detail');"
+        "const tops = [...panel.querySelectorAll('figure')].map((one) => Math.round(one.getBoundingClientRect().top));"
+        "return [tops, panel.scrollHeight - panel.clientHeight]"
+    )
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)).save(tmp_path / "own.png")
+    with browser(tmp_path / "profile") as window:
+        window.look(390, height=700)
+        window.open((tmp_path / "page.html").as_uri())
+        tops, hidden = window.run(look, base64.b64encode((tmp_path / "own.png").read_bytes()).decode())
+        assert hidden <= 0
+        assert (len(tops), len(set(tops))) == (4, 2)  # its weights below the rest
+        assert window.complaints() == []
+
+
 @pytest.mark.parametrize(("text", "kind"), [(DETECTION, "boxes"), (SEGMENTATION, "mask")], ids=["boxes", "masks"])
 def test_boxes_and_masks_are_drawn_where_predict_has_them(text, kind, tmp_path):
     run(write(tmp_path, text), tmp_path / "run", ("train.epochs=1",), threads=1)
@@ -289,9 +310,16 @@ def test_boxes_and_masks_are_drawn_where_predict_has_them(text, kind, tmp_path):
         "const over = document.getElementById('over');"
         "return [over.width, over.height, [...over.getContext('2d').getImageData(0, 0, over.width, over.height).data]]"
     )
+    clear = (
+        "const over = document.getElementById('over'), {width, height} = over;"
+        "const blank = Object.assign(document.createElement('canvas'), {width, height});"
+        "return over.toDataURL() === blank.toDataURL()"
+    )
     with browser(tmp_path / "profile") as window:
         window.look(1280)
         window.open(page.as_uri())
+        assert window.run("return document.getElementById('answers').innerText") == "no picture yet"
+        assert window.run(clear)  # nor is anything drawn
         width, height, data = window.run(ask + over, base64.b64encode((tmp_path / "own.png").read_bytes()).decode())
         assert window.complaints() == []
     drawn = np.reshape(data, (height, width, 4)).astype(np.uint8)
@@ -332,6 +360,7 @@ def test_names_of_strangers_are_text(quickstart, tmp_path, monkeypatch):
     assert facts["asked"]["names"] == list(names)
     with browser(tmp_path / "profile") as window:
         window.open((tmp_path / "page.html").as_uri())
+        window.stroke("#picture", [(0.3, 0.3), (0.6, 0.6)])
         listed = window.run(
             "while (!document.querySelector('#answers bdi')) await new Promise(requestAnimationFrame);"
             "return [...document.querySelectorAll('#answers bdi')].map((one) => one.textContent)"

@@ -125,6 +125,19 @@ def test_strips_show_numbers_by_colours_of_one_scale():
     assert first[12, 12, 3] == 0  # zero lets the page through
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_lies_between_first_filters_looks_like_no_weight(channels):
+    weights = np.zeros((1, 5, 5, channels, 10), np.float32)
+    weights[..., 0, 0, :] = 1
+    data = base64.b64decode(re.search(r"base64,([^\"]+)", str(strips.filters(weights, "")))[1])
+    pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGBA")).astype(int)
+    for page in (255, 24):  # light and dark
+        shown = page + (pixels[..., :3] - page) * pixels[..., 3:] / 255
+        line, zero, nothing = shown[10, 1], shown[20, 20], shown[-10, -10]
+        assert np.abs(line - zero).max() > 50
+        assert (nothing == page).all()  # behind the last filter
+
+
 def test_what_cannot_be_shown_is_one_line(finished, tmp_path):
     config = config_of(tmp_path, TINY)
     run(config, tmp_path / "runs/a", ("train.epochs=1",))

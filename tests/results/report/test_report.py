@@ -16,6 +16,7 @@ from PIL import Image
 from cnntrain.core.errors import MissingExtraError, StorageError, UsageError
 from cnntrain.core.extras import install
 from cnntrain.results.report import Wish, curves, page, paper, svg, write
+from cnntrain.results.report.html import section, table
 from cnntrain.results.report.judged import judging
 from cnntrain.rundir.checkpoint import find
 from cnntrain.rundir.history import find_runs, read
@@ -269,6 +270,7 @@ def test_in_a_browser_no_column_is_cut_off_on_a_desk_or_a_phone(trained, a_run, 
     for name, text in {"detect": DETECTION, "segment": SEGMENTATION}.items():
         run(write_config(tmp_path, text), tmp_path / name, ("train.epochs=1",), threads=1)
         pages.append(write([tmp_path / name])["report"])
+    pages.append(write([trained, a_run, tmp_path / "detect"], tmp_path / "unlike.html")["report"])
     wider = (
         "document.querySelectorAll('details').forEach((one) => { one.open = true; });"
         "return [document.documentElement, ...document.querySelectorAll('.wide')]"
@@ -281,3 +283,22 @@ def test_in_a_browser_no_column_is_cut_off_on_a_desk_or_a_phone(trained, a_run, 
                 window.look(width)
                 assert window.run(wider) == []
         assert window.complaints() == []
+
+
+def test_in_a_browser_a_box_that_scrolls_has_a_shadow_where_more_follows(tmp_path):
+    rows = [[f"run {n}", *range(6)] for n in range(60)]
+    (tmp_path / "page.html").write_text(page("runs", "", section("Runs", table([*"abcdefg"], rows)), footer=""))
+    scrolled = (
+        "const box = document.querySelector('.wide'); box.scrollTop = given[0];"
+        "await new Promise(requestAnimationFrame);"
+        "const {left, top, width, height} = box.getBoundingClientRect(); return [left + width / 2, top, top + height]"
+    )
+    with browser(tmp_path / "profile") as window:
+        window.open((tmp_path / "page.html").as_uri())
+        window.look(390)  # where the middle of the box lies between two columns
+        for place, dark in ((0, (False, True)), (1000, (True, True)), (100_000, (True, False))):
+            middle, top, bottom = map(round, window.run(scrolled, place))
+            window.screenshot(tmp_path / "shown.png")
+            shown = Image.open(tmp_path / "shown.png").convert("L")
+            found = tuple(shown.getpixel((middle, y)) < 240 for y in (top + 1, bottom - 2))
+            assert found == dark, place

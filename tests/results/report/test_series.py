@@ -92,6 +92,15 @@ def test_runs_that_differ_in_structure_go_by_their_names():
     assert {one.label for one in several} == {"runs/lr=0.1,seed=0", "runs/lr=0.2,seed=0"}
 
 
+def test_seeds_among_runs_of_other_networks_go_by_what_sets_the_groups_apart():
+    one, another = ({f"key{n}": (n, word) for n in range(9)} for word in ("one", "another"))
+    other = a_run(0.3, model=another)
+    several = series_of([other, *(a_run(lr, seed, lr, model=one) for lr in (0.2, 0.1) for seed in LOSSES)])
+    assert {one.label for one in several} == {"runs/lr=0.3,seed=0", "lr 0.1 (3 runs)", "lr 0.2 (3 runs)"}
+    several = series_of([other, *(a_run(0.1, seed, model=one) for seed in LOSSES)])
+    assert {one.label for one in several} == {"runs/lr=0.3,seed=0", "like runs/lr=0.1,seed=0 (3 runs)"}
+
+
 @pytest.mark.parametrize("count", [2, 8, 40])
 def test_any_number_of_runs_has_one_legend_and_the_best_have_colours(count):
     several = series_of([a_run(0.1 + n, worse=n / 10) for n in range(count)])
@@ -106,6 +115,12 @@ def test_any_number_of_runs_has_one_legend_and_the_best_have_colours(count):
         assert ">lr 0.1</text>" not in text
     table = overview.of_several([one.records[0] for one in several[::-1]])
     assert table.index("lr=0.1,") < table.index(f"lr={0.1 + count - 1},")
+
+
+def test_the_name_of_a_column_breaks_after_its_words_and_dots():
+    found = overview.of_several([a_run(0.1, data={"train_transforms": [{"type": kind}]}) for kind in ("a", "b")])
+    assert '<span title="data.train_transforms.0.type">train_<wbr>transforms.<wbr>0.<wbr>type</span>' in found
+    assert 'data-name="train_transforms.0.type"' in found
 
 
 def test_names_in_any_script_stand_by_themselves():

@@ -5,11 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
+import socket
+import struct
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from cnntrain.core.console import Console
 from cnntrain.results.watch.listener import address, listening
 from cnntrain.results.watch.server import serve
 from cnntrain.results.watch.view import Views
@@ -48,6 +52,7 @@ def asked(port: int, path: str, **headers: str) -> tuple[int, str, dict[str, str
 def test_whoever_has_the_token_and_asks_for_this_machine_is_answered(served):
     status, text, headers = asked(served, f"/?token={TOKEN}")
     assert (status, text[:15]) == (200, "<!doctype html>")
+    assert "Reading the runs." in text  # until the first answer
     assert headers["X-Frame-Options"] == "DENY"
     assert "Access-Control-Allow-Origin" not in headers
     status, text, headers = asked(served, "/state?run=", X_Token=TOKEN, Host="localhost:4711")  # through a tunnel
@@ -87,6 +92,28 @@ def test_it_listens_on_this_machine_alone():
     assert other.getsockname()[1] != listener.getsockname()[1]
     listener.close()
     other.close()
+
+
+def test_a_browser_that_goes_away_during_an_answer_is_not_worth_a_line(watched, monkeypatch, capfd):
+    told = []
+    monkeypatch.setattr(Console, "warn", lambda _, text: told.append(text))
+    listener = listening(None)
+    server = serve(listener, [watched], TOKEN)
+    for _ in range(4):
+        with socket.create_connection(listener.getsockname()) as visitor:
+            visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by a reset
+            visitor.sendall(f"GET /state HTTP/1.1\r\nHost: localhost\r\nX-Token: {TOKEN}\r\n\r\n".encode())
+    assert asked(listener.getsockname()[1], "/state", X_Token=TOKEN)[0] == 200
+    monkeypatch.setattr(Views, "sections", lambda *_: 1 / 0)  # any other error is told
+    with pytest.raises(http.client.RemoteDisconnected):
+        asked(listener.getsockname()[1], "/state", X_Token=TOKEN)
+    for _ in range(600):
+        if not told:
+            time.sleep(0.1)
+    server.shutdown()
+    listener.close()
+    assert told == ["the page was not answered: ZeroDivisionError: division by zero"]
+    assert capfd.readouterr() == ("", "")
 
 
 class Tags(HTMLParser):
@@ -181,6 +208,7 @@ def test_in_a_browser_it_follows_a_run_through_its_end_and_its_resume(a_run, tmp
         server.server_close()
         shown = window.run(text, "No answer")
         assert "Last batch" in shown
+        assert "Reading the runs." not in shown
         status = json.loads((a_run / "status.json").read_text())
         (a_run / "status.json").write_text(json.dumps(status | {"state": "running"}))
         server = serve(listening(port), [a_run], TOKEN)

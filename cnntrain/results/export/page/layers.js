@@ -2,6 +2,7 @@
 import {field} from "./field.js";
 import {fit, layout, show, under} from "./sheet.js";
 
+const SIDE = 110, AROUND = 90; // pixels of a picture's side on a closer look; beside three of them, where the window is narrow
 const product = (sizes) => sizes.reduce((a, b) => a * b, 1);
 
 // An element with attributes and content; text in it is only ever text.
@@ -90,15 +91,17 @@ export class Layers {
       if (own[i] > own[best]) best = i;
     }
     const row = Math.floor(best / width), column = best % width, picture = element("canvas", {class: "sheet"});
-    show(picture, own, {...layout([height, width, 1], 150, 110)});
+    const side = Math.min(SIDE, Math.floor((innerWidth - AROUND) / 3));
+    show(picture, own, layout([height, width, 1], 150, side));
+    picture.style.width = `${side * width / Math.max(height, width)}px`;
     const [[top, bottom], [left, right]] = field(this.network, value, row, column);
     const tall = bottom - top + 1, wide = right - left + 1, seen = this.seen();
     const whole = element("canvas", {width: seen.width, height: seen.height}), part = element("canvas", {width: wide, height: tall});
     whole.getContext("2d").drawImage(seen, 0, 0);
-    const scale = 110 / Math.max(seen.width, seen.height);
+    const scale = side / Math.max(seen.width, seen.height);
     whole.style.width = `${seen.width * scale}px`;
     part.getContext("2d").drawImage(seen, left, top, wide, tall, 0, 0, wide, tall);
-    part.style.width = `${110 * wide / Math.max(wide, tall)}px`;
+    part.style.width = `${side * wide / Math.max(wide, tall)}px`;
     const marked = element("div", {class: "marked"}, whole, element("i"));
     Object.assign(marked.lastChild.style, {
       left: `${left * scale}px`, top: `${top * scale}px`, width: `${wide * scale}px`, height: `${tall * scale}px`,
@@ -125,7 +128,10 @@ export class Layers {
     const own = Float32Array.from({length: product(read)}, (_, i) => values[i * filters + map]), canvas = element("canvas", {class: "sheet"});
     show(canvas, own, layout(read, 250, read.length === 3 && read[2] > 3 ? 20 : 80));
     const many = read.length === 3 && read[2] > 1;
-    return [captioned(many ? `its weights for ${read[2]} maps: red adds, blue subtracts` : "its weights: red adds, blue subtracts", canvas)];
+    const words = many ? `its weights for ${read[2]} maps: red adds, blue subtracts` : "its weights: red adds, blue subtracts";
+    const figure = captioned(words, canvas);
+    figure.className = "weights";
+    return [figure];
   }
 
   // The shape of a value, or of the maps that were flattened into it.

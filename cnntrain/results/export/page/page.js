@@ -47,8 +47,13 @@ function answer(outputs, picture) {
 function update() {
   if (!current) return;
   const start = performance.now(), outputs = computed(current), done = performance.now();
-  show(answer(outputs, current));
   layers.update();
+  if (document.body.classList.contains("empty")) {
+    over.getContext("2d").clearRect(0, 0, over.width, over.height);
+    find("time").textContent = "";
+    return bars([], "no picture yet");
+  }
+  show(answer(outputs, current));
   const words = (time) => (time < 10 ? time.toFixed(1) : Math.round(time));
   find("time").textContent = `${words(performance.now() - start)} ms, of which ${words(done - start)} for the network.`;
 }
@@ -117,6 +122,10 @@ function bars(rows, nothing = "") {
 function ask(picture) {
   document.body.classList.remove("empty");
   if (drawing) drawing.active = false;
+  put(picture);
+}
+
+function put(picture) {
   Object.assign(shown, {width: picture.width, height: picture.height});
   shown.getContext("2d").putImageData(picture, 0, 0);
   current = picture;
@@ -172,8 +181,8 @@ if (drawing) {
   const empty = new ImageData(width, height);
   empty.data.fill(127);
   for (let i = 3; i < empty.data.length; i += 4) empty.data[i] = 255;
-  ask(empty);
   document.body.classList.add("empty");
+  put(empty);
 }
 
 // For programs that drive the page: the outputs for an image file, and the answer.
