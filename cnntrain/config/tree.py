@@ -62,10 +62,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Map:
-    """Values by key, in the order written."""
+    """Values by key, in the order written.
+
+    reached    made by the path of an override, where the config says nothing: the defaults hold around what was set
+    """
 
     where: Mark
     entries: Mapping[str, Entry] = field(default_factory=dict)
+    reached: bool = False
 
     def get(self, key: str) -> Node | None:
         """The value of a key, or None."""
