@@ -102,14 +102,6 @@ def test_without_a_command_help_is_an_error(cnntrain):
     assert outcome.err == cnntrain("--help").out
 
 
-def test_a_variable_of_the_environment_is_named(cnntrain, monkeypatch):
-    monkeypatch.setenv("CNNTRAIN_THREADS", "two")
-    assert cnntrain("eval", "run").error == (
-        "invalid value for the environment variable CNNTRAIN_THREADS: expected a whole number from 1 to 256, "
-        "got 'two'. See 'cnntrain eval --help'"
-    )
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_a_command_fits_80_columns_and_ends_with_examples(cnntrain, name):
     outcome = cnntrain(name, "-h")
