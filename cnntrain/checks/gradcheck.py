@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cnntrain.checks.summary import describe, described_without_data
+from cnntrain.checks.summary import can_declare, describe, described_without_data
 from cnntrain.config.load import Loaded
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import Description
@@ -149,10 +149,12 @@ def check(loaded: Loaded, coordinates: int = 8) -> Findings:
 
 
 def _description(loaded: Loaded) -> Description:
-    """Shape and classes; where the config does not tell them and the data is absent, the error says what to add."""
+    """Shape and classes; where the data is absent and the config could tell them, the error says what to add."""
     try:
         return describe(loaded)
     except DataError:
+        if not can_declare(loaded):
+            raise
         return described_without_data(loaded)
 
 

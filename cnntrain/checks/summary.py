@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cnntrain.config.fields import keys_of
 from cnntrain.config.load import Loaded, load, problem
 from cnntrain.config.mapping import Config
 from cnntrain.core import machine
@@ -45,10 +46,15 @@ def described_without_data(loaded: Loaded) -> Description:
     """Shape and classes from the config alone. Raises ConfigError where it does not tell."""
     description = build_data.describe(loaded)
     if description is None:
-        raise problem(
-            loaded, "data.source", "the config alone does not tell shape and classes: give 'shape' and 'classes' here"
-        )
+        advice = "give 'shape' and 'classes' here" if can_declare(loaded) else "its files do; leave out --no-data"
+        raise problem(loaded, "data.source", f"the config alone does not tell shape and classes: {advice}")
     return description
+
+
+def can_declare(loaded: Loaded) -> bool:
+    """Whether the source of the data has keys that tell shape and classes without its files."""
+    source: type = type(loaded.experiment.data.source)
+    return {"shape", "classes"} <= keys_of(source).keys()
 
 
 def figures(loaded: Loaded, network: Network, threads: int) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.tasks.base import recognized
 from cnntrain.reading.decoded import Sample
-from cnntrain.reading.input_files import advised, without_name
+from cnntrain.reading.input_files import advised, told_of, without_name
 
 CHUNK = 1024  # samples looked at at a time
 
@@ -313,5 +313,5 @@ def unreadable(found: Survey) -> DataError:
     """The error that ends a check of data that cannot all be read."""
     name, reason = found.unreadable[0]
     return DataError(
-        advised(f"{len(found.unreadable):,} of {found.asked:,} files cannot be read, first: {name}: {reason}")
+        advised(f"{len(found.unreadable):,} of {found.asked:,} files cannot be read, first: {told_of(name, reason)}")
     )

@@ -275,7 +275,11 @@ def _in_place_of(error: click.NoSuchOption) -> str:
         value = _value_after(error.option_name, (state or {}).get("arguments", ()))
         return f"; it is a key of the config: -s {shlex.quote(f'{path}={value}')}"
     elsewhere = foreign.elsewhere(name)
-    return f": {elsewhere}" if elsewhere else did_you_mean(error.option_name, error.possibilities or ())
+    if elsewhere:
+        return f": {elsewhere}"
+    options = [option for parameter in (error.ctx.command.params if error.ctx else ()) for option in parameter.opts]
+    near = nearest(name, {option.lstrip("-").replace("-", "_") for option in options if option.startswith("--")})
+    return f"; did you mean '--{near.replace('_', '-')}'?" if near else ""
 
 
 def _value_after(option: str, arguments: Sequence[str]) -> str:

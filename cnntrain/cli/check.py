@@ -64,10 +64,12 @@ def command(
 
 def show_survey(document: dict[str, Any]) -> None:
     """Print for people which files are bad, and why."""
+    from cnntrain.reading.input_files import told_of
+
     found = document.get("survey")
     if not found or not found["files"]:
         return
-    listed = {kind: [f"{one['file']}: {one['reason']}" for one in found[kind]] for kind in ("unreadable", "skipped")}
+    listed = {kind: [told_of(one["file"], one["reason"]) for one in found[kind]] for kind in ("unreadable", "skipped")}
     listed |= {kind: [" = ".join(group) for group in found[kind]] for kind in ("mislabelled", "leaked", "duplicates")}
     listed["alike"] = [" ~ ".join(pair) for pair in found["alike"]]
     for kind, lines in listed.items():

@@ -23,6 +23,10 @@ class Document:
         """The name of the schema for what was asked: "eval/1"."""
         return f"{of.replace(' --', '-')}/{self.version}"
 
+    def heading(self, of: str) -> str:
+        """The line of help above the keys."""
+        return f"Printed by {of} --json, without a schema" if self.bare else f"{self.title(of)}, printed by {of} --json"
+
 
 _NETWORK = {
     "name": "of the experiment",

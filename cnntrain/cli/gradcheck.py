@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets
+from cnntrain.cli.options import PATH, Command, WholeNumber, as_json, debug, print_json, sets
 from cnntrain.cli.text import show, table
 
 
@@ -16,7 +16,8 @@ from cnntrain.cli.text import show, table
 @sets
 @click.option(
     "--coordinates",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
+    metavar="N",
     default=8,
     show_default=True,
     help="How many values of each array to check in each node alone; half as many within the network.",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
+from cnntrain.cli.options import PATH, Command, Number, WholeNumber, as_json, debug, print_json
 from cnntrain.cli.text import duration, show
 
 
@@ -33,10 +33,10 @@ from cnntrain.cli.text import duration, show
 @click.option(
     "--target", "targets", multiple=True, metavar="COLUMN", help="The column of a table to predict. Repeatable."
 )
-@click.option("--size", type=click.IntRange(8, 1024), metavar="PIXELS", help="The shorter side of pictures.")
+@click.option("--size", type=WholeNumber(8, 1024), metavar="PIXELS", help="The shorter side of pictures.")
 @click.option(
     "--minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     metavar="N",
     help="How long training may take here; by default 30. A few steps are taken to measure it.",
 )

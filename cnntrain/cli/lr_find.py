@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
+from cnntrain.cli.options import PATH, Command, Number, WholeNumber, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import show
 
 
@@ -17,9 +17,15 @@ from cnntrain.cli.text import show
 )
 @click.argument("configs", nargs=-1, required=True, type=PATH, metavar="CONFIG...")
 @sets
-@click.option("--low", type=click.FloatRange(0, min_open=True), default=1e-6, show_default=True, help="First rate.")
-@click.option("--high", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Last rate.")
-@click.option("--steps", type=click.IntRange(10), default=100, show_default=True, help="Steps of training to take.")
+@click.option(
+    "--low", type=Number(0, min_open=True), metavar="RATE", default=1e-6, show_default=True, help="First rate."
+)
+@click.option(
+    "--high", type=Number(0, min_open=True), metavar="RATE", default=10.0, show_default=True, help="Last rate."
+)
+@click.option(
+    "--steps", type=WholeNumber(10), metavar="N", default=100, show_default=True, help="Steps of training to take."
+)
 @click.option("--png", type=PATH, help="Where the chart goes; by default runs/NAME/lr-find.png.")
 @threads
 @as_json

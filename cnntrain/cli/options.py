@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,45 @@ class NamedPath(click.Path):
         return complete.files(incomplete, offers) if offers else super().shell_complete(ctx, param, incomplete)
 
 
+class WholeNumber(click.IntRange):
+    """A whole number within bounds, which a refusal tells."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            raise _refusal(f"a whole number {_bounds(self)}", value, param, ctx) from error
+
+
+class Number(click.FloatRange):
+    """A finite number within bounds, which a refusal tells."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        try:
+            found = super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            raise _refusal(f"a number {_bounds(self)}", value, param, ctx) from error
+        if not math.isfinite(found):
+            raise _refusal(f"a number {_bounds(self)}", value, param, ctx)
+        return found
+
+
+def _bounds(kind: click.IntRange | click.FloatRange) -> str:
+    if kind.max is None:
+        return f"greater than {kind.min}" if kind.min_open else f"of at least {kind.min}"
+    return f"from {kind.min} to {kind.max}"
+
+
+def _refusal(expected: str, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> click.BadParameter:
+    """The error of a value, which names the environment variable where it comes from one."""
+    source = ctx.get_parameter_source(param.name) if ctx and param and param.name else None
+    variable = param.envvar if param and source is click.core.ParameterSource.ENVIRONMENT else None
+    where = f"the environment variable {variable}" if variable else None
+    return click.BadParameter(f"expected {expected}, got {value!r}", ctx, param, where)
+
+
 PATH = NamedPath(path_type=Path, readable=False)  # reading it shows whether it is readable
 
 
@@ -65,7 +105,7 @@ class Command(click.Command):
         """Write the keys of what --json prints, then the examples, each on a line of its own, to be copied."""
         for of, document in DOCUMENTS.items():
             if of.split()[0] == _name(ctx.command):
-                with formatter.section(f"{document.title(of)}, printed by {of} --json"):
+                with formatter.section(document.heading(of)):
                     formatter.write_dl([*document.keys.items()])
         with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
             for example in self.examples:
@@ -108,7 +148,7 @@ def threads(command: F) -> F:
     return click.option(
         "-j",
         "--threads",
-        type=click.IntRange(1, 256),
+        type=WholeNumber(1, 256),
         metavar="N",
         envvar="CNNTRAIN_THREADS",
         help="Worker threads; by default one per processor. Changes the speed, never a bit of the result.",

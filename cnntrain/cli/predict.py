@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
+from cnntrain.cli.options import PATH, Command, Number, WholeNumber, as_json, debug, print_json, threads
 from cnntrain.cli.text import pairs, show
 from cnntrain.core import csv_text, terminal
 from cnntrain.core.errors import printable
@@ -46,9 +46,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
 )
 @click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
 @click.argument("paths", nargs=-1, required=True, type=PATH, metavar="PATH...")
-@click.option(
-    "--top", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="How many classes to show."
-)
+@click.option("--top", type=WholeNumber(1), metavar="N", default=1, show_default=True, help="How many classes to show.")
 @click.option(
     "-s",
     "--set",
@@ -75,7 +73,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
 @click.option("--coco", type=PATH, metavar="FILE", help="Write boxes as a COCO results file, which pycocotools reads.")
 @click.option(
     "--score",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     metavar="THRESHOLD",
     help="Answer, show and write boxes from this score up. By default, all from 0.05 are answered; those shown and "
     "written as text are from the score that was best in validation, or 0.5 if there was none.",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnntrain.cli.compare import show_groups
-from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
+from cnntrain.cli.options import PATH, Command, WholeNumber, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import duration, show, table
 from cnntrain.core import letters, terminal
 from cnntrain.core.errors import StorageError, printable
@@ -48,7 +48,7 @@ _GONE = (OSError, StorageError)  # what printing raises where the terminal of a 
 @click.option(
     "-p",
     "--processes",
-    type=click.IntRange(1, 256),
+    type=WholeNumber(1, 256),
     metavar="N",
     help="Runs at the same time, which share the threads; by default one per thread.",
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
+from cnntrain.cli.options import PATH, Command, WholeNumber, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import pairs, show, table
 
 
@@ -15,7 +15,7 @@ from cnntrain.cli.text import pairs, show, table
     cls=Command, examples=["cnntrain time configs/quickstart.yaml", "cnntrain time configs/quickstart.yaml -j 1"]
 )
 @click.argument("configs", nargs=-1, required=True, metavar="CONFIG...", type=PATH)
-@click.option("--steps", type=click.IntRange(1), default=10, show_default=True, help="Steps to measure.")
+@click.option("--steps", type=WholeNumber(1), metavar="N", default=10, show_default=True, help="Steps to measure.")
 @sets
 @threads
 @as_json

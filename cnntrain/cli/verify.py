@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print_json, threads
+from cnntrain.cli.options import PATH, Command, WholeNumber, as_json, data_sets, debug, print_json, threads
 from cnntrain.cli.text import pairs, show
 
 
@@ -16,7 +16,9 @@ from cnntrain.cli.text import pairs, show
 )
 @click.argument("run", metavar="RUN", type=PATH)
 @data_sets
-@click.option("--steps", type=click.IntRange(1), default=1, show_default=True, help="Go back at least this many steps.")
+@click.option(
+    "--steps", type=WholeNumber(1), metavar="N", default=1, show_default=True, help="Go back at least this many steps."
+)
 @threads
 @as_json
 @debug

@@ -20,7 +20,8 @@ from cnntrain.config.describe import bare, describe, describe_bounded, options, 
 from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range, keys_of
 from cnntrain.config.hints import all_keys, common_key, hint_for, meant_part, no_space, own_layer
 from cnntrain.config.problems import Problems
-from cnntrain.config.tree import SET, Broken, List, Map, Node, Scalar
+from cnntrain.config.schema import usual_loss
+from cnntrain.config.tree import SET, Broken, Entry, List, Map, Node, Scalar
 from cnntrain.core import registry
 from cnntrain.core.errors import Mark
 from cnntrain.core.registry import Part
@@ -246,19 +247,34 @@ class Binder:
         keys = {key: taken for cls in classes for key, taken in keys_of(cls).items()}
         of_owner = f" of {owner}" if owner else ""
         before = self.problems.reported
-        excused = self.unknown(node, keys, of_owner, in_layers=any(_is_layer(cls) for cls in classes))
+        excused = self.unknown(node, keys, of_owner, at, classes)
         for key, (field, annotation) in keys.items():
             if required(field) and key not in node.entries and key not in excused:
                 self.problems.add(node.where, f"missing key {key!r}{of_owner} ({describe_bounded(annotation)})")
-        read = {
-            key: self.read(entry.value, keys[key][1], at.key(key)) for key, entry in node.entries.items() if key in keys
-        }
+        entries = {key: entry for key, entry in node.entries.items() if key in keys}
+        read = {key: self.of_key(entry.value, *keys[key], node, at.key(key)) for key, entry in entries.items()}
         if self.problems.reported > before or INVALID in read.values():
             return None
         return [{field.name: read[key] for key, (field, _) in keys_of(cls).items() if key in read} for cls in classes]
 
-    def unknown(self, node: Map, keys: dict[str, Any], of_owner: str, in_layers: bool) -> set[str]:
+    def of_key(self, node: Node, field: dataclasses.Field[Any], annotation: Any, beside: Map, at: Place) -> Any:
+        """The value of one key; where an override reached into a part that the config leaves out, of the default part.
+
+        `beside` is the map that has the key.
+        """
+        if isinstance(node, Map) and node.reached and "type" not in node.entries:
+            usual = _usual_part(field, beside, at)
+            if usual is not None:
+                name = Scalar(node.where, usual)
+                value = self.read(Map(node.where, {"type": Entry(name, name), **node.entries}), annotation, at)
+                del self.marks[f"{at.path}.type"]  # nobody wrote it
+                return value
+        return self.read(node, annotation, at)
+
+    def unknown(self, node: Map, keys: dict[str, Any], of_owner: str, at: Place, classes: Sequence[type]) -> set[str]:
         """Report unknown keys; return the keys that were probably meant, which then do not count as missing."""
+        in_layers = any(_is_layer(cls) for cls in classes)
+        near = [*keys, "type"] if any(issubclass(cls, Part) for cls in classes) else keys
         meant = set()
         for key, entry in node.entries.items():
             if key in keys:
@@ -274,12 +290,12 @@ class Binder:
                 message = f"unknown key {shown}{of_owner}: cnntrain infers it; leave it out"
             elif in_layers and (layer := own_layer(key, entry.value)):
                 message = f"unknown key {shown}{of_owner}: it is a layer of its own, the next in the list: '- {layer}'"
-            elif not in_layers and (place := whereabouts.home(key)):
+            elif not in_layers and (place := whereabouts.home(key)) not in (None, at.key(key).path):
                 message = f"unknown key {shown}{of_owner}; did you mean {place!r}?"
             elif not in_layers and (advice := foreign.elsewhere(key)):
                 message = f"unknown key {shown}{of_owner}: {advice}"
             else:
-                ours = registry.nearest(key[:40], keys) or foreign.nearest_key(key[:40], keys)
+                ours = registry.nearest(key[:40], near) or foreign.nearest_key(key[:40], keys)
                 hint = f"; did you mean {ours!r}?" if ours else f"; known: {', '.join(keys) or 'none'}"
                 message = f"unknown key {shown}{of_owner}{hint}"
             self.problems.add(entry.key.where, message)
@@ -303,6 +319,16 @@ def _without_type(node: Node) -> Map:
     """The keys of a part without its type."""
     entries = {key: entry for key, entry in node.entries.items() if key != "type"} if isinstance(node, Map) else {}
     return Map(node.where, entries)
+
+
+def _usual_part(field: dataclasses.Field[Any], beside: Map, at: Place) -> str | None:
+    """The name of the part that a field holds by default, if it does; `beside` has the keys written beside it."""
+    if at.path == "loss":
+        task = beside.get("task")
+        name = task.get("type") if isinstance(task, Map) else task
+        return usual_loss(registry.find(name.text, "tasks") if isinstance(name, Scalar) else None)
+    default = None if field.default_factory is dataclasses.MISSING else field.default_factory()
+    return default.name_in_config if isinstance(default, Part) else None
 
 
 def _override(node: Node) -> Mark | None:

@@ -13,6 +13,7 @@ from cnntrain.config.mapping import NAME, Config, text_of
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import (
     MAX_BYTES,
+    TOO_LARGE,
     Broken,
     Entry,
     List,
@@ -74,7 +75,7 @@ class Composition:
         text = text_of(config)
         source = Source(NAME, text)
         if len(text) > MAX_BYTES:
-            self.problems.fail(source.mark(0, 0), f"larger than {MAX_BYTES} characters")
+            self.problems.fail(source.mark(0, 0), TOO_LARGE)
         return self._tree(source, NAME, ())
 
     def _tree(self, source: Source, path: str, above: tuple[str, ...]) -> Map:

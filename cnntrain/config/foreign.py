@@ -243,6 +243,9 @@ _ELSEWHERE = {  # what to do instead -> what others call it, as keys and as opti
     "a run is resumed from the command line, with --run-dir DIR --resume": (
         "resume_from resume_from_checkpoint resume_path ckpt_path"
     ),
+    "test-time augmentation is written in the config, as the transform spatial_views in data.eval_transforms": (
+        "tta use_tta test_time_augmentation tta_transforms n_tta ten_crop"
+    ),
     "name the config by itself, without an option": "config config_file cfg yaml",
 }
 

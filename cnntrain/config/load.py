@@ -18,7 +18,7 @@ from cnntrain.config.mapping import NAME, Config
 from cnntrain.config.overrides import change, override
 from cnntrain.config.problems import Problems
 from cnntrain.config.schema import Experiment
-from cnntrain.config.tree import MAX_BYTES, MAX_RESOLVED, Map, Node, Scalar, Source, of_plain, parse
+from cnntrain.config.tree import MAX_BYTES, MAX_RESOLVED, TOO_LARGE, Map, Node, Scalar, Source, of_plain, parse
 from cnntrain.config.variables import mentions, refuse, substitute
 from cnntrain.core.errors import ConfigError, Mark, Problem
 
@@ -90,7 +90,7 @@ def load_text(text: str, file: str) -> Loaded:
     source = Source(file, text)
     start = source.mark(0, 0)
     if len(text) > MAX_BYTES:
-        problems.fail(Mark(file, 1, 1), f"larger than {MAX_BYTES} characters")
+        problems.fail(Mark(file, 1, 1), TOO_LARGE)
     tree = root_map(parse(source, problems), start, problems)
     refuse(tree, problems)
     return _read(tree, text, Path(file).stem, problems)
@@ -102,7 +102,7 @@ def load_plain(config: Any, file: str, sets: Sequence[str] = ()) -> Loaded:
     `file` is what messages call it; `sets` are the user's own `KEY=VALUE` overrides. Raises ConfigError.
     """
     problems = Problems()
-    start = Mark(file, 1, 1)
+    start = Mark(file, 0, 0)
     try:
         node = of_plain(config, start)
     except ValueError as error:

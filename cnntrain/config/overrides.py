@@ -1,7 +1,8 @@
 """An override is one `--set KEY=VALUE`: a dotted path into the config, and a value in YAML that replaces what is there.
 
 A step of the path is a key of a map or, in a list, the number of an item (from 0) or its `name`. Keys that are not
-there yet are added, and the schema judges them as if they were in the file.
+there yet are added, and the schema judges them as if they were in the file. A path into a part that the config leaves
+out leads to the part that is there by default: `optimizer.lr=0.1` is of `sgd`, as an `optimizer: sgd` would have it.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class _Override:
         if isinstance(node, List):
             return self.in_list(node, step, rest, value, name)
         if node is None or (isinstance(node, Scalar) and node.plain and node.text in ("", "~", "null")):
-            node = Map(step.where)
+            node = Map(step.where, reached=True)
         elif isinstance(node, Scalar) and _WORD.fullmatch(node.text):
             node = Map(node.where, {"type": Entry(node, node)})  # a bare `relu` is {type: relu}
         if not isinstance(node, Map):
@@ -71,7 +72,8 @@ class _Override:
             return Broken(step.where)
         entry = node.entries.get(step.text)
         below = self.replaced(entry.value if entry else None, rest, value, step.text)
-        return Map(node.where, {**node.entries, step.text: Entry(entry.key if entry else step, below)})
+        entries = {**node.entries, step.text: Entry(entry.key if entry else step, below)}
+        return Map(node.where, entries, node.reached)
 
     def in_list(self, node: List, step: Scalar, rest: list[Scalar], value: Node, name: str) -> Node:
         index = self.position(node, step, name)

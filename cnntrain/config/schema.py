@@ -253,6 +253,12 @@ class WarningsConfig:
     ignore: tuple[str, ...] = ()  # codes of the warnings to silence
 
 
+def usual_loss(task: Part | type[Part] | None) -> str:
+    """The name of the loss that is there by default."""
+    name: str = getattr(task, "loss", "cross_entropy")
+    return name
+
+
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
     """One experiment, whole. `extends` and `vars` are resolved before this is built."""
@@ -278,5 +284,4 @@ class Experiment:
 
     def __post_init__(self) -> None:
         if self.loss is None:
-            usual: str = getattr(self.task, "loss", "cross_entropy")
-            object.__setattr__(self, "loss", registry.make("losses", usual))
+            object.__setattr__(self, "loss", registry.make("losses", usual_loss(self.task)))

@@ -21,9 +21,10 @@ from yaml.reader import Reader as YamlReader
 
 from cnntrain.config.problems import Problems
 from cnntrain.core.errors import Mark
-from cnntrain.core.regular_file import read_limited
+from cnntrain.core.regular_file import open_regular
 
 MAX_BYTES = 256 * 1024
+TOO_LARGE = f"larger than {MAX_BYTES // 1024} KiB, the most that is read of a YAML file; check that it is the right one"
 MAX_NODES = 20_000  # with every alias counted as often as it is used
 MAX_DEPTH = 50
 MAX_RESOLVED = 10 * MAX_NODES  # once every default is filled in
@@ -62,10 +63,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Map:
-    """Values by key, in the order written."""
+    """Values by key, in the order written.
+
+    reached    made by the path of an override, where the config says nothing: the defaults hold around what was set
+    """
 
     where: Mark
     entries: Mapping[str, Entry] = field(default_factory=dict)
+    reached: bool = False
 
     def get(self, key: str) -> Node | None:
         """The value of a key, or None."""
@@ -117,8 +122,12 @@ class UnreadableError(Exception):
 
 
 def read_source(path: str) -> Source:
-    """The text of a config file. Raises UnreadableError, StorageError, or ConfigError where it is not text."""
-    data = read_limited(Path(path), MAX_BYTES, UnreadableError).removeprefix(codecs.BOM_UTF8)
+    """The text of a config file. Raises UnreadableError, StorageError, or ConfigError where it is no such text."""
+    with open_regular(Path(path), UnreadableError) as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        Problems().fail(Mark(path, 1, 1), TOO_LARGE)
+    data = data.removeprefix(codecs.BOM_UTF8)
     source = Source(path, data.decode("utf-8", errors="replace"))
     try:
         data.decode("utf-8")

@@ -75,8 +75,9 @@ class _Substitution:
         return self.map(node, depth) if isinstance(node, Map) else node
 
     def map(self, node: Map, depth: int) -> Map:
-        entries = node.entries.items()
-        return Map(node.where, {key: Entry(entry.key, self.node(entry.value, depth + 1)) for key, entry in entries})
+        items = node.entries.items()
+        entries = {key: Entry(entry.key, self.node(entry.value, depth + 1)) for key, entry in items}
+        return Map(node.where, entries, node.reached)
 
     def scalar(self, node: Scalar, depth: int) -> Node:
         whole = _REFERENCE.fullmatch(node.text)

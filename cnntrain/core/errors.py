@@ -23,14 +23,14 @@ class Mark:
     """A place in something the user wrote: a line of a file, or a `--set` on the command line."""
 
     file: str
-    line: int  # from 1
+    line: int  # from 1; 0 where the file has no lines, as a checkpoint
     column: int  # from 1
     text: str = ""  # the source line, for the caret
     # the part of this value that the command line gave: quoted where the value as a whole is wrong
     override: Mark | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from cnntrain.core.storage import require_space
 from cnntrain.core.watchdog import StandstillError
 from cnntrain.reading.attended import still_wanted
 from cnntrain.reading.digests import digest, digests, stamp
-from cnntrain.reading.input_files import advised
+from cnntrain.reading.input_files import advised, told_of
 from cnntrain.reading.reader import CACHE, Reader
 from cnntrain.reading.stored import Stored, StoredFile, checksums
 
@@ -127,7 +127,7 @@ def _judged(
     found: _Found, values: Array | Stored, samples: Sequence[Sample], recipe: Recipe, reader: Reader
 ) -> Decoded:
     """Tell what was found. Raises DataError where unreadable samples are not to be skipped, or none is readable."""
-    reasons = tuple(f"{samples[i][file]}: {why}" if file >= 0 else why for i, file, why in found.failures)
+    reasons = tuple(told_of(samples[i][file], why) if file >= 0 else why for i, file, why in found.failures)
     if reasons:
         bad = f"{len(reasons):,} of {len(samples):,} {recipe.noun} unreadable, first: {reasons[0]}"
         if not recipe.skip or not found.count:

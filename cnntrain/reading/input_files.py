@@ -20,6 +20,7 @@ from cnntrain.core.failures import system_failure, unreadable
 _DEFLATE_RATIO = 1_032  # deflate cannot do better
 _LIKELY_RATIO = 100  # and images that anybody would learn from do no better than this
 _BLOCK = 2**20  # bytes that are read at a time
+_PREDICATE = re.compile(r"(is|has|holds|cannot|does|ends|lacks)\b")  # what goes on from the name of a file
 _SMALL = 2**28  # bytes that are unpacked whatever the ratio
 
 _read_now: dict[int, list[Path]] = {}  # by thread what it is reading, innermost last
@@ -116,6 +117,11 @@ def advised(reason: str, advice: str = "Mend or remove them") -> str:
 def without_name(reason: str, path: Path | str) -> str:
     """A message without the name of its file, where that is told beside it."""
     return reason.removeprefix("cannot read ").removeprefix(str(path)).removeprefix(":").lstrip()
+
+
+def told_of(path: Path | str, reason: str) -> str:
+    """Why a file cannot be read, as a sentence about it: `reason` is a whole one, or goes on from the file's name."""
+    return f"{path}{' ' if _PREDICATE.match(reason) else ': '}{reason}"
 
 
 def largest_unpacked(packed: int) -> int:

@@ -82,14 +82,14 @@ class Record:
     @property
     def seconds(self) -> float | None:
         """Wall-clock time of all epochs, including validation and epochs that were repeated after a kill."""
-        return sum(row["seconds"] for row in self.timing) if self.timing else None
+        return round(sum(row["seconds"] for row in self.timing), 3) if self.timing else None
 
     @property
     def images_per_second(self) -> float | None:
         """In training, over the whole run."""
         seconds = sum(row["training_seconds"] for row in self.timing)
         images = sum(row["images_per_second"] * row["training_seconds"] for row in self.timing)
-        return images / seconds if seconds else None
+        return round(images / seconds, 1) if seconds else None
 
     def epoch_of(self, step: int) -> float:
         """A step as a number of epochs."""

@@ -186,6 +186,7 @@ def test_works_from_the_config_where_the_data_is_absent(capsys):
 
 
 def test_absent_data_of_unknown_shape_says_what_to_add(config, capsys):
-    source = "data.source={type: image_folder, root: /nowhere}"
-    assert main(["gradcheck", "-s", source, str(config)]) == 2
+    assert main(["gradcheck", "-s", "data.source={type: idx, root: /nowhere}", str(config)]) == 2
     assert "give 'shape' and 'classes' here" in capsys.readouterr().err
+    assert main(["gradcheck", "-s", "data.source={type: image_folder, root: /nowhere}", str(config)]) == 3
+    assert "/nowhere does not exist, expected a folder" in capsys.readouterr().err

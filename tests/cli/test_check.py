@@ -71,6 +71,10 @@ def test_without_data_shape_and_classes_must_be_in_the_config(cnntrain, config):
     outcome = cnntrain("check", config, "--no-data", "-s", "data.source={type: idx, root: nowhere}")
     assert outcome.code == 2
     assert "the config alone does not tell shape and classes: give 'shape' and 'classes' here" in outcome.err
+    for source in ("audio_folder, root: nowhere", "npz, path: nowhere.npz"):
+        outcome = cnntrain("check", config, "--no-data", "-s", f"data.source={{type: {source}}}")
+        assert outcome.code == 2
+        assert "does not tell shape and classes: its files do; leave out --no-data" in outcome.err
 
 
 def test_values_have_no_classes_to_count(cnntrain, tmp_path, desk):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,16 @@ def test_one_answer_for_every_clip(cnntrain, clips: Path, videos: bool) -> None:
     assert cnntrain("report", "run").code == 0
     assert "Where it looked" in (clips.parent / "run" / "report.html").read_text()
     assert cnntrain("export", "run", "--format", "numpy", "-o", "moving.py").code == 0
+
+
+def test_what_a_page_cannot_do_with_clips_is_told_of_the_layer_and_its_file(cnntrain, clips: Path) -> None:
+    (clips.parent / "moving.yaml").write_text(CONFIG)
+    sets = ("-sdata.eval_transforms=[]", "-sdata.train_transforms=[]", "-strain.epochs=1")
+    assert cnntrain("fit", "moving.yaml", *sets, "-o", "run", "-q").code == 0
+    refused = cnntrain("export", "run", "--format", "page").error
+    assert re.match(r"\w+ \(\w+, run/checkpoints/best.npz\) cannot be exported as page: .* of clips\. Ch", refused), (
+        refused
+    )
 
 
 def test_all_forms_of_a_clip_have_one_answer(cnntrain, clips: Path) -> None:

@@ -89,3 +89,5 @@ def test_help_lists_the_keys(cnntrain):
     shown = cnntrain("fit", "--help").out
     assert "fit/1, printed by fit --json:" in shown
     assert "fit-dry-run/1, printed by fit --dry-run --json:" in shown
+    for name in ("config", "list"):
+        assert f"\nPrinted by {name} --json, without a schema:\n" in cnntrain(name, "--help").out

@@ -115,7 +115,10 @@ def test_a_wrong_number_of_threads_in_the_environment_is_refused(cnntrain, confi
     monkeypatch.setenv("CNNTRAIN_THREADS", "many")
     outcome = cnntrain("summary", config)
     assert outcome.code == 2
-    assert "'--threads'" in outcome.error
+    assert outcome.error == (
+        "invalid value for the environment variable CNNTRAIN_THREADS: expected a whole number from 1 to 256, "
+        "got 'many'. See 'cnntrain summary --help'"
+    )
 
 
 def test_the_flag_sets_the_threads_of_a_run(cnntrain, config, desk):

@@ -37,6 +37,7 @@ def test_json_has_what_scripts_need(cnntrain, finished):
     assert document["accuracy"] + document["error"] == pytest.approx(1)
     matrix = np.array(document["confusion"])
     assert matrix.sum() == 18
+    assert matrix.dtype == np.int64
     assert np.trace(matrix) / 18 == pytest.approx(document["accuracy"])
     assert [row["class"] for row in document["per_class"]] == ["0", "1", "2"]
     recalls = [row["recall"] for row in document["per_class"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -109,6 +110,7 @@ def test_the_help_of_a_command_fits_80_columns_and_ends_with_examples(cnntrain, 
     assert max(map(len, text.splitlines())) <= 80
     assert f"cnntrain {name}" in examples
     assert "Show tracebacks of errors." in text
+    assert not re.search(r"  -.* (INTEGER|FLOAT)\b", text), "an option's value has a name"
 
 
 def test_the_options_of_fit_stand_in_sections(cnntrain):
@@ -133,11 +135,27 @@ def test_aliases_are_the_command(cnntrain, alias, name):
         ),
         (["--sett"], "no option '--sett'. See 'cnntrain --help'"),
         (["fit", "--sett", "a=1"], "no option '--sett'; did you mean '--set'? See 'cnntrain fit --help'"),
+        (["fit", "--max_tmie", "1"], "no option '--max_tmie'; did you mean '--max-time'? See 'cnntrain fit --help'"),
+        (["eval", "--bogus"], "no option '--bogus'. See 'cnntrain eval --help'"),
+        (
+            ["eval", "--tta"],
+            "no option '--tta': test-time augmentation is written in the config, as the transform spatial_views in "
+            "data.eval_transforms. See 'cnntrain eval --help'",
+        ),
+        (
+            ["lr-find", "a.yaml", "--low", "nan"],
+            "invalid value for '--low': expected a number greater than 0, got 'nan'. See 'cnntrain lr-find --help'",
+        ),
+        (
+            ["time", "a.yaml", "--steps", "x"],
+            "invalid value for '--steps': expected a whole number of at least 1, got 'x'. See 'cnntrain time --help'",
+        ),
         (["fit", "a.yaml", "-s"], "option '-s' requires an argument. See 'cnntrain fit --help'"),
         (["fit"], "fit needs a config file. Write one for your data with: cnntrain init --data DATA"),
         (
             ["fit", "a.yaml", "-j", "0"],
-            "invalid value for '-j' / '--threads': 0 is not in the range 1<=x<=256. See 'cnntrain fit --help'",
+            "invalid value for '-j' / '--threads': expected a whole number from 1 to 256, got '0'. "
+            "See 'cnntrain fit --help'",
         ),
         (
             ["fit", "a.yaml", "-o", ""],

@@ -197,6 +197,28 @@ def test_what_it_does_not_know_it_says(cnntrain, desk, name, message):
     assert not (desk / "config.yaml").exists()
 
 
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (
+            ("data_batch_1", "batches.meta"),
+            "holds no CIFAR-10 files that are read. This is the Python (pickled) version",
+        ),
+        (("train", "test", "meta"), "holds no CIFAR-100 files that are read. This is the Python (pickled) version"),
+        (("cifar-10-batches-py/data_batch_1",), "/cifar-10-batches-py holds no CIFAR-10 files that are read. This is"),
+        (("cifar-100-python/train", "cifar-100-python/meta"), "/cifar-100-python holds no CIFAR-100 files"),
+    ],
+)
+def test_cifar_in_its_python_version_is_told(cnntrain, desk, files, told):
+    for file in files:
+        (desk / "data" / file).parent.mkdir(parents=True, exist_ok=True)
+        (desk / "data" / file).write_bytes(b"\x80\x02}q\x01.")
+    outcome = cnntrain("init", "--data", "data")
+    assert outcome.code == 3
+    assert told in outcome.error
+    assert "use the binary version" in outcome.error
+
+
 def test_names_that_are_yaml_or_control_a_terminal_do_no_harm(cnntrain, desk):
     pictures(desk / "a: [b]\n, {c}", classes=("yes", "1e3", "{x: y}"))
     assert cnntrain("init", "--data", "a: [b]\n, {c}").code == 0

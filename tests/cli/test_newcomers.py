@@ -37,6 +37,7 @@ def test_an_option_that_is_a_key(cnntrain, config, options, wanted):
         ("device", "on the CPU only; leave it out"),
         ("train.device", "on the CPU only; leave it out"),
         ("train.num_workers", "on the command line, with --threads N"),
+        ("tta", "as the transform spatial_views in data.eval_transforms"),
         ("output_dir", "on the command line, with --run-dir DIR"),
         ("model.layers.0.dropout", "it is a layer of its own, the next in the list: '- {type: dropout, rate: 1}'"),
         ("model.layers.0.batch_norm", "it is a layer of its own, the next in the list: '- batch_norm'"),

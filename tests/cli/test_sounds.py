@@ -69,6 +69,15 @@ def test_through_every_command(cnntrain, root: Path) -> None:
     assert "<audio" in (root / "run" / "report.html").read_text()
 
 
+def test_an_empty_recording_is_told_in_a_sentence(cnntrain, root: Path) -> None:
+    assert cnntrain("init", "--data", "sounds.csv", "--target", "pitch", "-o", "found.yaml").code == 0
+    (root / "audio" / "0.wav").write_bytes(b"")
+    outcome = cnntrain("check", "found.yaml")
+    assert outcome.code == 3
+    assert "\n  audio/0.wav is damaged or cut short: it holds nothing." in outcome.out
+    assert "1 of 12 files cannot be read, first: audio/0.wav is damaged or cut short: it holds nothing." in outcome.err
+
+
 def test_a_network_of_synthetic_voices_hears_recordings_in_several_stretches(cnntrain, desk: Path) -> None:
     (desk / "vowels.yaml").write_text("""\
 data:

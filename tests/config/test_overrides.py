@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from cnntrain.api.arguments import overrides
 from cnntrain.checks.preflight import rehearse
+from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, load
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.registry import lookup
+from cnntrain.sweep.cells import read_sweep
 from tests.support.configs import SMALL
 
 
@@ -52,6 +55,65 @@ def test_an_item_of_a_list_is_named_by_number_or_name(tmp_path: Path) -> None:
 def test_a_bare_part_takes_keys(tmp_path: Path) -> None:
     assert overridden(tmp_path, "optimizer.lr=5").experiment.optimizer == lookup("optimizers", "adam")(lr=5.0)
     assert overridden(tmp_path, "model.layers.1.name=act").experiment.model.layers[1].options.name == "act"
+
+
+@pytest.mark.parametrize(
+    ("sets", "kind", "part"),
+    [
+        (["optimizer.lr=5"], "optimizers", ("sgd", {"lr": 5.0})),
+        (["optimizer.lr=5", "optimizer.type=adam"], "optimizers", ("adam", {"lr": 5.0})),
+        (["loss.label_smoothing=0.1"], "losses", ("cross_entropy", {"label_smoothing": 0.1})),
+        (["loss.radius=2", "task=detect"], "losses", ("fcos", {"radius": 2.0})),
+        (["loss.radius=2", "task=${vars.t}", "vars.t=detect"], "losses", ("fcos", {"radius": 2.0})),
+        (["schedule.warmup=1ep"], "schedules", ("constant", {"warmup": Duration(1)})),
+        (["init.weights.mode=fan_out"], "initializers", ("he_normal", {"mode": "fan_out"})),
+    ],
+)
+def test_a_path_into_a_part_left_out_leads_to_its_default(tmp_path, sets, kind, part):
+    (tmp_path / "c.yaml").write_text(SMALL + "loss: null\n")
+    loaded = load([tmp_path / "c.yaml"], sets)
+    (name, fields), section = part, sets[0].partition("=")[0].rpartition(".")[0]
+    found = loaded.experiment
+    for step in section.split("."):
+        found = getattr(found, step)
+    assert found == lookup(kind, name)(**fields)
+    origins = loaded.origins()
+    assert origins[sets[0].partition("=")[0]] == f"--set:1:{sets[0].index('=') + 2}"
+    assert origins[f"{section}.type"] == ("--set:2:16" if name == "adam" else "default")
+
+
+def test_python_and_sweeps_reach_into_defaults_alike(tmp_path):
+    (tmp_path / "c.yaml").write_text(SMALL)
+    (tmp_path / "s.yaml").write_text("config: c.yaml\nset: {loss.label_smoothing: 0.1}\ngrid: {optimizer.lr: [1, 2]}\n")
+    cells = read_sweep(tmp_path / "s.yaml").cells
+    sets = overrides({"optimizer.lr": 2, "loss.label_smoothing": 0.1})
+    assert load([tmp_path / "c.yaml"], sets).experiment == cells[1].loaded.experiment
+    assert cells[1].loaded.origins()["optimizer.lr"] == f"{tmp_path / 's.yaml'}:3:26"
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("optimizer.lr=-1", "--set:1:14 lr must be at least 0, got -1.0"),
+        ("optimizer.betas=[0, 0]", "--set:1:11 unknown key 'betas' of sgd; known: lr, "),
+        ("optimizer.typ=adam", "--set:1:11 unknown key 'typ' of sgd; did you mean 'type'?"),
+        ("init.weights.std=1", "--set:1:14 unknown key 'std' of he_normal; known: mode, nonlinearity"),
+        ("optimizer={lr: 1}", "--set:1:11 optimizer: a mapping without 'type' is not an optimizer"),
+        ("train.average.decay=0.9", "--set:1:15 average: a mapping without 'type' is not an average"),
+    ],
+)
+def test_what_is_wrong_within_a_default_is_cited(tmp_path, override, complaint):
+    (tmp_path / "c.yaml").write_text(SMALL)
+    with pytest.raises(ConfigError) as raised:
+        load([tmp_path / "c.yaml"], [override])
+    (found,) = [f"{problem.where} {problem.message}" for problem in raised.value.problems]
+    assert found.startswith(complaint)
+
+
+def test_a_file_names_the_parts_it_changes(tmp_path):
+    (tmp_path / "c.yaml").write_text(SMALL + "optimizer: {lr: 1}\n")
+    with pytest.raises(ConfigError, match="a mapping without 'type' is not an optimizer"):
+        load([tmp_path / "c.yaml"], ["optimizer.momentum=0.5"])
 
 
 def test_the_last_one_wins(tmp_path: Path) -> None:

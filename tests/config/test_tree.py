@@ -116,7 +116,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
         read_source(str(tmp_path))
     with (tmp_path / "huge.yaml").open("wb") as file:
         file.truncate(100 * 2**20)
-    with pytest.raises(UnreadableError, match="larger than 262144 bytes"):
+    with pytest.raises(ConfigError, match=r"huge.yaml:1:1: larger than 256 KiB, .*; check that it is the right one"):
         read_source(str(tmp_path / "huge.yaml"))
 
 

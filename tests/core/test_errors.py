@@ -46,6 +46,7 @@ def test_a_problem_points_at_its_place() -> None:
 
 def test_a_problem_without_a_line_is_one_line() -> None:
     assert str(Problem(Mark("--set lr", 1, 1), "unknown")) == "--set lr:1:1: unknown"
+    assert str(Problem(Mark("best.npz", 0, 0), "unknown")) == "best.npz: unknown"
 
 
 @pytest.mark.parametrize("column", [1, 50, 500, 1000])

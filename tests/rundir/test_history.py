@@ -50,6 +50,16 @@ def altered(path, event, key, value):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+def test_times_are_no_finer_than_their_rows(place):
+    rows = lines(place / "good/timing.jsonl")
+    for seconds in (0.1, 0.2, 0.111):
+        rows.append(rows[0] | {"seconds": seconds, "images_per_second": 1 / 3})
+    (place / "good/timing.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    record = read(place / "good")
+    assert record.seconds == round(rows[0]["seconds"] + 0.411, 3)
+    assert record.images_per_second == round(record.images_per_second, 1)
+
+
 WRONG = [
     ("metrics.jsonl", event, key, value)
     for event, key in [("train", "step"), ("eval", "step"), ("eval", "epoch"), ("start", "steps_per_epoch")]

@@ -41,9 +41,15 @@ class Cifar10(Dataset):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """Where the folder, or the one the archive unpacks to in it, holds a file of the binary version."""
+        """Where the folder, or the one the archive unpacks to in it, holds a file of the binary version.
+
+        Raises DataError for the Python version.
+        """
         names = [name for files in _FILES.values() for name in files]
         folders = [folder for folder in (path, path / "cifar-10-batches-bin") if has_any(folder, names)]
+        for folder in () if folders else (path, path / "cifar-10-batches-py"):
+            if _is_pickled(folder):
+                raise DataError(f"{folder} holds no CIFAR-10 files that are read. {_hint(folder)}")
         return cls(str(folders[0])) if folders else None
 
     def splits(self) -> tuple[str, ...]:
@@ -82,9 +88,14 @@ def _advice(root: str | Path) -> str:
     return f"{_ADVICE}; {how_to_fetch(root, 'cifar10')}"
 
 
+def _is_pickled(root: Path) -> bool:
+    """Whether a folder holds the Python version."""
+    return (root / "data_batch_1").exists() or (root / "batches.meta").exists()
+
+
 def _hint(root: Path) -> str:
     """What a folder without the right files probably is."""
-    if (root / "data_batch_1").exists() or (root / "batches.meta").exists():
+    if _is_pickled(root):
         return f"This is the Python (pickled) version: use the binary version. {_ADVICE}"
     if (root / "train.bin").exists() and (root / "test.bin").exists():
         return f"This looks like CIFAR-100. {_ADVICE}"

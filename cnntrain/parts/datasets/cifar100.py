@@ -65,8 +65,14 @@ class Cifar100(Dataset):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """Where the folder, or the one the archive unpacks to in it, holds a file of the binary version."""
+        """Where the folder, or the one the archive unpacks to in it, holds a file of the binary version.
+
+        Raises DataError for the Python version.
+        """
         folders = [folder for folder in (path, path / "cifar-100-binary") if has_any(folder, _FILES.values())]
+        for folder in () if folders else (path, path / "cifar-100-python"):
+            if (folder / "train").is_file() and (folder / "meta").is_file():
+                raise DataError(f"{folder} holds no CIFAR-100 files that are read. {_hint(folder)}")
         return cls(str(folders[0])) if folders else None
 
     def splits(self) -> tuple[str, ...]:

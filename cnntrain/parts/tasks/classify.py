@@ -150,7 +150,7 @@ class Classify(Task):
         confused, names = Confused(judged, len(data.classes)), data.classes
         entries: dict[str, Any] = {}
         if len(names) <= LARGEST:
-            entries["confusion"] = confused.matrix().astype(np.float64).tolist()
+            entries["confusion"] = confused.matrix().tolist()
         else:
             entries["mistakes"] = [
                 {"class": names[true], "taken_for": names[guess], "samples": count}
@@ -184,7 +184,9 @@ class Classify(Task):
             shares, _ = softmax(outputs.astype(np.float64))
             second = np.argsort(-outputs, axis=1, kind="stable")[:, 1:2]
             if second.size and shares.max() > _SURE:
-                return Supposed(second[:, 0], "its second guess, for it is too sure of the first to learn from it")
+                return Supposed(
+                    second[:, 0], "the network's second guess: it is too sure of its first to learn from that"
+                )
             return Supposed(np.asarray(np.argmax(outputs, axis=1)), OWN)
         names = [class_name(name) for name in data.classes]
         if class_name(truth) not in names:

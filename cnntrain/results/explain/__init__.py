@@ -63,9 +63,11 @@ def _page(trained: Trained, path: Path, stored: Array, passed: Passage) -> str:
         *_looked(trained, passed),
         class_="thumbs pairs",
     )
-    note = f"Gradients are those of {passed.of}, for this one sample, with the network in evaluation mode."
+    note = (
+        f"Gradients are those of {passed.of} for this one sample, with the network in evaluation mode. {passed.truth}"
+    )
     parts = [
-        section("The answer", top, note=note),
+        section("The answer", top, note=note.rstrip()),
         layers.of(passed),
         worked.convolution(passed),
         worked.pooling(passed),

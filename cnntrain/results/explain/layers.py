@@ -25,7 +25,7 @@ def of(passed: Passage) -> Markup:
     note = (
         "Red is above 0, blue below; 0 is white, or black on a dark page. The strongest colour is the largest value of "
         "its picture. First comes a layer's output, channel by channel, then its gradient: "
-        f"red where a larger value would raise {passed.of.partition(',')[0]}."
+        f"red where a larger value would raise {passed.of}."
     )
     if more > 0:
         note += f" The first {MOST} of {len(passed.nodes)} layers are shown."

@@ -26,6 +26,7 @@ class Passage:
     x         (1, h, w, c): the sample as the network reads it
     outputs   (1, units), or whatever shape the network gives
     of        what is differentiated, in words
+    truth     what its targets are, as a sentence; empty where it has none
     back      the nodes that the gradient reached
     """
 
@@ -35,6 +36,7 @@ class Passage:
     frames: Sequence[Frame]
     back: frozenset[int]
     of: str
+    truth: str = ""
 
     def gradient(self, number: int) -> Array | None:
         """The gradient with respect to a node's output, without the sample axis; None where none arrived."""
@@ -75,11 +77,12 @@ def passage(trained: Trained, stored: Array, truth: str | None = None) -> Passag
     if supposed is None:
         d_outputs = np.zeros_like(outputs)
         d_outputs.flat[int(np.argmax(outputs))] = 1
-        of = "the largest output"
+        of, truth_told = "the largest output", ""
     else:
-        d_outputs, of = _of_loss(trained, outputs, supposed.targets), _said(trained, supposed)
+        d_outputs = _of_loss(trained, outputs, supposed.targets)
+        of, truth_told = f"the loss {network.loss.name_in_config}", _told(trained, supposed)
     back = frozenset(i for i, _ in walk.backward(list(nodes), {len(nodes) - 1: [d_outputs]}, lambda _source: True))
-    return Passage(network.graph, x, outputs, [frames[0] for frames in nodes], back, of)
+    return Passage(network.graph, x, outputs, [frames[0] for frames in nodes], back, of, truth_told)
 
 
 def _of_loss(trained: Trained, outputs: Array, target: Array) -> Array:
@@ -90,7 +93,6 @@ def _of_loss(trained: Trained, outputs: Array, target: Array) -> Array:
     return d_outputs
 
 
-def _said(trained: Trained, supposed: Supposed) -> str:
+def _told(trained: Trained, supposed: Supposed) -> str:
     told = isolated(trained.network.task.told(supposed.targets[0], trained.description))
-    name = trained.network.loss.name_in_config
-    return f"the loss {name}, if the truth is {told}" + (f", {supposed.why}" if supposed.why else "")
+    return f"The truth is taken to be {told}, {supposed.why}." if supposed.why else f"The truth is {told}."

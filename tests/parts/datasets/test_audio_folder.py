@@ -228,7 +228,7 @@ def test_damage_is_named(root: Path, damage: Any, said: str) -> None:
     path = root / "train/low/1.wav"
     path.write_bytes(damage(path.read_bytes()))
     message = refusal("audio_folder", root=str(root), sample_rate=RATE, duration=0.5)
-    assert message.startswith(f"1 of 4 sounds unreadable, first: {path}")
+    assert message.startswith(f"1 of 4 sounds unreadable, first: {path} ")
     assert said in message
 
 

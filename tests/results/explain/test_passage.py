@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,8 @@ def test_outputs_are_those_of_prediction_and_gradients_those_of_the_loss(model):
     expected = np.exp(passed.outputs[0] - passed.outputs.max())
     expected = expected / expected.sum() - np.eye(len(expected))[guess]
     assert np.allclose(passed.gradient(len(passed.nodes) - 1), expected, atol=1e-6)
-    assert "the network's own answer" in passed.of
+    assert passed.of == "the loss cross_entropy"
+    assert re.fullmatch(r"The truth is taken to be \W?\d\W?, the network's own answer\.", passed.truth)
     assert all(passed.gradient(number) is not None for number in range(len(passed.nodes)))
 
 
@@ -37,6 +40,7 @@ def test_the_truth_that_is_named_decides_the_gradient(model):
         gradient = passage(model.trained, stored, name).gradient(len(model.trained.network.graph.nodes) - 1)
         assert np.argmin(gradient) == number
         assert gradient[number] < 0
+        assert re.fullmatch(rf"The truth is \W?{name}\W?\.", passage(model.trained, stored, name).truth)
 
 
 def test_gradients_in_the_middle_are_slopes(model):
