@@ -11,6 +11,7 @@ from typing import Literal
 from cnntrain.config import catalogue
 from cnntrain.parts.metrics.base import of_label
 from cnntrain.parts.tasks.base import measures
+from cnntrain.results.ranking import larger_first
 from cnntrain.results.report.charts import SERIES, Band, Chart, ChartAxis, Curve
 from cnntrain.results.report.series import Series
 from cnntrain.rundir.history import Record
@@ -86,15 +87,16 @@ _NAMES = {"val": "validation", "train": "training"}
 
 def note_of(several: Sequence[Series]) -> str:
     """How these charts are to be read."""
-    told = []
-    if len(several) <= _CLEAR and _solid([record for one in several for record in one.records]) != "train":
+    told, records = [], [record for one in several for record in one.records]
+    if len(several) <= _CLEAR and _solid(records) != "train":
         told.append("Solid lines are validation, dashed ones training.")
     if any(len(one.records) > 1 for one in several):
         told.append("A line is the mean over runs that differ in the seed alone, its band one standard deviation.")
     if any(len(one.records) == 1 for one in several):
         told.append("A dot marks a run's best epoch.")
     if any(not one.coloured for one in several):
-        told.append(f"The {len(SERIES)} best have colours; point at another to see its name.")
+        which = "first" if larger_first(records) is None else "best"  # runs of different metrics are in no order
+        told.append(f"The {len(SERIES)} {which} have colours; point at another to see its name.")
     return " ".join(told)
 
 

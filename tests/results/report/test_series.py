@@ -113,6 +113,7 @@ def test_any_number_of_runs_has_one_legend_and_the_best_have_colours(count):
         text = rendered(chart)
         assert "<title>lr 0.1</title>" in text  # under the pointer
         assert ">lr 0.1</text>" not in text
+    assert ("The 8 best have colours" in curves.note_of(several)) == (count == 40)
     table = overview.of_several([one.records[0] for one in several[::-1]])
     assert table.index("lr=0.1,") < table.index(f"lr={0.1 + count - 1},")
 
@@ -130,3 +131,9 @@ def test_names_in_any_script_stand_by_themselves():
     assert "<bdi>runs/שלום</bdi>" in overview.of_several([record, a_run(0.2)])
     text = Classify().answer(np.array([2.0, 1.0]), Description((1, 1, 1), ("שלום", "停车")), top=2).text
     assert text == "\u2068שלום\u2069 0.7311  停车 0.2689"
+
+
+def test_runs_that_judge_themselves_by_different_metrics_are_in_no_order():
+    runs = [a_run(0.1 + n) for n in range(9)]
+    runs.append(dataclasses.replace(a_run(5.0), status={"state": "finished", "best": {"metric": "val/loss"}}))
+    assert "The 8 first have colours" in curves.note_of(series_of(runs))
