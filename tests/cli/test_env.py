@@ -27,13 +27,9 @@ def test_it_tells_versions_machine_and_extras(cnntrain):
 
 
 def test_the_first_lines_are_what_decides_bits(cnntrain):
-    command = cnntrain("env", "--help").out
-    assert (
-        f"first {['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten'][len(DECIDES_BITS)]} lines"
-        in command
-    )
+    assert "the first nine lines are the same" in " ".join(cnntrain("env", "--help").out.split())
     labels = [line.split("  ")[0] for line in cnntrain("env").out.splitlines()]
-    assert labels[: len(DECIDES_BITS)] == list(DECIDES_BITS.values())
+    assert labels[:9] == [*DECIDES_BITS.values()]
 
 
 def test_an_extra_that_is_not_there_is_told_with_what_to_run(cnntrain, monkeypatch):
