@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from cnntrain.api.arguments import Configs, Paths, Set, configs_of, overrides, path_of
@@ -52,19 +51,20 @@ def init(
     from cnntrain.checks.proposal import Preferences, propose
     from cnntrain.core import machine
     from cnntrain.core.console import Console
-    from cnntrain.core.files import write_atomic
+    from cnntrain.core.output import Output
     from cnntrain.reading.attended import attended
     from cnntrain.reading.reader import Reader
 
     place, config = path_of(data), path_of(output)
-    if config.exists() and not overwrite:
+    written = Output(config)
+    if written.is_there and not overwrite:
         raise UsageError(f"{config.absolute()} exists already. Replace it with --overwrite, or name another with -o")
     if weights is not None and pretrained is not None:
         raise UsageError("--weights already says where to start. Leave --pretrained and --from-scratch out")
     preferences = Preferences(size, minutes, pretrained, None if weights is None else path_of(weights))
     reader = Reader(machine.threads(None), warn=Console("none", warned=warn).warn)
     proposal = attended(lambda: propose(place, config, reader, targets, preferences))
-    write_atomic(config, proposal.text.encode())
+    written.write(proposal.text)
     return {"config": str(config)} | proposal.document()
 
 
@@ -136,8 +136,9 @@ def lr_find(
     DivergedError where the loss is infinite within a few steps, MissingExtraError for a picture without Matplotlib.
     """
     from cnntrain.checks.lr_find import find
-    from cnntrain.core import files, machine
+    from cnntrain.core import machine
     from cnntrain.core.directories import make_directory
+    from cnntrain.core.output import PICTURE, Output
     from cnntrain.results.report import paper, range_test
     from cnntrain.rundir.directory import RUNS
     from cnntrain.training.job import prepare
@@ -148,10 +149,13 @@ def lr_find(
         paper.require()
     usable = machine.threads(threads)
     job = prepare(configs_of(config), overrides(set), usable, warn)
-    found = find(job, usable, low, high, steps)
-    target: Path | None = None
+    target = None
     if picture:
-        target = RUNS / job.loaded.experiment.name / "lr-find.png" if picture is True else path_of(picture)
-        make_directory(target.parent)
-        files.write_atomic(target, paper.png(range_test.chart(found)))
-    return found.document() | {"png": str(target) if target else None}
+        ours = picture is True
+        path = RUNS / job.loaded.experiment.name / "lr-find.png" if ours else path_of(picture)
+        target = Output(path, PICTURE, ours)
+    found = find(job, usable, low, high, steps)
+    if target is not None:
+        make_directory(target.path.parent)
+        target.write(paper.png(range_test.chart(found)))
+    return found.document() | {"png": None if target is None else str(target.path)}

@@ -19,10 +19,11 @@ from cnntrain.checks.summary import described_without_data, figures
 from cnntrain.checks.survey import doubts, survey, unreadable, validation_indices
 from cnntrain.config.load import Loaded, load
 from cnntrain.config.mapping import Config
-from cnntrain.core import blas, collector, files, machine
+from cnntrain.core import blas, collector, machine
 from cnntrain.core.console import Console
 from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import DataError, StorageError
+from cnntrain.core.output import PICTURE, Output
 from cnntrain.data import build_data, manifest
 from cnntrain.data.build_data import Data
 from cnntrain.engine.pool import Pool
@@ -112,6 +113,7 @@ def _examine(
         aloud.warn(text)
 
     console = Console("none", quiet=True, warned=warned)
+    place = None if sheet is None else Output(sheet, PICTURE)
     blas.pin()
     advice.check_codes(loaded)
     usable = machine.threads(threads)
@@ -127,10 +129,10 @@ def _examine(
         return {"name": name, "survey": found.document()}, unreadable(found)
     job = make_job(loaded, threads, console)
     found = found.validating(validation_indices(loaded, job.data))
-    if sheet is not None:
+    if place is not None:
         loader = build_data.loader(loaded.experiment, replace(job.data, lesson=None))
-        make_directory(sheet.parent)
-        files.write_atomic(sheet, contact_sheet(name, loader, job.data, console.warn))
+        make_directory(place.path.parent)
+        place.write(contact_sheet(name, loader, job.data, console.warn))
     for line in ancestry.warnings(job, warm_start(loaded, job.network)):
         console.warn(line)
     counts = _class_counts(loaded, job.data, reader(threads, console))

@@ -224,9 +224,10 @@ def tell(error: Exception) -> int:
     if isinstance(error, CnntrainError):
         return _fail(error.exit_code, str(error))
     if isinstance(error, MemoryError):
-        return _fail(7, "out of memory. Use fewer threads, a smaller batch or network, smaller images, or less data")
+        return _fail(7, _SCARCE[errno.ENOMEM] + _of_the_limit())
     if isinstance(error, OSError) and error.errno in _SCARCE:
-        return _fail(7, f"{error.strerror}: {_SCARCE[error.errno]}")
+        limit = _of_the_limit() if error.errno == errno.ENOMEM else ""
+        return _fail(7, f"{error.strerror}: {_SCARCE[error.errno]}{limit}")
     if isinstance(error, ImportError) and any(words in str(error) for words in _NO_ROOM):
         return _fail(7, "out of memory while loading libraries. Raise the limit (ulimit -v)")
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
@@ -234,15 +235,34 @@ def tell(error: Exception) -> int:
     return _fail_system(error) if isinstance(error, OSError) else _crash(error)
 
 
+def _of_the_limit() -> str:
+    """A further sentence where the address space is limited, which is used up long before memory is."""
+    from cnntrain.core import machine
+
+    limit = machine.address_limit()
+    return f", or raise the limit: {limit}" if limit else ""
+
+
 def _fail_system(error: OSError) -> int:
     """Report an error of the operating system that nothing has turned into one of ours."""
     if _in_click(error):
         return _fail(5, f"cannot write to standard output: {error.strerror}. Make room, or write elsewhere")
+    if error.filename is None and error.errno == errno.ENOENT and not _is_anywhere():
+        return _fail(5, "the working directory has been removed. Change into one that is there, and run it again")
     if error.filename is None:  # errors of files have one
         return _fail(5, f"the operating system refused a request: {error.strerror}. Mend that and run it again")
     if error.errno in _CLOSED or system_failure(error):
         return _fail(5, f"cannot access {error.filename}: {error.strerror}. Check its permissions and the disk")
     return _crash(error)
+
+
+def _is_anywhere() -> bool:
+    """Whether there still is a working directory."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _in_click(error: OSError) -> bool:

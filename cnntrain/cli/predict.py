@@ -72,6 +72,11 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
 )
 @click.option("--coco", type=PATH, metavar="FILE", help="Write boxes as a COCO results file, which pycocotools reads.")
 @click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace files that --draw and --txt would write, and whatever --coco names.",
+)
+@click.option(
     "--score",
     type=Number(0, 1),
     metavar="THRESHOLD",
@@ -101,6 +106,7 @@ def command(
     folder: Path | None,
     texts: Path | None,
     coco: Path | None,
+    overwrite: bool,
     score: float | None,
 ) -> None:
     """Apply a trained network to files, to those in folders, and to the samples of .npz files.
@@ -130,9 +136,10 @@ def command(
     failures: list[tuple[str, str]] = []
     with Model(checkpoint, threads=threads, set=sets, score=score, warn=None) as model:
         trained, task = model.trained, model.trained.network.task
-        render = None if folder is None else Folder(folder, task).write
-        results = None if coco is None else ResultsFile(coco, task, model.classes, trained.numbers())
-        kept = [] if texts is None else [TextFolder(texts, task, model.classes).add]
+        names = trained.unseen.names(paths) if folder or texts else []
+        results = None if coco is None else ResultsFile(coco, task, model.classes, trained.numbers(), overwrite)
+        render = None if folder is None else Folder(folder, task, names, overwrite).write
+        kept = [] if texts is None else [TextFolder(texts, task, model.classes, names, overwrite).add]
         kept += [] if results is None else [results.add]
         answers, unseen = trained.answers(paths, top, failures, render, kept), trained.unseen
     asked = len(answers) + len(failures)

@@ -46,19 +46,26 @@ def available() -> int:
     return int(min(total, total if limit == resource.RLIM_INFINITY else limit, limits().memory))
 
 
-def require_room() -> None:
-    """Raise OutOfMemoryError where there is no address space for the libraries, whose own messages say less."""
+def address_limit() -> str | None:
+    """The limit on this process's address space in words, which is no shortage of memory; None where there is none."""
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:
+        return None
+    return f"this process may use {human(limit)} of address space (ulimit -v)"
+
+
+def require_room() -> None:
+    """Raise OutOfMemoryError where there is no address space for the libraries, whose own messages say less."""
+    limit = address_limit()
+    if limit is None:
         return
     try:
         mmap.mmap(-1, LIBRARIES).close()
     except OSError as error:
         raise OutOfMemoryError(
-            f"this process may use {human(limit)} of address space (ulimit -v), but NumPy alone takes "
-            f"{human(LIBRARIES)} besides Python. Raise the limit"
+            f"{limit}, but NumPy alone takes {human(LIBRARIES)} besides Python. Raise the limit"
         ) from error
 
 

@@ -31,8 +31,16 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def decode(text: str) -> Any:
-    """The value of a JSON text. Raises ValueError, in one line, for anything doubtful."""
+def escaped(text: str) -> str:
+    """A text with a file's name in it, in which bytes that are not UTF-8 are escaped: `decode` would refuse them."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def decode(text: str, names: bool = False) -> Any:
+    """The value of a JSON text. Raises ValueError, in one line, for anything doubtful.
+
+    With `names`, of files of this machine, their bytes that are not UTF-8 are allowed, as Python has them.
+    """
     try:
         value = json.loads(
             text, object_pairs_hook=_unique, parse_float=_float, parse_int=_integer, parse_constant=_constant
@@ -43,7 +51,7 @@ def decode(text: str) -> Any:
         raise ValueError("nested too deeply") from None
     _check_depth(value)
     if "\\u" in text:
-        _check_text(value)
+        _check_text(value, "surrogateescape" if names else "strict")
     return value
 
 
@@ -81,9 +89,9 @@ def _check_depth(value: Any) -> None:
     raise ValueError("nested too deeply")
 
 
-def _check_text(value: Any) -> None:
+def _check_text(value: Any, errors: str) -> None:
     """Refuse halves of surrogate pairs, which no file or terminal could take."""
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False).encode(errors=errors)
     except UnicodeEncodeError:
         raise ValueError("a text holds half a character") from None

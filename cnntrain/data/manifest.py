@@ -207,9 +207,9 @@ def keep_once(run: RunDirectory, name: str, data: bytes) -> None:
 def read(path: Path) -> Manifest | None:
     """A manifest that was kept, or None: without one there is nothing to compare with, and `check` makes it anew."""
     try:
-        document = strict_json.decode(read_own(path).decode())
+        document = strict_json.decode(read_own(path).decode(), names=True)
         if document["format"] == _REFERENCE:
-            document |= strict_json.decode(_list_of(path, document["sha256"]).decode())
+            document |= strict_json.decode(_list_of(path, document["sha256"]).decode(), names=True)
         if document["format"] != _FORMAT:
             return None
         rows = cast(dict[str, list[Any]], document["files"])

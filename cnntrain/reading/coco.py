@@ -31,9 +31,9 @@ def pages(path: Path, folders: Sequence[Path]) -> tuple[list[Page], list[str]]:
         where = f"{path}: annotation {key}"
         image, category = entry.get("image_id"), entry.get("category_id")
         if not _is_id(image) or image not in images:
-            raise DataError(f"{where} is for the image {str(image)[:60]}, which is not in the file. Remove it")
+            raise DataError(f"{where} is for the image {_shown(image)}, which is not in the file. Remove it")
         if not _is_id(category) or category not in names:
-            raise DataError(f"{where} has the category {str(category)[:60]}, which is not in the file. Mend it")
+            raise DataError(f"{where} has the category {_shown(category)}, which is not in the file. Mend it")
         marked[image].append(_box(entry, names[category], where))
     folders = _in_use(images.values(), folders)
     made = [_page(entry, tuple(marked[key]), folders, f"{path}: image {key}") for key, entry in images.items()]
@@ -84,6 +84,12 @@ def _by_id(entries: list[Any], where: str) -> dict[int, dict[str, Any]]:
     return found
 
 
+def _shown(key: Any) -> str:
+    """What stands where an id is needed, as JSON has it; a text is said to be one, for it may look like a number."""
+    text = strict_json.encode(key)[:60]
+    return f"{text} (a text, expected a whole number)" if isinstance(key, str) else text
+
+
 def _is_id(value: Any) -> TypeGuard[int]:
     """Whether a value is a whole number; true is none."""
     return isinstance(value, int) and not isinstance(value, bool)
@@ -104,16 +110,23 @@ def _box(entry: dict[str, Any], name: str, where: str) -> Marked:
     box = entry.get("bbox")
     if not isinstance(box, list) or len(box) != 4:
         raise DataError(f"{where} has the bbox {str(box)[:60]}, expected [x, y, width, height]. Mend it")
-    x, y, wide, tall = (number(value, where, "bbox") for value in box)
+    x, y, wide, tall = (_number(value, where, "bbox") for value in box)
     area = entry.get("area")
     return Marked(
         where,
         name,
         (x, y, x + wide, y + tall),
         CROWD if entry.get("iscrowd") else COUNTED,
-        None if area is None else number(area, where, "area"),
+        None if area is None else _number(area, where, "area"),
         empty=not (wide and tall),
     )
+
+
+def _number(value: Any, where: str, what: str) -> float:
+    """A finite number. Raises DataError, also for a text, which other programs read as none."""
+    if isinstance(value, str):
+        raise DataError(f"{where}: {what} holds the text {value[:40]!r}, expected a number without quotes. Mend it")
+    return number(value, where, what)
 
 
 def _page(entry: dict[str, Any], boxes: tuple[Marked, ...], folders: Sequence[Path], where: str) -> Page:
@@ -121,9 +134,14 @@ def _page(entry: dict[str, Any], boxes: tuple[Marked, ...], folders: Sequence[Pa
     if not isinstance(name, str) or not name or "\0" in name:
         raise DataError(f"{where} has the file_name {str(name)[:60]!r}, expected a picture's. Mend it")
     picture = next((folder / name for folder in folders if (folder / name).exists()), folders[0] / name)
-    sides = [entry.get(side) for side in ("height", "width")]
-    height, width = (0 if side is None else int(number(side, where, "size")) for side in sides)
-    return Page(where, picture, boxes, (height, width) if height > 0 and width > 0 else None)
+    sides = {side: entry[side] for side in ("height", "width") if entry.get(side) is not None}
+    for side, value in sides.items():
+        if _number(value, where, side) < 1:
+            raise DataError(
+                f"{where} has the {side} {_shown(value)}, expected the picture's in pixels. Mend or remove it"
+            )
+    size = (int(sides["height"]), int(sides["width"])) if len(sides) == 2 else None
+    return Page(where, picture, boxes, size)
 
 
 def _in_use(images: Iterable[dict[str, Any]], folders: Sequence[Path]) -> list[Path]:

@@ -7,35 +7,37 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnntrain.core import files, strict_json
-from cnntrain.core.directories import make_directory
+from cnntrain.core import strict_json
 from cnntrain.core.display import Annotation
-from cnntrain.core.errors import StorageError, UsageError
+from cnntrain.core.errors import UsageError
+from cnntrain.core.output import RESULTS, Output
 from cnntrain.parts.datasets.base import Numbers
 from cnntrain.parts.tasks.base import Task
+from cnntrain.results.named_after import NamedAfter
+
+_CLASSES = "classes"  # the stem of the file that YOLO's tools expect
 
 
 class TextFolder:
-    """YOLO's text files, one for each picture, and `classes.txt` beside them; nothing is overwritten."""
+    """YOLO's text files, one for each picture, and `classes.txt` beside them."""
 
-    def __init__(self, path: Path, task: Task, classes: Sequence[str]) -> None:
-        """Make the folder and write the class names. Raises UsageError for a task without boxes, StorageError."""
+    def __init__(
+        self, path: Path, task: Task, classes: Sequence[str], names: Sequence[str], overwrite: bool = False
+    ) -> None:
+        """Make the folder for samples of these names, and write the class names.
+
+        Raises UsageError for a task without boxes, and what NamedAfter does.
+        """
         check_annotates("--txt", task)
-        make_directory(path)
-        self._path = path
-        self._write("classes", classes, "the class names")
+        self._folder = NamedAfter(path, [_CLASSES, *names], [".txt"], overwrite)
+        self._write(_CLASSES, classes)
 
     def add(self, name: str, annotation: Annotation) -> None:
         """Write one sample's rows as NAME.txt, an empty file where nothing was found. Raises StorageError."""
-        self._write(Path(name).stem if Path(name).is_file() else Path(name).name, annotation.rows, name)
+        self._write(name, annotation.rows)
 
-    def _write(self, stem: str, rows: Sequence[str], what: str) -> None:
-        path = self._path / f"{stem}.txt"
-        if path.exists():
-            raise StorageError(
-                f"{path} exists and {what} would overwrite it. Name another folder, or pictures with other names"
-            )
-        files.write_atomic(path, "".join(f"{row}\n" for row in rows).encode())
+    def _write(self, name: str, rows: Sequence[str]) -> None:
+        self._folder.write(name, {".txt": "".join(f"{row}\n" for row in rows).encode(errors="backslashreplace")})
 
 
 class ResultsFile:
@@ -46,10 +48,16 @@ class ResultsFile:
     a category's is its place among the classes, from 1.
     """
 
-    def __init__(self, path: Path, task: Task, classes: Sequence[str], numbers: Numbers | None) -> None:
-        """Nothing is written yet. Raises UsageError where the task has no boxes."""
+    def __init__(
+        self, path: Path, task: Task, classes: Sequence[str], numbers: Numbers | None, overwrite: bool = False
+    ) -> None:
+        """Nothing is written yet.
+
+        Raises UsageError where the task has no boxes, StorageError for a file that is no list of results, unless
+        `overwrite` is on.
+        """
         check_annotates("--coco", task)
-        self._path, self._classes, self._numbers = path, classes, numbers
+        self._output, self._classes, self._numbers = Output(path, None if overwrite else RESULTS), classes, numbers
         self._found: list[tuple[str, Annotation]] = []
 
     def add(self, name: str, annotation: Annotation) -> None:
@@ -69,9 +77,9 @@ class ResultsFile:
             for result in annotation.results
         ]
         lines = ",\n".join(strict_json.encode(row) for row in rows)
-        files.write_atomic(self._path, f"[\n{lines}\n]\n".encode() if rows else b"[]\n")
+        self._output.write(f"[\n{lines}\n]\n" if rows else "[]\n")
         listed = ", ".join(f"{key} {name}" for key, name in zip(ids, self._classes, strict=True))
-        return f"{self._path}: image ids are {told}; category ids: {listed}"
+        return f"{self._output.path}: image ids are {told}; category ids: {listed}"
 
 
 def check_annotates(option: str, task: Task) -> None:

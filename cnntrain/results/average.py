@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cnntrain.core import strict_json
 from cnntrain.core.errors import CheckpointError, UsageError
+from cnntrain.core.output import Output
 from cnntrain.rundir.checkpoint import Checkpoint, find, read, save
 from cnntrain.trained import saved
 
@@ -23,7 +24,7 @@ def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[
     """
     if len(paths) < 2:
         raise UsageError(f"average needs two checkpoints or more, got {len(paths)}")
-    if os.path.lexists(output) and not overwrite:
+    if Output(output).is_there and not overwrite:
         raise UsageError(f"{output} exists. Say --overwrite to replace it, or choose another --output")
     found = [find(path) for path in paths]
     first = read(found[0])
@@ -46,7 +47,9 @@ def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[
         samples.append(_samples(last))
     means = {name: (total / len(found)).astype(shapes[name][1]) for name, total in sums.items()}
     merged: dict[str, Any] = {
-        "merged": [{"step": step, "path": str(path)} for path, step in zip(found, steps, strict=True)]
+        "merged": [
+            {"step": step, "path": strict_json.escaped(str(path))} for path, step in zip(found, steps, strict=True)
+        ]
     }
     if any(each != samples[0] for each in samples):  # one's validation may be another's training
         merged["data"] = {"merged": True}

@@ -8,35 +8,33 @@ from pathlib import Path
 
 from PIL import Image
 
-from cnntrain.core import files
-from cnntrain.core.directories import make_directory
 from cnntrain.core.display import Rendering
-from cnntrain.core.errors import StorageError, UsageError
+from cnntrain.core.errors import UsageError
 from cnntrain.parts.tasks.base import Task
+from cnntrain.results.named_after import NamedAfter
 
 
 class Folder:
-    """The folder for the renderings of a prediction; no existing file is overwritten."""
+    """The folder for the renderings of a prediction: NAME.png or NAME-SUFFIX.png."""
 
-    def __init__(self, path: Path, task: Task) -> None:
-        """Make the folder. Raises UsageError where the answers of the task cannot be shown, StorageError."""
+    def __init__(self, path: Path, task: Task, names: Sequence[str], overwrite: bool = False) -> None:
+        """Make the folder for samples of these names.
+
+        Raises UsageError where the answers of the task cannot be shown, and what NamedAfter does.
+        """
         if not task.renders:
             raise UsageError(
                 f"--draw: the task {task.name_in_config} has no answers that can be drawn into a picture. Leave it out"
             )
-        make_directory(path)
-        self._path = path
+        self._folder = NamedAfter(path, names, map(_ending, task.renders), overwrite)
 
     def write(self, name: str, renderings: Sequence[Rendering]) -> None:
-        """Write one sample's renderings as NAME.png or NAME-SUFFIX.png. Raises StorageError."""
-        for rendering in renderings:
-            stem = Path(name).stem if Path(name).is_file() else Path(name).name
-            path = self._path / f"{stem}{'-' * bool(rendering.suffix)}{rendering.suffix}.png"
-            if path.exists():
-                raise StorageError(
-                    f"{path} exists and {name} would overwrite it. Name another folder, or pictures with other names"
-                )
-            files.write_atomic(path, png(rendering))
+        """Write one sample's renderings. Raises StorageError."""
+        self._folder.write(name, {_ending(rendering.suffix): png(rendering) for rendering in renderings})
+
+
+def _ending(suffix: str) -> str:
+    return f"{'-' * bool(suffix)}{suffix}.png"
 
 
 def png(rendering: Rendering) -> bytes:

@@ -25,10 +25,11 @@ import numpy as np
 import numpy.typing as npt
 
 import cnntrain
-from cnntrain.core import archive, files, strict_json
+from cnntrain.core import archive, strict_json
 from cnntrain.core.archive import Bytes, DamagedError, ForeignError, Member
 from cnntrain.core.arrays import Array, Shape, aligned
 from cnntrain.core.errors import CheckpointError, StorageError
+from cnntrain.core.output import Output
 from cnntrain.core.regular_file import open_regular
 
 FORMAT = 1  # of the files this version writes; it reads 1 to this
@@ -142,9 +143,12 @@ def pack(meta: Meta, arrays: Mapping[str, Array]) -> list[Bytes]:
 
 
 def save(path: Path, meta: Meta, arrays: Mapping[str, Array]) -> int:
-    """Write a checkpoint atomically and durably, and return its size in bytes. Raises StorageError; see also `pack`."""
+    """Write a checkpoint where the user wants it (`Output`), and return its size in bytes.
+
+    Raises StorageError; see also `pack`.
+    """
     chunks = pack(meta, arrays)
-    files.write_atomic(path, chunks)
+    Output(path).write(chunks)
     return sum(map(len, chunks))
 
 

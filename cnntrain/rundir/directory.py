@@ -252,7 +252,7 @@ class RunDirectory:
         """Replace status.json; fields not given again keep their last value. `step` is that of the last checkpoint."""
         self._status |= {"state": state, **fields, "pid": os.getpid()}
         self._status.setdefault("exit_code", None)
-        command = f"cnntrain fit --run-dir {shlex.quote(str(self.path))} --resume"
+        command = strict_json.escaped(f"cnntrain fit --run-dir {shlex.quote(str(self.path))} --resume")
         self.write_json("status.json", self._status | {"resume": None if state == "finished" else command})
 
     def save_checkpoint(

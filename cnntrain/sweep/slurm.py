@@ -6,14 +6,12 @@ again at any time, and goes on. A cancelled task is meant to end: it saves, and 
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 
-from cnntrain.core import files
 from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import UsageError
-from cnntrain.core.regular_file import read_own
+from cnntrain.core.output import Output
 from cnntrain.sweep import child
 from cnntrain.sweep.cells import Sweep
 
@@ -75,10 +73,11 @@ def write_script(plan: Sweep, folder: Path, file: Path, threads: int, at_once: i
     in a script.
     """
     text = script(plan, folder, file, threads, at_once)
-    if os.path.lexists(file) and read_own(file) != text.encode():
+    place = Output(file)
+    if place.is_there and place.read() != text.encode():
         raise UsageError(f"{file} exists already, and may have been edited. Remove it, or name another file")
     make_directory(folder)  # Slurm makes none for its logs
-    files.write_atomic(file, text.encode())
+    place.write(text)
 
 
 def script(plan: Sweep, folder: Path, file: Path, threads: int, at_once: int | None) -> str:

@@ -5,6 +5,7 @@ Files and folders are read by the training source itself, brought to the network
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -105,12 +106,10 @@ class Unseen:
         files: list[Sample] = []
         for path in paths:
             try:
-                with reading(path):
-                    of_rows, is_folder = path.suffix.lower() in _ROWS and path.is_file(), path.is_dir()
-                if of_rows:
+                if _of_rows(path):
                     yield from self._rows(path)
                 else:
-                    files += _inside(path, reader) if is_folder else [(path,)]
+                    files += _files_at(path, reader)
             except DataError as error:
                 failures.append((str(path), str(error)))
         most = max(1, min(CHUNK, _HELD // math.prod(self.data.shape)))
@@ -122,6 +121,15 @@ class Unseen:
             good = [(name, one) for name, one in zip(names, read, strict=True) if not isinstance(one, DataError)]
             if good:
                 yield [name for name, _ in good], np.stack([pixels for _, pixels in good])
+
+    def names(self, paths: Sequence[Path]) -> list[str]:
+        """The names that `samples` gives to files, before any is read; those of rows are not known then."""
+        reader = self.reader
+        files: list[Sample] = []
+        for path in paths:
+            with contextlib.suppress(DataError):  # which `samples` reports
+                files += [] if _of_rows(path) else _files_at(path, reader)
+        return [reader.place(sample) for sample in files]
 
     @property
     def fit(self) -> Fit:
@@ -224,8 +232,23 @@ def usual_split(source: Dataset) -> str:
     return next((usual for usual in ("test", "val") if usual in splits), "train")
 
 
+def _of_rows(path: Path) -> bool:
+    """Whether a path is a file that holds many samples. Raises DataError where that cannot be told."""
+    with reading(path):
+        return path.suffix.lower() in _ROWS and path.is_file()
+
+
+def _files_at(path: Path, reader: ClassFolders) -> list[Sample]:
+    """The sample that a file is, or those of a folder, at any depth, sorted by code point.
+
+    Raises DataError for a folder without any.
+    """
+    with reading(path):
+        is_folder = path.is_dir()
+    return _inside(path, reader) if is_folder else [(path,)]
+
+
 def _inside(folder: Path, reader: ClassFolders) -> list[Sample]:
-    """The samples of a folder, at any depth, sorted by code point. Raises DataError where there are none."""
     found = reader.samples_at(folder)
     if not found:
         raise DataError(

@@ -346,9 +346,11 @@ def _enough_memory(job: Job, threads: int) -> Iterator[None]:
         experiment = job.loaded.experiment
         size = experiment.train.batch_size
         needed = memory.needed(job.network.graph, threads, size, vectors(experiment), tally=job.network.tally.size)
+        limit = machine.address_limit()
+        first = f", and {limit}, libraries included. Raise the limit, lower" if limit else ". Lower"
         raise OutOfMemoryError(
             f"out of memory: training at batch size {size} on {threads} thread{'s' * (threads > 1)} needs about "
-            f"{machine.human(needed)} besides the data. Lower train.batch_size, use fewer --threads, "
+            f"{machine.human(needed)} besides the data{first} train.batch_size, use fewer --threads, "
             "or make the network or the images smaller"
         ) from error
 

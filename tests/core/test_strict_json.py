@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,17 @@ def test_doubtful_texts_are_refused(text: str, expected: str) -> None:
     with pytest.raises(ValueError, match=expected) as caught:
         strict_json.decode(text)
     assert str(caught.value).isprintable()
+
+
+def test_names_of_files_come_back_whatever_their_bytes() -> None:
+    name = os.fsdecode(b"p\xff")
+    text = strict_json.encode(name)
+    assert strict_json.decode(text, names=True) == name
+    with pytest.raises(ValueError, match="half a character"):
+        strict_json.decode(text)
+    with pytest.raises(ValueError, match="half a character"):
+        strict_json.decode('"\\ud83d"', names=True)
+    assert strict_json.decode(strict_json.encode(strict_json.escaped(name))) == r"p\udcff"
 
 
 def test_the_depth_of_ours_is_allowed() -> None:

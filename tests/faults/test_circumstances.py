@@ -62,6 +62,7 @@ def test_with_too_little_memory_a_run_ends_with_7_and_says_what_it_needs(
         if ended.returncode:
             require_error(7, ended.returncode, ended.stderr)
             assert "out of memory: training at batch size 64 on 2 threads needs about 1" in ended.stderr
+            assert "of address space (ulimit -v), libraries included. Raise the limit, lower train" in ended.stderr
             require_sound(tmp_path / f"run-{limit}")
     campaign.tell(f"limits of {limits} MB: {codes}")
     assert codes == sorted(codes, reverse=True)  # enough is enough

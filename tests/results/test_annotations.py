@@ -112,15 +112,16 @@ def test_pycocotools_reads_them_and_measures_what_eval_does(written, tmp_path, c
 
 def test_text_files_are_read_back_as_they_were_meant(tmp_path) -> None:
     images, rng = pictures(6), np.random.default_rng(1)
-    folder = TextFolder(tmp_path / "guesses", Detect(), images.classes)
+    names = [str(tmp_path / f"guesses/p{i}.png") for i in range(6)]
+    folder = TextFolder(tmp_path / "guesses", Detect(), images.classes, names)
     found = [rows(target, rng) for target in images.targets]
     found[2][:, SCORES] = -20  # nothing: an empty file
-    for i, (pixels, outputs) in enumerate(zip(images.pixels[:], found, strict=True)):
-        path = tmp_path / f"guesses/p{i}.png"
-        Image.fromarray(pixels).save(path)
-        folder.add(str(path), Detect().annotation(outputs, (32, 32), images.description))
-    with pytest.raises(StorageError, match=r"p0.txt exists and .*p0.png would overwrite it"):
-        folder.add(str(tmp_path / "guesses/p0.png"), Annotation((), ()))
+    for name, pixels, outputs in zip(names, images.pixels[:], found, strict=True):
+        Image.fromarray(pixels).save(name)
+        folder.add(name, Detect().annotation(outputs, (32, 32), images.description))
+    with pytest.raises(StorageError, match=r"classes.txt exists and classes would overwrite it. Say --overwrite"):
+        TextFolder(tmp_path / "guesses", Detect(), images.classes, names)
+    TextFolder(tmp_path / "guesses", Detect(), images.classes, names[:1], overwrite=True)
     source = registry.make("datasets", "yolo", root=str(tmp_path / "guesses"), size=32)
     assert source.found_classes() == list(images.classes)
     for outputs, target in zip(found, source.load("train", Reader()).targets, strict=True):

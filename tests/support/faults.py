@@ -15,6 +15,7 @@ from cnntrain.core import (
     directories,
     directory_lock,
     files,
+    output,
     partial_file,
     regular_file,
     secret_file,
@@ -22,7 +23,18 @@ from cnntrain.core import (
 )
 from cnntrain.core.errors import StorageError
 
-WRITERS = (anchor, append_log, directories, directory_lock, files, partial_file, regular_file, secret_file, storage)
+WRITERS = (
+    anchor,
+    append_log,
+    directories,
+    directory_lock,
+    files,
+    output,
+    partial_file,
+    regular_file,
+    secret_file,
+    storage,
+)
 OPERATIONS = ("open", "write", "fsync", "close", "replace", "ftruncate", "mkdir", "makedirs", "symlink", "unlink")
 
 

@@ -120,7 +120,7 @@ class Task(Part):
     usual_metrics: ClassVar[tuple[str, ...]]  # what a message proposes
     measures: ClassVar[Mapping[str, str]] = {}  # what `measured` gives, in a sentence: larger is better, in [0, 1]
     mixes: ClassVar[bool] = True  # whether weighted sums of targets mean anything: `mixable`
-    renders: ClassVar[bool] = False  # whether answers can be shown on the picture: `rendered` and `compared`
+    renders: ClassVar[tuple[str, ...]] = ()  # suffixes of what `rendered` gives, if answers can be shown on the picture
     remains: ClassVar[str] = ""  # what an export leaves to its user to get from outputs to answers, in words
     annotates: ClassVar[bool] = False  # whether answers have the forms of annotation tools: `annotation`
     follows: ClassVar[bool] = False  # whether targets are places in the picture, to be `moved` with what it shows
@@ -329,7 +329,7 @@ class Task(Part):
     def rendered(self, picture: Array, outputs: Array, led: Move, data: Description) -> tuple[Rendering, ...]:
         """What the outputs for one sample say, shown on its picture, uint8 (h, w, 3); the first to be looked at.
 
-        `led` took the picture to where the network saw it. Asked where `renders` is true.
+        `led` took the picture to where the network saw it. Asked where `renders` is not empty.
         """
         return ()
 
@@ -339,7 +339,7 @@ class Task(Part):
         """What is true and what the outputs say, shown on copies of a picture, to stand side by side: uint8 (h, w, 3).
 
         Of a `window` (x1, y1, x2, y2) alone where there is one, and enlarged by a whole factor where that helps.
-        The target is that of the picture, before it was `led` to the network. Asked where `renders` is true.
+        The target is that of the picture, before it was `led` to the network. Asked where `renders` is not empty.
         """
         raise NotImplementedError
 

@@ -51,7 +51,7 @@ class Detect(Task):
     loss: ClassVar[str] = "fcos"
     usual_metrics: ClassVar[tuple[str, ...]] = ()
     follows: ClassVar[bool] = True
-    renders: ClassVar[bool] = True
+    renders: ClassVar[tuple[str, ...]] = ("",)
     annotates: ClassVar[bool] = True
     remains: ClassVar[str] = (
         "a row of the outputs is a box x1 y1 x2 y2 in pixels of the input, its location x y and stride, the logit of "

@@ -40,7 +40,7 @@ class Segment(Task):
     metrics: ClassVar[tuple[str, ...]] = ("pixel_accuracy", "mean_iou")
     usual_metrics: ClassVar[tuple[str, ...]] = ("mean_iou", "dice", "pixel_accuracy")
     follows: ClassVar[bool] = True
-    renders: ClassVar[bool] = True
+    renders: ClassVar[tuple[str, ...]] = ("", "mask")
 
     def outputs(self, data: Description) -> int:
         """A score for each class."""

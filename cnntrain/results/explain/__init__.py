@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 import cnntrain
-from cnntrain.core import files
 from cnntrain.core.arrays import Array
 from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import DataError, UsageError
+from cnntrain.core.output import PAGE, Output
 from cnntrain.engine.walk import Walk
 from cnntrain.results.explain import layers, updates, worked
 from cnntrain.results.explain.passage import Passage, passage
@@ -32,6 +32,7 @@ def write(trained: Trained, path: Path, output: Path, truth: str | None = None) 
     `truth` names the true class, against which the loss is taken; by default what the task supposes. Raises
     DataError where the file cannot be read, UsageError for an unknown class, StorageError.
     """
+    place = Output(output, PAGE)
     stored = _stored(trained, path)
     try:
         passed = passage(trained, stored, truth)
@@ -39,7 +40,7 @@ def write(trained: Trained, path: Path, output: Path, truth: str | None = None) 
         raise UsageError(f"--truth: {error}") from error
     text = _page(trained, path, stored, passed)
     make_directory(output.absolute().parent)
-    files.write_atomic(output, text.encode())
+    place.write(text)
     return {"page": str(output), "checkpoint": str(trained.path), "weights": trained.weights, "path": str(path)}
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from cnntrain.config.dump import plain
-from cnntrain.core import files
 from cnntrain.core.errors import StorageError, UsageError
+from cnntrain.core.output import Output
 from cnntrain.data.loader import Samples
 from cnntrain.network import counterparts, torch_layout
 from cnntrain.parts.datasets.images import Images
@@ -38,11 +38,12 @@ def export(
     """
     output = _checked(kind, output, trained.loaded.experiment.name, fold, names)
     document, written = _WRITERS[kind](trained, output, fold, names)
-    taken = [path for path in written if path.exists()]
+    places = [(Output(path), data) for path, data in written.items()]
+    taken = [place.path for place, _ in places if place.is_there]
     if taken and not overwrite:
         raise StorageError(f"{taken[0]} exists. Say --overwrite to replace it, or choose another --output")
-    for path, data in reversed(written.items()):  # the weights before the text that reads them
-        files.write_atomic(path, data)
+    for place, data in reversed(places):  # the weights before the text that reads them
+        place.write(data)
     return {
         "format": kind,
         "weights": trained.weights,
@@ -90,7 +91,7 @@ Written = tuple[dict[str, Any], dict[Path, bytes]]  # what the document says, an
 def _numpy(trained: Trained, output: Path, fold: bool, _names: counterparts.Names | None) -> Written:
     exported = traced(trained, fold)
     written = {
-        output: numpy_file.source(exported, output).encode(),
+        output: numpy_file.source(exported, output).encode(errors="backslashreplace"),
         output.with_suffix(".npz"): numpy_file.weights(exported),
     }
     return exported.facts() | {"error": None}, written
@@ -98,7 +99,8 @@ def _numpy(trained: Trained, output: Path, fold: bool, _names: counterparts.Name
 
 def _page(trained: Trained, output: Path, fold: bool, _names: counterparts.Names | None) -> Written:
     exported = traced(trained, fold, whole=True)
-    return exported.facts() | {"error": None}, {output: page_file.html(trained, exported).encode()}
+    text = page_file.html(trained, exported).encode(errors="backslashreplace")
+    return exported.facts() | {"error": None}, {output: text}
 
 
 def _onnx(trained: Trained, output: Path, fold: bool, _names: counterparts.Names | None) -> Written:

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 import cnntrain
-from cnntrain.core import files
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import size_text
 from cnntrain.core.directories import make_directory
 from cnntrain.core.display import Matrix
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.core.machine import threads as usable
+from cnntrain.core.output import PAGE, Output
 from cnntrain.engine.pool import Pool
 from cnntrain.results.film import strips
 from cnntrain.results.report import matrix
@@ -47,14 +47,14 @@ def write(paths: Sequence[Path], output: Path | None = None, threads: int | None
     if len(runs) != 1:
         raise UsageError(f"--film shows one run, but here are {len(runs)}. Name one of them")
     (run,) = runs
+    place = Output(output or run / FILE, PAGE, ours=output is None)
     film = film_files.read(run)
     told: list[str] = []
     with Pool(usable(threads)) as pool:
         text = _Page(Trained(run, pool, warn=told.append), film).text(run)
-    output = output or run / FILE
-    make_directory(output.absolute().parent)
-    files.write_atomic(output, text.encode())
-    return {"report": str(output), "runs": [str(run)], "png": [], "warnings": told}
+    make_directory(place.path.absolute().parent)
+    place.write(text)
+    return {"report": str(place.path), "runs": [str(run)], "png": [], "warnings": told}
 
 
 class _Page:

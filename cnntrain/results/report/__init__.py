@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import cnntrain
-from cnntrain.core import files
 from cnntrain.core.console import Console
 from cnntrain.core.directories import make_directory
 from cnntrain.core.display import Section
-from cnntrain.core.errors import CheckpointError, DataError, OutOfMemoryError
+from cnntrain.core.errors import CheckpointError, DataError, OutOfMemoryError, UsageError
+from cnntrain.core.output import PAGE, PICTURE, Output
 from cnntrain.results.report import (
     curves,
     evaluation,
@@ -55,25 +55,30 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
 
     It goes to report.html in the run directory, or for several runs in the working directory. A run that cannot be
     judged, because its data or checkpoint is gone, is named in the report and under "warnings". Raises UsageError where
-    there is no run, MissingExtraError for PNG without Matplotlib, StorageError.
+    there is no run, MissingExtraError for PNG without Matplotlib, StorageError, also for a file of another kind that
+    would be replaced.
     """
     wish = wish or Wish()
     if wish.png:
         paper.require()
     left_out: list[str] = []
     records = read_all(paths, left_out.append)
-    output = output or (records[0].path if len(records) == 1 else Path()) / FILE
+    ours = output is None and len(records) == 1
+    place = Output(output or (records[0].path if ours else Path()) / FILE, PAGE, ours)
+    if wish.png and place.is_stream:
+        raise UsageError(f"--png writes pictures beside the page, but {place.path} is no file. Name one with --output")
     told = _Told(paths, records, wish)
     text = told.page()
-    make_directory(output.absolute().parent)
-    files.write_atomic(output, text.encode())
-    pictures = told.files() if wish.png else {}
-    for name, data in pictures.items():
-        files.write_atomic(output.with_name(f"{name}.png"), data)
+    charts = told.files() if wish.png else {}
+    pictures = [(Output(place.path.with_name(f"{name}.png"), PICTURE, ours), data) for name, data in charts.items()]
+    make_directory(place.path.absolute().parent)
+    place.write(text)
+    for picture, data in pictures:
+        picture.write(data)
     return {
-        "report": str(output),
+        "report": str(place.path),
         "runs": [str(record.path) for record in records],
-        "png": [str(output.with_name(f"{name}.png")) for name in pictures],
+        "png": [str(picture.path) for picture, _ in pictures],
         "warnings": left_out + told.warnings,
     }
 

@@ -272,6 +272,22 @@ CASES |= {  # COCO
             "not in the file. Mend it"
         ),
     ),
+    "category that is a text": (
+        "coco",
+        entry("annotations", 0, category_id="3"),
+        (
+            'error: ROOT/annotations/instances_train2017.json: annotation 0 has the category "3" (a text, '
+            "expected a whole number), which is not in the file. Mend it"
+        ),
+    ),
+    "image that is a text": (
+        "coco",
+        entry("annotations", 0, image_id="0"),
+        (
+            'error: ROOT/annotations/instances_train2017.json: annotation 0 is for the image "0" (a text, '
+            "expected a whole number), which is not in the file. Remove it"
+        ),
+    ),
     "category that is a list": (
         "coco",
         entry("annotations", 0, category_id=[1]),
@@ -329,8 +345,32 @@ CASES |= {  # COCO
         "coco",
         entry("annotations", 0, bbox=[1, 2, 3, "x"]),
         (
-            "error: ROOT/annotations/instances_train2017.json: annotation 0: bbox is 'x', expected a finite "
-            "number. Mend it"
+            "error: ROOT/annotations/instances_train2017.json: annotation 0: bbox holds the text 'x', expected "
+            "a number without quotes. Mend it"
+        ),
+    ),
+    "texts that look like numbers": (
+        "coco",
+        entry("annotations", 0, bbox=["1", "2", "3", "4"]),
+        (
+            "error: ROOT/annotations/instances_train2017.json: annotation 0: bbox holds the text '1', expected "
+            "a number without quotes. Mend it"
+        ),
+    ),
+    "picture of width 0": (
+        "coco",
+        entry("images", 0, width=0),
+        (
+            "error: ROOT/annotations/instances_train2017.json: image 0 has the width 0, expected the picture's "
+            "in pixels. Mend or remove it"
+        ),
+    ),
+    "picture whose height is a text": (
+        "coco",
+        entry("images", 0, height="20"),
+        (
+            "error: ROOT/annotations/instances_train2017.json: image 0: height holds the text '20', expected "
+            "a number without quotes. Mend it"
         ),
     ),
     "true for a number": (
