@@ -159,6 +159,17 @@ def test_a_layer_that_joins_later_counts_from_its_own_first_step():
     np.testing.assert_allclose(ready.params[where], expected, rtol=0, atol=1e-9 * np.abs(expected).max())
 
 
+def _stopped(folder: Path, sets: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The config of two runs, one straight and one stopped after seven steps."""
+    config = write(folder)
+    run(config, folder / "straight", sets)
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 7)
+        with pytest.raises(StoppedError):
+            run(config, folder / "run", sets)
+    return config
+
+
 def test_what_is_carried_for_a_layer_that_joins_later_survives_a_stop(tmp_path, monkeypatch):
     sets = (
         *SHORT,
@@ -166,12 +177,7 @@ def test_what_is_carried_for_a_layer_that_joins_later_survives_a_stop(tmp_path, 
         "momentum_schedule={type: linear, start: 1.0, end: 0.2}",
         "train.freeze=[{match: 'conv2d_1', until: 5st}]",
     )
-    config = write(tmp_path)
-    run(config, tmp_path / "straight", sets)
-    with monkeypatch.context() as patch:
-        _stop_after(patch, 7)
-        with pytest.raises(StoppedError):
-            run(config, tmp_path / "run", sets)
+    _stopped(tmp_path, sets, monkeypatch)
     carried = read(tmp_path / "run/checkpoints/last.npz").meta["optimizer"]
     assert carried["since"]["5"] != carried["carried"]
     run(None, tmp_path / "run", resume=True)
@@ -180,12 +186,7 @@ def test_what_is_carried_for_a_layer_that_joins_later_survives_a_stop(tmp_path, 
 
 def test_what_is_carried_survives_a_stop(tmp_path, monkeypatch):
     sets = (*SHORT, "optimizer={type: nadam, lr: 0.01}", "momentum_schedule={type: linear, start: 1.0, end: 0.2}")
-    config = write(tmp_path)
-    run(config, tmp_path / "straight", sets)
-    with monkeypatch.context() as patch:
-        _stop_after(patch, 7)
-        with pytest.raises(StoppedError):
-            run(config, tmp_path / "run", sets)
+    config = _stopped(tmp_path, sets, monkeypatch)
     loaded = load([config], sets)
     schedule: Any = loaded.experiment.momentum_schedule
     expected = product(schedule, Horizon(24, 8), 0.9, 4e-3, 7)
