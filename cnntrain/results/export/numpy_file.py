@@ -12,12 +12,13 @@ import keyword
 import re
 import textwrap
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from cnntrain import __version__
+from cnntrain.core.errors import printable
 from cnntrain.ops.trace import ArrayConstant, Operand, Operation, Trace, Value, lacks
 from cnntrain.reading.pictures import FRAME
 from cnntrain.results.export.network import Exported
@@ -196,10 +197,9 @@ def source(exported: Exported, path: Path) -> str:
     helpers = "\n\n".join([*_callers(exported), *(text for name, text in _HELPERS.items() if name in wanted)])
     shape = ", ".join(map(str, exported.input.shape))
     first = [f"Before: {json.dumps(item)}, as in evaluation." for item in exported.before]
-    origin = str(exported.path).replace("\\", "\\\\").replace('"', "'")
-    document = "\n".join(
+    document = _docstring(
         [
-            f'"""{exported.name}, exported by cnntrain {__version__} from {origin}, step {exported.step}.',
+            f"{exported.name}, exported by cnntrain {__version__} from {exported.path}, step {exported.step}.",
             "",
             f"It needs NumPy, and {path.with_suffix('.npz').name} beside it.",
             "",
@@ -209,7 +209,6 @@ def source(exported: Exported, path: Path) -> str:
             *_use_of_outputs(exported, path.stem),
             *_duties(exported),
             *(["", *first] if first else []),
-            '"""',
         ]
     )
     imports = ["import math"] * ("erf" in kinds) + ["from pathlib import Path", "", "import numpy as np"]
@@ -221,6 +220,12 @@ def source(exported: Exported, path: Path) -> str:
     classes = f"CLASSES = {list(exported.classes)!r}"
     load = 'with np.load(Path(__file__).with_suffix(".npz"), allow_pickle=False) as _file:\n    WEIGHTS = dict(_file)'
     return "\n".join([document, "", *imports, "", classes, load, "", "", forward, *(["", helpers] if helpers else [])])
+
+
+def _docstring(lines: Sequence[str]) -> str:
+    """Lines as a docstring, whatever the names of files in them."""
+    text = "\n".join(map(printable, lines)).replace("\\", "\\\\").replace('"""', "'''")
+    return f'"""{text}\n"""'
 
 
 def _use_of_outputs(exported: Exported, module: str) -> list[str]:
