@@ -90,8 +90,8 @@ def fit(
 
 def _of_rank(options: Options, ranks: Ranks) -> Options:
     """The options for this rank: its workers, and silence unless it leads."""
-    if ranks.size > 1 and options.threads is None:
-        options = replace(options, threads=muster.threads(ranks))
+    if ranks.size > 1:
+        options = replace(options, threads=muster.threads(ranks, options.threads))
     if ranks.leads:
         return options
     return replace(options, progress="none", quiet=True, verbose=False, tensorboard=False, announce=None, warn=_ignore)
@@ -113,7 +113,7 @@ def _fit(
     if options.run_dir is None and (options.resume or options.resume_or_start):
         raise UsageError("--resume and --resume-or-start need --run-dir, to know which run is meant")
     with Interrupts(options.max_time) as held:
-        if options.resume or (options.resume_or_start and options.run_dir and resumable(options.run_dir)):
+        if _resumes(options, ranks):
             return _resume(configs, sets, options, console, held, ranks)
         if not configs:
             example = f"Try: cnntrain fit {_EXAMPLE}" if _EXAMPLE.is_file() else ""
@@ -121,6 +121,23 @@ def _fit(
                 f"fit needs a config file. {example or 'Write one for your data with: cnntrain init --data DATA'}"
             )
         return _start(loaded or load(configs, sets), options, console, held, ranks)
+
+
+def _resumes(options: Options, ranks: Ranks) -> bool:
+    """Whether to resume the run: where that depends on what is there, the leader looks, for the others may not see it.
+
+    Raises UsageError where the ranks were asked for different things.
+    """
+    asked = {
+        "--resume": options.resume,
+        "--resume-or-start": options.resume_or_start,
+        "--pause-at": None if options.pause_at is None else str(options.pause_at),
+        "--watch": options.live,
+    }
+    muster.require_one_command(ranks, asked)
+    if options.resume or not options.resume_or_start or options.run_dir is None:
+        return options.resume
+    return bool(ranks.tell(ranks.leads and resumable(options.run_dir))[0])
 
 
 def _start(loaded: Loaded, options: Options, console: Console, interrupts: Interrupts, ranks: Ranks) -> dict[str, Any]:
@@ -141,7 +158,7 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
 
     with interrupts.at_once(), collector.resting():
         job, warm = ranks.leader_first(build)
-        muster.require_alike(ranks, job)
+        muster.require_alike(ranks, job, warm)
     with muster.held(ranks, create) as run:
         if isinstance(run, RunDirectory):
             _describe(run, job, warm, options, console, ranks)
