@@ -21,7 +21,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.rundir import numbering
 from cnntrain.rundir.checkpoint import FOLDER, Checkpoint, last_of, read, read_meta
 from cnntrain.rundir.directory import FLIGHT_RECORD
-from cnntrain.rundir.environment import compare_environments, environment
+from cnntrain.rundir.environment import compare_environments, environment, used
 from cnntrain.rundir.journal import Unwritten
 from cnntrain.rundir.json_files import first_row
 from cnntrain.trained import saved
@@ -129,7 +129,7 @@ def _console(path: Path, warn: Callable[[str], None] | None) -> Console:
     """What warnings go to, the first of them where the environment is another than the run's: bits may differ then."""
     console = Console("none", quiet=True, warned=warn)
     then = read_meta(last_of(path)).get("environment")
-    if isinstance(then, dict) and (differences := compare_environments(then, environment())):
+    if isinstance(then, dict) and (differences := compare_environments(then, environment(used(then)))):
         console.warn(f"this is not the run's environment, bits may differ: {'; '.join(differences)}")
     return console
 

@@ -10,7 +10,7 @@ from cnntrain.core.errors import CheckpointError
 from cnntrain.data import manifest
 from cnntrain.network import build
 from cnntrain.rundir.checkpoint import Checkpoint
-from cnntrain.rundir.environment import compare_environments, environment
+from cnntrain.rundir.environment import compare_environments, environment, used
 from cnntrain.training.job import Job
 from cnntrain.training.rates import horizon, schedule
 
@@ -49,7 +49,8 @@ def of_settings(saved: Loaded, now: Loaded) -> list[str]:
 
 def of_environment(checkpoint: Checkpoint, strict: bool) -> list[str]:
     """Warnings where versions or the processor differ; under `strict`, raises CheckpointError instead."""
-    differences = compare_environments(checkpoint.meta["environment"], environment())
+    then = checkpoint.meta["environment"]
+    differences = compare_environments(then, environment(used(then)))
     if differences and strict:
         raise CheckpointError(
             f"{checkpoint.path} was written in another environment ({'; '.join(differences)}), "

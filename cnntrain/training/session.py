@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from cnntrain.config.dump import fingerprint, plain, to_yaml
+from cnntrain.config.dump import fingerprint, libraries, plain, to_yaml
 from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, load
 from cnntrain.config.mapping import Config
@@ -175,7 +175,8 @@ def _describe(
     _announce(run, options)
     run.write_config(loaded.text, to_yaml(plain(loaded.experiment)))
     run.write_json("origins.json", loaded.origins())
-    run.write_json("env.json", environment() | {"threads": machine.threads(options.threads), "ranks": ranks.size})
+    about = environment(libraries(loaded.experiment))
+    run.write_json("env.json", about | {"threads": machine.threads(options.threads), "ranks": ranks.size})
     run.write_json("data.json", _data_summary(job.data) | ancestry.recorded(job, warm))
     run.write_command(sys.argv)
     console.say(f"run directory: {run.path}")

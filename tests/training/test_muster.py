@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def test_ranks_with_another_config_or_other_libraries_are_told(tmp_path, monkeyp
     with pytest.raises(UsageError, match=r"rank 1 on \S+ was given another config than rank 0"):
         require_alike(*jobs)
     found = iter([muster.environment(), muster.environment() | {"numpy": "1.0"}])
-    monkeypatch.setattr(muster, "environment", lambda: next(found))
+    monkeypatch.setattr(muster, "environment", lambda _: next(found))
     with pytest.raises(UsageError, match=r"not compute the same bits: from rank 0 to rank 1 on \S+, NumPy "):
         require_alike(jobs[0], jobs[0])
 
@@ -69,6 +70,21 @@ def test_ranks_that_take_their_first_weights_from_another_checkpoint_are_told(tm
     with pytest.raises(CheckpointError, match=r"rank 1 on \S+ starts from other weights than rank 0: .+here/first/.+"):
         on_ranks(2, work)
     on_ranks(2, lambda ranks: muster.require_alike(ranks, *started[1]))
+
+
+def test_a_library_of_another_version_is_told_where_the_config_computes_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("cnntrain.parts.transforms.hflip.HFlip.libraries", ("some_library",))
+    here = threading.local()
+    monkeypatch.setattr("cnntrain.rundir.environment._version", lambda _: f"1.{here.rank}")
+    flipping, without = job(tmp_path), job(tmp_path, "data.train_transforms=[]")
+
+    def work(ranks, made):
+        here.rank = ranks.rank
+        muster.require_alike(ranks, made)
+
+    with pytest.raises(UsageError, match=r"not compute the same bits: .+, some_library 1\.0 -> 1\.1\."):
+        on_ranks(2, lambda ranks: work(ranks, flipping))
+    on_ranks(2, lambda ranks: work(ranks, without))
 
 
 @pytest.mark.parametrize("there", ["nothing", "an older run"])
