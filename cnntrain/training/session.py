@@ -16,6 +16,7 @@ from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, load
 from cnntrain.config.mapping import Config
 from cnntrain.core import blas, collector, machine
+from cnntrain.core.conditions import require_name
 from cnntrain.core.console import Console, Progress
 from cnntrain.core.errors import (
     CnntrainError,
@@ -63,6 +64,7 @@ class Options:
     overwrite: bool = False
     strict_env: bool = False
     allow_data_change: bool = False
+    figures: Sequence[str] = ()  # metrics that the caller wants to know in the end
     progress: Progress = "auto"
     quiet: bool = False
     max_time: float | None = None  # seconds after which training pauses, at least one step further
@@ -158,6 +160,7 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
 
     with interrupts.at_once(), collector.resting():
         job, warm = ranks.leader_first(build)
+        _require_figures(job, options)
         muster.require_alike(ranks, job, warm)
     with muster.held(ranks, create) as run:
         if isinstance(run, RunDirectory):
@@ -222,12 +225,19 @@ def _resume(
 
         with collector.resting():
             job = ranks.leader_first(build)
+            _require_figures(job, options)
             muster.require_alike(ranks, job)
         step = checkpoint.meta["position"]["step"]
         for line in changes.of_schedule(before, job, step):
             console.warn(line)
         console.say(f"resuming {run.path} at step {step}")
         return _train(job, run, checkpoint, options, console, interrupts, ranks)
+
+
+def _require_figures(job: Job, options: Options) -> None:
+    """Raise UsageError for a metric that the caller wants to know and that is not measured."""
+    for name in options.figures:
+        require_name(name, job.monitor.larger, "this run has no figure")
 
 
 def _announce(run: RunDirectory, options: Options) -> None:
