@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
+from cnntrain.config.dump import libraries
+from cnntrain.config.load import Loaded
 from cnntrain.core import blas, machine, strict_json
 from cnntrain.core.console import Console
 from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError
@@ -21,7 +23,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.rundir import numbering
 from cnntrain.rundir.checkpoint import FOLDER, Checkpoint, last_of, read, read_meta
 from cnntrain.rundir.directory import FLIGHT_RECORD
-from cnntrain.rundir.environment import compare_environments, environment, used
+from cnntrain.rundir.environment import compare_environments, environment
 from cnntrain.rundir.journal import Unwritten
 from cnntrain.rundir.json_files import first_row
 from cnntrain.trained import saved
@@ -45,7 +47,7 @@ def replay(
     RunDirectoryError where there is no record, or where the run has gone on beyond it; CheckFailedError where it does
     not diverge, or diverges in another place.
     """
-    console = _console(path, warn)
+    console = Console("none", quiet=True, warned=warn)
     record, last = _record(path), read(last_of(path))
     with _trainer(path, last, sets, threads, console) as (trainer, _):
         step, closed, when = record["step"], record["closed"], record["when"]
@@ -96,7 +98,7 @@ def verify(
     Returns what `verify --json` prints. Raises RunDirectoryError where there is no earlier checkpoint; CheckFailedError
     where something differs.
     """
-    console = _console(path, warn)
+    console = Console("none", quiet=True, warned=warn)
     last = read(last_of(path))
     last.require(position__step=int, position__closed=int, metrics_length=int, config=dict)
     start = read(_earlier(path, last, steps))
@@ -125,13 +127,12 @@ def verify(
     }
 
 
-def _console(path: Path, warn: Callable[[str], None] | None) -> Console:
-    """What warnings go to, the first of them where the environment is another than the run's: bits may differ then."""
-    console = Console("none", quiet=True, warned=warn)
+def _warn_of_environment(path: Path, loaded: Loaded, console: Console) -> None:
+    """Warn where the environment is another than the run's: bits may differ then."""
     then = read_meta(last_of(path)).get("environment")
-    if isinstance(then, dict) and (differences := compare_environments(then, environment(used(then)))):
+    now = environment(libraries(loaded.experiment))
+    if isinstance(then, dict) and (differences := compare_environments(then, now)):
         console.warn(f"this is not the run's environment, bits may differ: {'; '.join(differences)}")
-    return console
 
 
 @contextmanager
@@ -143,6 +144,7 @@ def _trainer(
     for override in sets:
         check_override(override)
     loaded = saved.located(saved.experiment(checkpoint, sets)[0], path)
+    _warn_of_environment(path, loaded, console)
     job = make_job(loaded, threads, console)
     checkpoint.require(metrics_length=int)
     schema = numbering.schema_of(first_row(path / "metrics.jsonl"))

@@ -35,15 +35,10 @@ def environment(libraries: Iterable[str] = ()) -> dict[str, Any]:
     """What the bits of a result depend on besides config, data and seed, and the machine; for env.json, checkpoints.
 
     `libraries` are modules that not every run computes with; one that is missing is left to the part that needs it.
+    They are imported, so their names must be those that parts declare, never what a file says.
     """
     versions = {name: version for name in libraries if (version := _version(name))}
     return _environment() | ({"libraries": versions} if versions else {})
-
-
-def used(recorded: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The libraries that a recorded environment has because its run computed with them, with their versions."""
-    libraries = recorded.get("libraries")
-    return libraries if isinstance(libraries, dict) else {}
 
 
 @functools.cache
@@ -88,9 +83,15 @@ def compare_environments(saved: Mapping[str, Any], now: Mapping[str, Any]) -> li
     """
     saved = _with_kernel(saved)
     pairs = [(label, saved.get(key), now.get(key)) for key, label in DECIDES_BITS.items()]
-    then, there = used(saved), used(now)
+    then, there = _libraries(saved), _libraries(now)
     pairs += [(name, version, there[name]) for name, version in then.items() if name in there]
     return [f"{label} {_word(before)} -> {_word(after)}" for label, before, after in pairs if before != after]
+
+
+def _libraries(recorded: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The libraries that an environment has because its run computed with them, with their versions."""
+    libraries = recorded.get("libraries")
+    return libraries if isinstance(libraries, dict) else {}
 
 
 def _with_kernel(saved: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnntrain.config.dump import plain
+from cnntrain.config.dump import libraries, plain
 from cnntrain.config.load import Loaded, leaves, problem
 from cnntrain.core.errors import CheckpointError
 from cnntrain.data import manifest
 from cnntrain.network import build
 from cnntrain.rundir.checkpoint import Checkpoint
-from cnntrain.rundir.environment import compare_environments, environment, used
+from cnntrain.rundir.environment import compare_environments, environment
 from cnntrain.training.job import Job
 from cnntrain.training.rates import horizon, schedule
 
@@ -47,10 +47,9 @@ def of_settings(saved: Loaded, now: Loaded) -> list[str]:
     return [f"{key}: {before.get(key)!r} -> {after.get(key)!r}" for key in changed]
 
 
-def of_environment(checkpoint: Checkpoint, strict: bool) -> list[str]:
+def of_environment(checkpoint: Checkpoint, now: Loaded, strict: bool) -> list[str]:
     """Warnings where versions or the processor differ; under `strict`, raises CheckpointError instead."""
-    then = checkpoint.meta["environment"]
-    differences = compare_environments(then, environment(used(then)))
+    differences = compare_environments(checkpoint.meta["environment"], environment(libraries(now.experiment)))
     if differences and strict:
         raise CheckpointError(
             f"{checkpoint.path} was written in another environment ({'; '.join(differences)}), "

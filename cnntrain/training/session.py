@@ -213,7 +213,7 @@ def _resume(
         console.log_to(run.log)
         if changed := changes.of_settings(before, loaded):
             console.say("changed since the run was started: " + "; ".join(changed))
-        for line in changes.of_environment(checkpoint, options.strict_env):
+        for line in changes.of_environment(checkpoint, loaded, options.strict_env):
             console.warn(line)
 
         def build() -> Job:

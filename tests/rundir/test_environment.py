@@ -35,7 +35,7 @@ def test_a_library_counts_where_both_runs_computed_with_it(monkeypatch) -> None:
     assert then["libraries"] == {"numpy.testing": "1.0"}
     assert "libraries" not in environment.environment()
     monkeypatch.setattr(np.testing, "__version__", "1.1")
-    now = environment.environment(environment.used(then))
+    now = environment.environment(["numpy.testing"])
     assert environment.compare_environments(then, now) == ["numpy.testing 1.0 -> 1.1"]
     assert environment.compare_environments(then, environment.environment()) == []
     assert environment.compare_environments(environment.environment(), now) == [], "an earlier record has none"
