@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from cnntrain.config.dump import libraries
-from cnntrain.config.load import Loaded
 from cnntrain.core import blas, machine, strict_json
 from cnntrain.core.console import Console
 from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError
@@ -47,8 +46,8 @@ def replay(
     RunDirectoryError where there is no record, or where the run has gone on beyond it; CheckFailedError where it does
     not diverge, or diverges in another place.
     """
-    console = Console("none", quiet=True, warned=warn)
-    record, last = _record(path), read(last_of(path))
+    last = read(last_of(path))
+    console, record = _console(last, warn), _record(path)
     with _trainer(path, last, sets, threads, console) as (trainer, _):
         step, closed, when = record["step"], record["closed"], record["when"]
         state = trainer.state
@@ -98,8 +97,8 @@ def verify(
     Returns what `verify --json` prints. Raises RunDirectoryError where there is no earlier checkpoint; CheckFailedError
     where something differs.
     """
-    console = Console("none", quiet=True, warned=warn)
     last = read(last_of(path))
+    console = _console(last, warn)
     last.require(position__step=int, position__closed=int, metrics_length=int, config=dict)
     start = read(_earlier(path, last, steps))
     position = last.meta["position"]
@@ -127,12 +126,13 @@ def verify(
     }
 
 
-def _warn_of_environment(path: Path, loaded: Loaded, console: Console) -> None:
-    """Warn where the environment is another than the run's: bits may differ then."""
-    then = read_meta(last_of(path)).get("environment")
-    now = environment(libraries(loaded.experiment))
+def _console(last: Checkpoint, warn: Callable[[str], None] | None) -> Console:
+    """What warnings go to, the first of them where the environment is another than the run's: bits may differ then."""
+    console = Console("none", quiet=True, warned=warn)
+    then, now = last.meta.get("environment"), environment(libraries(saved.experiment(last)[0].experiment))
     if isinstance(then, dict) and (differences := compare_environments(then, now)):
         console.warn(f"this is not the run's environment, bits may differ: {'; '.join(differences)}")
+    return console
 
 
 @contextmanager
@@ -144,7 +144,6 @@ def _trainer(
     for override in sets:
         check_override(override)
     loaded = saved.located(saved.experiment(checkpoint, sets)[0], path)
-    _warn_of_environment(path, loaded, console)
     job = make_job(loaded, threads, console)
     checkpoint.require(metrics_length=int)
     schema = numbering.schema_of(first_row(path / "metrics.jsonl"))
