@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ def fit(
     threads: int | None = None,
     max_time: float | None = None,
     pause_at: Duration | str | None = None,
+    figures: Sequence[str] = (),
     tensorboard: bool = False,
     live: bool = False,
     progress: Progress = "none",
@@ -49,6 +50,7 @@ def fit(
     threads            workers; by default one per processor. They change no bit of the result
     max_time           seconds after which it pauses
     pause_at           how much of the training to pause after: "2ep", "500st", "10%"
+    figures            metrics that it has to measure, such as "val/accuracy": without one of them it does not begin
     tensorboard        write event files for TensorBoard, too
     live               write what `cnntrain watch` shows besides curves: the last batch, filters and confusion matrix
     progress           "bar", "plain", "auto" or "none"
@@ -73,6 +75,7 @@ def fit(
         threads=threads,
         max_time=max_time,
         pause_at=pause_at,
+        figures=figures,
         tensorboard=tensorboard,
         live=live,
         quiet=quiet,

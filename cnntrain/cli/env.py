@@ -24,7 +24,7 @@ _MACHINE = {
 def command(as_json: bool) -> None:
     """Show versions, processor, memory, and which optional extras are installed: what a bug report should contain.
 
-    Two machines on which the first nine lines are the same train to the same bits.
+    Two machines on which the first nine lines are the same train to the same bits, with dense_sift if OpenCV is, too.
     """
     from cnntrain.core import blas, machine
     from cnntrain.rundir.environment import DECIDES_BITS, environment

@@ -39,7 +39,7 @@ from cnntrain.core import terminal
 )
 @data_sets
 @click.option("--csv", "as_csv", is_flag=True, help="Print a row for each class: how it fares, what it is taken for.")
-@require
+@require("accuracy>=0.98")
 @threads
 @as_json
 @debug

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
-from cnntrain.cli.require import check, require
+from cnntrain.cli.require import check, figures, require
 from cnntrain.core import launcher, terminal
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _place(_context: click.Context, _option: click.Parameter, text: str | None) 
     show_default=True,
     help="How to show progress; auto: a bar on a terminal, plain lines elsewhere.",
 )
-@require
+@require("val/accuracy>=0.98")
 @click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Print more: versions, threads, memory, every save.")
 @click.option("--print-run-dir", is_flag=True, help="Print the run directory on stdout as soon as it is known.")
@@ -153,7 +153,8 @@ def command(
         try:
             with watching(watch and launcher.rank() == 0) as page:  # which one process shows
                 announce = _announce(print_run_dir, page, flags["quiet"])
-                run = fit(configs, set=sets, announce=announce, warn=None, live=watch, **flags)
+                needed = figures(requirements)
+                run = fit(configs, set=sets, figures=needed, announce=announce, warn=None, live=watch, **flags)
         except (StoppedError, PausedError) as error:
             sys.exit(tell(error))  # before the next of a burst of signals ends the process without a word
     if report and launcher.rank() == 0:

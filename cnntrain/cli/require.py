@@ -16,16 +16,21 @@ from cnntrain.core.errors import CheckFailedError, UsageError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def require(command: F) -> F:
-    """Add `--require`, repeatable."""
+def require(example: str) -> Callable[[F], F]:
+    """Add `--require`, repeatable; `example` is a condition on a figure that the command has."""
     return click.option(
         "--require",
         "requirements",
         multiple=True,
         metavar="CONDITION",
         callback=lambda _context, _option, texts: _checked(texts),
-        help="Exit with 9 unless it holds, such as 'accuracy>=0.98'. Repeatable.",
-    )(command)
+        help=f"Exit with 9 unless it holds, such as '{example}'. Repeatable.",
+    )
+
+
+def figures(requirements: Sequence[str]) -> tuple[str, ...]:
+    """The names of the figures that are judged."""
+    return tuple(_read(text).name for text in requirements)
 
 
 def check(requirements: Sequence[str], values: Mapping[str, Any]) -> None:

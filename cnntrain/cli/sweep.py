@@ -325,7 +325,8 @@ class _Board:
         exit_code = "" if code == "0" or paused else f", exit code {code}"
         measured = f", best {_best(one).get('metric')} {best}" if best != "-" else ""
         length = "" if epochs == "-" else f" after {epochs} epoch{'s' * (epochs != '1')}"
-        self.say(f"{one.cell.name}: {outcome}{exit_code}{length}{measured}, {seconds}")
+        took = "" if seconds == "-" else f", {seconds}"
+        self.say(f"{one.cell.name}: {outcome}{exit_code}{length}{measured}{took}")
 
     def _render(self, standings: Sequence[Standing]) -> None:
         self._rendered = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -33,17 +34,27 @@ def plain(value: Any) -> Any:
     return value
 
 
-def packages(value: Any) -> dict[str, str]:
+def packages(experiment: Experiment) -> dict[str, str]:
     """The parts within an experiment that come from installed packages: {"layers.snake": "waves 0.1"}."""
+    found = ((part, package_of(type(part))) for part in _parts_within(experiment))
+    return {f"{part.kind}.{part.name_in_config}": package for part, package in found if package}
+
+
+def libraries(experiment: Experiment) -> list[str]:
+    """The modules that parts within an experiment compute with, besides those that every run does."""
+    return sorted({name for part in _parts_within(experiment) for name in part.libraries})
+
+
+def _parts_within(value: Any) -> Iterator[Part]:
     if isinstance(value, Declared):
-        return packages(value.part)
-    if isinstance(value, tuple):
-        return {name: package for item in value for name, package in packages(item).items()}
-    if not dataclasses.is_dataclass(value) or isinstance(value, type):
-        return {}
-    package = package_of(type(value)) if isinstance(value, Part) else None
-    mine = {f"{value.kind}.{value.name_in_config}": package} if isinstance(value, Part) and package else {}
-    return mine | packages(tuple(getattr(value, field.name) for field in dataclasses.fields(value) if field.init))
+        yield from _parts_within(value.part)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _parts_within(item)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        if isinstance(value, Part):
+            yield value
+        yield from _parts_within(tuple(getattr(value, field.name) for field in dataclasses.fields(value) if field.init))
 
 
 def to_yaml(plain_value: Any) -> str:

@@ -42,6 +42,7 @@ class Part:
     kind: ClassVar[str]  # set by each kind's base class
     name_in_config: ClassVar[str]  # set by @register
     options: ClassVar[type | None] = None  # a dataclass of further keys that the part's place in the config takes
+    libraries: ClassVar[tuple[str, ...]] = ()  # what its bits depend on besides what all do, by module: "cv2"
 
 
 _DECLARED = re.compile(r'^@register\("(\w+)"\)$', re.MULTILINE)

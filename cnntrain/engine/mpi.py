@@ -69,6 +69,7 @@ _NOT_THERE = (
 _NOT_MET = (
     "the ranks could not connect to each other: one was ended, or MPI has said what is missing. Run the command again"
 )
+_TOO_LONG = "MPI_ERR_TRUNCATE"  # what came has more bytes than what is waited for
 _RETURNS = ("OMPI_MCA_mpi_initial_errhandler", "mpi_errors_return")  # or Open MPI ends the job where MPI_Init fails
 _BY_CODE: dict[int, type[CnntrainError]] = {
     kind.exit_code: kind
@@ -96,12 +97,24 @@ def _lacking(error: Exception) -> str:
     )
 
 
-@functools.cache
 def join() -> Ranks:
     """The ranks that a launcher has started with this process.
 
-    Raises MissingExtraError without mpi4py, and UsageError where its library does not know the launcher.
+    Raises MissingExtraError without mpi4py, and UsageError where its library does not know the launcher, or where a
+    training has ended early in this process: what was on its way between the ranks then would reach the next one.
     """
+    wire = _wire()
+    if wire.failed:
+        raise UsageError(
+            "a training of these ranks has ended early, and the same processes cannot train together again. Leave, and "
+            "start the ranks anew"
+        )
+    return Ranks(wire)
+
+
+@functools.cache
+def _wire() -> MpiWire:
+    """The wire of this process, which has one as long as it lives. Raises what `join` does."""
     ours = "mpi4py.MPI" not in sys.modules
     try:
         import mpi4py
@@ -124,8 +137,9 @@ def join() -> Ranks:
             atexit.register(_leave_late)
             raise LostWorkerError(f"{_NOT_MET} ({_kind(error)})") from error
     if ours:
+        start([threading.Thread(target=wire.leave_in_time, name="cnntrain-leaves", daemon=True)])
         atexit.register(wire.end)
-    return Ranks(wire)
+    return wire
 
 
 def _strangers(library: str) -> UsageError:
@@ -204,16 +218,23 @@ def _initialize(mpi: Any) -> None:
 
 
 class _Transfer:
-    """An MPI request with one peer."""
+    """An MPI request with one peer; of a receipt, with the number of bytes that are to come."""
 
-    def __init__(self, wire: MpiWire, request: Any, peer: int) -> None:
+    def __init__(self, wire: MpiWire, request: Any, peer: int, status: Any = None, expected: int = 0) -> None:
         self._wire, self._request, self._peer = wire, request, peer
+        self._status, self._expected = status, expected
 
     def done(self) -> bool:
         """See Pending."""
         try:
-            return bool(self._request.Test())
+            if not self._request.Test(self._status):
+                return False
+            if self._status is not None and self._wire.bytes_of(self._status) != self._expected:
+                raise self._wire.apart(self._peer)
+            return True
         except self._wire.errors as error:
+            if _TOO_LONG in str(error):
+                raise self._wire.apart(self._peer) from error
             raise self._wire.lost(self._peer, str(error)) from error
 
 
@@ -242,6 +263,7 @@ class MpiWire:
         self._main = threading.get_native_id()
         self._watchdog = Watchdog(PERIOD)
         self._over = threading.Event()
+        self._leaving, self._left = threading.Event(), threading.Event()  # around MPI's own end
         self._lock = threading.Lock()  # of the communicator `_talk`
         self._watcher: list[threading.Thread] = []
         self._exchange_hosts()
@@ -265,7 +287,12 @@ class MpiWire:
 
     def receive(self, array: Array, peer: int) -> Pending:
         """See Wire."""
-        return _Transfer(self, self._data.Irecv(array.reshape(-1).view(np.uint8), peer), peer)
+        request = self._data.Irecv(array.reshape(-1).view(np.uint8), peer)
+        return _Transfer(self, request, peer, self._mpi.Status(), array.nbytes)
+
+    def bytes_of(self, status: Any) -> int:
+        """How many bytes have come with a message."""
+        return int(status.Get_count(self._mpi.BYTE))
 
     def look(self) -> None:
         """See Wire."""
@@ -277,6 +304,11 @@ class MpiWire:
         self._at_work = at_work
 
     # -- failing, ending ---------------------------------------------------------------------------------------------
+
+    @property
+    def failed(self) -> bool:
+        """Whether this rank has failed, or has heard that another one has."""
+        return self._failure is not None or self._told
 
     def fail(self, error: BaseException) -> None:
         """See Wire."""
@@ -301,9 +333,16 @@ class MpiWire:
         )
         return self._missed(error, peer)
 
+    def apart(self, peer: int) -> UsageError:
+        """The error that a peer is at another place of the program than this rank."""
+        return UsageError(
+            f"{self._name(peer)} sends something else than this rank waits for: they were not started alike. Start all "
+            "ranks with one command, of one version"
+        )
+
     def _missed(self, error: LostWorkerError, peer: int) -> LostWorkerError:
         """Note that a peer is gone, or hangs, unless it is on its way out like the others."""
-        failing = self._failure is not None or self._told
+        failing = self.failed
         if not failing:
             self._failure = error
         if not failing or (peer == 0 and not self._said):
@@ -316,13 +355,13 @@ class MpiWire:
 
         One that was killed is left to the launcher, which has noticed. One that hangs must be ended, by MPI_Abort.
         """
-        if self._failure is None and not self._told:
+        if not self.failed:
             try:
                 Ranks(self).meet()  # the leader may be busy, with a report for instance
             except (CnntrainError, RuntimeError) as error:
                 if self.rank == 0:
                     terminal.err(_line(error))
-        if self._failure is not None or self._told:
+        if self.failed:
             if self.rank == 0:
                 self._say(range(1, self.size), _SAID, certainly=True)
             else:
@@ -337,11 +376,15 @@ class MpiWire:
             self._mpi.COMM_WORLD.Abort(self._code or self._exit_code or 1)
         if self._code is not None:
             os._exit(self._code)
-        timer = threading.Timer(PATIENCE, os._exit, [self._exit_code or getattr(self._failure, "exit_code", 1)])
-        timer.daemon = True
-        timer.start()
+        self._leaving.set()
         self._mpi.Finalize()
-        timer.cancel()
+        self._left.set()
+
+    def leave_in_time(self) -> None:
+        """End this process if MPI's own end takes too long. For a thread, which `end` could not start any more."""
+        self._leaving.wait()
+        if not self._left.wait(PATIENCE):
+            os._exit(self._exit_code or getattr(self._failure, "exit_code", 1))
 
     def _patience(self) -> float:
         """Seconds for which to wait for the leader's end, as things are."""
@@ -397,7 +440,7 @@ class MpiWire:
                 status = self._mpi.Status()
                 message = np.zeros(_MOST, np.uint8)
                 self._talk.Recv(message, peer, status=status)
-                said = json.loads(message[: status.Get_count(self._mpi.BYTE)].tobytes())
+                said = json.loads(message[: self.bytes_of(status)].tobytes())
                 if peer in self._heard:
                     self._heard[peer] = 0
                 self._said = self._said or said == _SAID

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
+from cnntrain.config.dump import libraries
 from cnntrain.core import blas, machine, strict_json
 from cnntrain.core.console import Console
 from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError
@@ -45,8 +46,8 @@ def replay(
     RunDirectoryError where there is no record, or where the run has gone on beyond it; CheckFailedError where it does
     not diverge, or diverges in another place.
     """
-    console = _console(path, warn)
-    record, last = _record(path), read(last_of(path))
+    last = read(last_of(path))
+    console, record = _console(last, warn), _record(path)
     with _trainer(path, last, sets, threads, console) as (trainer, _):
         step, closed, when = record["step"], record["closed"], record["when"]
         state = trainer.state
@@ -96,8 +97,8 @@ def verify(
     Returns what `verify --json` prints. Raises RunDirectoryError where there is no earlier checkpoint; CheckFailedError
     where something differs.
     """
-    console = _console(path, warn)
     last = read(last_of(path))
+    console = _console(last, warn)
     last.require(position__step=int, position__closed=int, metrics_length=int, config=dict)
     start = read(_earlier(path, last, steps))
     position = last.meta["position"]
@@ -125,11 +126,11 @@ def verify(
     }
 
 
-def _console(path: Path, warn: Callable[[str], None] | None) -> Console:
+def _console(last: Checkpoint, warn: Callable[[str], None] | None) -> Console:
     """What warnings go to, the first of them where the environment is another than the run's: bits may differ then."""
     console = Console("none", quiet=True, warned=warn)
-    then = read_meta(last_of(path)).get("environment")
-    if isinstance(then, dict) and (differences := compare_environments(then, environment())):
+    then, now = last.meta.get("environment"), environment(libraries(saved.experiment(last)[0].experiment))
+    if isinstance(then, dict) and (differences := compare_environments(then, now)):
         console.warn(f"this is not the run's environment, bits may differ: {'; '.join(differences)}")
     return console
 

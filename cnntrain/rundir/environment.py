@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,14 @@ DECIDES_BITS = {  # what in the environment can change the bits of a result -> w
 }
 
 
-def environment() -> dict[str, Any]:
-    """What the bits of a result depend on besides config, data and seed, and the machine; for env.json, checkpoints."""
-    return dict(_environment())
+def environment(libraries: Iterable[str] = ()) -> dict[str, Any]:
+    """What the bits of a result depend on besides config, data and seed, and the machine; for env.json, checkpoints.
+
+    `libraries` are modules that not every run computes with; one that is missing is left to the part that needs it.
+    They are imported, so their names must be those that parts declare, never what a file says.
+    """
+    versions = {name: version for name in libraries if (version := _version(name))}
+    return _environment() | ({"libraries": versions} if versions else {})
 
 
 @functools.cache
@@ -64,14 +70,28 @@ def _cpu() -> str:
     return platform.processor()
 
 
+def _version(module: str) -> str | None:
+    with contextlib.suppress(ImportError):
+        return str(importlib.import_module(module).__version__)
+    return None
+
+
 def compare_environments(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs and can change bits: "NumPy 2.3.1 -> 2.4.6"; empty where a resume is bit-identical."""
+    """What differs and can change bits: "NumPy 2.3.1 -> 2.4.6"; empty where a resume is bit-identical.
+
+    A library that not every run uses counts where both have it, for earlier records have none.
+    """
     saved = _with_kernel(saved)
-    return [
-        f"{label} {_word(saved.get(key))} -> {_word(now.get(key))}"
-        for key, label in DECIDES_BITS.items()
-        if saved.get(key) != now.get(key)
-    ]
+    pairs = [(label, saved.get(key), now.get(key)) for key, label in DECIDES_BITS.items()]
+    then, there = _libraries(saved), _libraries(now)
+    pairs += [(name, version, there[name]) for name, version in then.items() if name in there]
+    return [f"{label} {_word(before)} -> {_word(after)}" for label, before, after in pairs if before != after]
+
+
+def _libraries(recorded: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The libraries that an environment has because its run computed with them, with their versions."""
+    libraries = recorded.get("libraries")
+    return libraries if isinstance(libraries, dict) else {}
 
 
 def _with_kernel(saved: Mapping[str, Any]) -> Mapping[str, Any]:

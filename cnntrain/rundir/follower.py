@@ -24,8 +24,8 @@ class Follower:
 
     metrics_length = 0
 
-    def __init__(self, path: Path, lock: str, who: str) -> None:
-        """`lock` is what the leader has written into the directory's lock; `who` names who looks for it.
+    def __init__(self, path: Path, lock: str) -> None:
+        """`lock` is what the leader has written into the directory's lock.
 
         Raises StorageError where it is not seen from here.
         """
@@ -34,8 +34,8 @@ class Follower:
         while _read(path / LOCK) != lock:
             if time.monotonic() > deadline:
                 raise StorageError(
-                    f"{who} does not see {path}, where rank 0 writes this run: the ranks need one file system that all "
-                    "their machines share, with data and runs on it. Choose a --run-dir there"
+                    f"{path}, where rank 0 writes this run, cannot be seen from here: the ranks need one file system "
+                    "that all their machines share, with data and runs on it. Choose a --run-dir there"
                 )
             time.sleep(0.1)
             for folder in (path.parent, path):  # NFS asks its server again where one is opened, or after a minute

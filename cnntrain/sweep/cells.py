@@ -14,11 +14,12 @@ before anything is trained.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,8 +35,9 @@ from cnntrain.config.tree import SET, List, Map, Node, Scalar, UnreadableError, 
 from cnntrain.config.tree import scalars as scalars_of
 from cnntrain.core.errors import ConfigError, Mark, UsageError, printable
 from cnntrain.sweep.names import Setting, name_of, names_of, short_names
-from cnntrain.sweep.space import Choice, Random, Search, Spread, drawn
+from cnntrain.sweep.space import Choice, Choices, Pruning, Random, Search, Spread, drawn
 from cnntrain.sweep.value_text import read_value, to_text
+from cnntrain.sweep.yardstick import DECIDE, Yardstick, require_measured
 
 MAX_CELLS = 10_000
 _WHAT = "a sweep is a mapping with the key 'config' and what to vary: grid, list, random or seeds"
@@ -89,6 +91,7 @@ class Sweep:
     search: Search | None = None
     choices: tuple[tuple[Scalar, Choice], ...] = ()  # what a search chooses among, by key
     constant: tuple[Setting, ...] = ()  # what is the same in every cell of a search
+    monitored: Mark = _NOWHERE  # the place of its `monitor`
 
     def overrides(self, cell: Cell) -> list[str]:
         """The `KEY=VALUE` texts that make a cell of the configs."""
@@ -105,9 +108,7 @@ class Sweep:
 
     def watched(self) -> list[Setting]:
         """The setting that makes the runs of a search judge themselves by its metric."""
-        if self.search is None or self.search.monitor is None:
-            return []
-        return [(Scalar(_NOWHERE, "checkpoint.best.monitor"), Scalar(_NOWHERE, self.search.monitor, plain=False))]
+        return [] if self.search is None else _watched(self.search, self.monitored)
 
     def arguments(self, cell: Cell, folder: Path) -> list[str]:
         """The arguments of the `cnntrain` that trains a cell, or resumes it."""
@@ -169,21 +170,83 @@ def _search(sweep: SweepFile, name: str, configs: tuple[str, ...], sets: Sequenc
         problems.add(search.keys.where, "search.keys: names no key, which leaves nothing to search")
     problems.check()
     constant = _settings(sweep.set_)
-    corners = [[*constant, *((key, _corner(key, choice, last)) for key, choice in choices)] for last in (False, True)]
+    ends = [(key, _ends(key, choice)) for key, choice in choices]
+    corners = [[*constant, *((key, values[last]) for key, values in ends)] for last in (0, -1)]
     _check_keys(corners, problems)
     _check_sets(sets, corners[0][len(constant) :], problems)
     problems.check()
-    for one in _load(configs, sets, corners, problems):
-        if search.prune and one.experiment.train.epochs is None:
-            where = search.keys.where
-            problems.fail(where, "search.prune counts in epochs: give the length of training as train.epochs")
-    return Sweep(name, configs, tuple(sets), (), 0, search, choices, tuple(constant))
+    section = lists.tree.entries["search"].value
+    assert isinstance(section, Map)
+    monitored = section.entries["monitor"].value.where if search.monitor else _NOWHERE
+    watched = _watched(search, monitored)
+    _check_keys([[*corners[0][len(constant) :], *watched]], problems)
+    loaded = _load(configs, sets, [[*corner, *watched] for corner in corners], problems)
+    if search.prune:
+        _check_rungs(search.prune, section.entries["prune"].key.where, loaded, choices, problems)
+    problems.check()
+    for number, (varied, values) in enumerate(ends):
+        if any(_overlap(varied.text, name) for name in DECIDE):
+            others = [(other, its[0]) for other, its in ends[:number] + ends[number + 1 :]]
+            cells = [[*constant, *others, (varied, value), *watched] for value in values]
+            _check_comparable(varied, [*_yardsticks(configs, sets, cells)], problems)
+    problems.check()
+    for one in loaded:
+        with _gathered(problems):
+            require_measured(one)
+    problems.check()
+    return Sweep(name, configs, tuple(sets), (), 0, search, choices, tuple(constant), monitored)
 
 
-def _corner(key: Scalar, choice: Choice, last: bool) -> Node:
+def _overlap(key: str, other: str) -> bool:
+    """Whether one key is the other, or holds it."""
+    return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")
+
+
+def _ends(key: Scalar, choice: Choice) -> Sequence[Node]:
+    """The values of a list, or the two ends of a spread."""
     if isinstance(choice, Spread):
-        return Scalar(key.where, choice.text(choice.high if last else choice.low))
-    return choice[-1 if last else 0]
+        return [Scalar(key.where, choice.text(value)) for value in (choice.low, choice.high)]
+    return choice
+
+
+def _watched(search: Search, where: Mark) -> list[Setting]:
+    """The setting that makes runs judge themselves by a search's metric, if it names one."""
+    if search.monitor is None:
+        return []
+    return [(Scalar(where, "checkpoint.best.monitor"), Scalar(where, search.monitor, plain=False))]
+
+
+def _check_rungs(prune: Pruning, where: Mark, loaded: Sequence[Loaded], choices: Choices, problems: Problems) -> None:
+    """Report a training that is not counted in epochs, or that ends before the first judgment in every trial."""
+    lengths = [one.experiment.train.epochs for one in loaded]
+    epochs = [length for length in lengths if length is not None]
+    if len(epochs) < len(lengths):
+        problems.fail(where, "search.prune counts in epochs: give the length of training as train.epochs")
+    varied = any(key.text in ("train", "train.epochs") for key, _ in choices)
+    if not varied and not prune.rungs(max(epochs)):
+        problems.add(
+            where,
+            f"search.prune.first is {prune.first}, and training ends after {max(epochs)} epochs: no trial would be "
+            "judged before its end. Choose a shorter one, or leave prune out",
+        )
+
+
+def _yardsticks(configs: Sequence[str], sets: Sequence[str], cells: Sequence[Sequence[Setting]]) -> Iterator[Yardstick]:
+    """What each of some trials would be judged by, without those that the config refuses."""
+    for cell in cells:
+        with contextlib.suppress(ConfigError):
+            yield Yardstick.of(load(configs, sets, cell).experiment)
+
+
+def _check_comparable(key: Scalar, found: Sequence[Yardstick], problems: Problems) -> None:
+    """Report a key whose values make the trials judge themselves by different metrics."""
+    other = next((one for one in found if one != found[0]), None)
+    if other is not None:
+        problems.add(
+            key.where,
+            f"{key.text}: trials would be judged by {found[0]}, and others by {other}, which cannot be compared. Name "
+            "one metric for all as search.monitor, and leave checkpoint.best to the config",
+        )
 
 
 class _Lists:
@@ -284,10 +347,17 @@ def _load(
     """The experiment of every cell. Raises ConfigError with the problems of all of them."""
     loaded = []
     for cell in cells:
-        try:
+        with _gathered(problems):
             loaded.append(load(configs, sets, cell))
-        except ConfigError as error:
-            for problem in error.problems:
-                problems.add(problem.where, problem.message, *problem.notes)
     problems.check()
     return loaded
+
+
+@contextlib.contextmanager
+def _gathered(problems: Problems) -> Iterator[None]:
+    """Within it, what is wrong with a config joins the problems of the sweep file."""
+    try:
+        yield
+    except ConfigError as error:
+        for problem in error.problems:
+            problems.add(problem.where, problem.message, *problem.notes)

@@ -12,6 +12,7 @@ import concurrent.futures
 import contextlib
 import importlib.util
 import os
+import re
 import secrets
 import signal
 import time
@@ -31,7 +32,9 @@ from cnntrain.sweep.standing import Standing
 
 _PATIENCE = 30.0  # seconds for a cluster, and its first worker, to appear
 _ABSENCE = 120.0  # seconds for which a cluster may be away, for instance while its scheduler restarts
+_LAST_PORT = 65535
 _ANSWER = 10.0  # seconds for a worker to answer
+_ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx|ucxx)://)?([^\s/:\[\]]+|\[[0-9A-Fa-f:.]+(%\w+)?\]):\d{1,5}", re.ASCII)
 _BROKEN = (  # what Dask raises when a connection breaks, or its other end has gone
     *(OSError, RuntimeError, ValueError, KeyError, AttributeError),
     *(asyncio.CancelledError, concurrent.futures.CancelledError),
@@ -63,6 +66,7 @@ class DaskExecutor:
         """
         if importlib.util.find_spec("distributed") is None:
             raise MissingExtraError(f"--dask needs Dask. Install it with: {install('dask')}")
+        _check(address)
         self._folder, self._most = folder.absolute(), most
         self._under_way: dict[int, tuple[Standing, _Task]] = {}
         self._warn = warn
@@ -271,14 +275,22 @@ class DaskExecutor:
             raise _NoAnswerError from error
 
 
+def _check(address: str) -> None:
+    """Raise UsageError for what cannot be an address, with which Dask would be busy for a minute."""
+    number = address.removeprefix("local:")
+    if number != address:
+        if not (number.isdecimal() and number.isascii() and 1 <= int(number) <= 256):
+            raise UsageError(f"--dask {address}: expected local:N with N workers from 1 to 256, or an address")
+    elif not _ADDRESS.fullmatch(address) or int(address.rpartition(":")[2]) > _LAST_PORT:
+        raise UsageError(f"--dask {address}: expected an address such as tcp://host:8786, or local:4 for 4 workers")
+
+
 def _local(address: str, threads: int) -> Any:
     """A cluster of worker processes on this machine, which share the threads."""
     import distributed
 
     library: Any = distributed
     number = address.removeprefix("local:")
-    if not (number.isdecimal() and number.isascii() and 1 <= int(number) <= 256):
-        raise UsageError(f"--dask {address}: expected local:N with N workers from 1 to 256, or an address")
     share = max(threads // int(number), 1)
     with _quiet():
         return library.LocalCluster(

@@ -44,7 +44,7 @@ class Queue(Protocol):
         """How many are still to come, at least as far as is known."""
 
     def next(self) -> Standing | None:
-        """The cell to begin now; None where there is none before another has ended."""
+        """The cell to begin now, or one that has ended before it could; None where another has to end before."""
 
     def ended(self, standing: Standing) -> None:
         """Take note of how a cell has ended."""
@@ -133,6 +133,9 @@ class _Scheduler:
             standing = self._next()
             if standing is None:
                 return True
+            if standing.code is not None:
+                self._tell(standing)
+                continue
             if standing.keep_if_finished():
                 self._queue.ended(standing)
                 self._tell(standing)

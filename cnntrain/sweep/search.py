@@ -29,7 +29,6 @@ from cnntrain.core.errors import (
     RunDirectoryError,
     StorageError,
 )
-from cnntrain.parts.metrics.base import larger_is_better
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.sweep.cells import Cell, Sweep
 from cnntrain.sweep.judge import Judge
@@ -37,6 +36,7 @@ from cnntrain.sweep.sampler import SearchTrial, propose, require_optuna
 from cnntrain.sweep.space import Pruning, Spread
 from cnntrain.sweep.standing import Standing
 from cnntrain.sweep.value_text import to_text
+from cnntrain.sweep.yardstick import Yardstick
 
 JOURNAL = "search.jsonl"
 _RESULTS = (ConfigError.exit_code, DivergedError.exit_code, OutOfMemoryError.exit_code)  # caused by values
@@ -67,9 +67,8 @@ class SearchQueue:
         self._put_off: dict[int, int] = {}  # trials that ended through no fault of theirs, until the search runs again
         self._example = sweep.trial(0, _first(sweep))
         experiment = self._example.loaded.experiment
-        best = experiment.checkpoint.best
-        self.metric = best.monitor or ("train/loss" if experiment.data.val is None else "val/loss")
-        self.larger = larger_is_better(self.metric) if best.mode == "auto" else best.mode == "max"
+        self._yardstick = Yardstick.of(experiment)
+        self.metric, self.larger = self._yardstick.metric, self._yardstick.larger
         self._judge: Judge | None = None
         if self.search.prune and self.search.prune.pruner != "halving":
             self._judge = Judge(self.search.prune, experiment.train.epochs or 1, self.larger)
@@ -83,14 +82,19 @@ class SearchQueue:
         return max(self.search.count - len(self.trials), 0)
 
     def next(self) -> Standing | None:
-        """A trial that was left over, else the best paused one that has earned more training, else a new one."""
+        """A trial that was left over, else the best paused one that has earned more training, else a new one.
+
+        One whose values the config refuses has its exit code already, and is not to be begun.
+        """
         trial = next(self._left(), None)
         if trial is None and not self.hopeless:
             trial = self._promoted() or self._asked() or self._best_paused()
         if trial is None:
             return None
-        self._under_way.add(trial.number)
         standing = self.standings[trial.number]
+        if trial.failed is not None:
+            return standing
+        self._under_way.add(trial.number)
         standing.code, standing.since, standing.said, standing.kept = None, None, "", False
         standing.words = self._words(standing.cell, trial)
         return standing
@@ -101,7 +105,7 @@ class SearchQueue:
         self._under_way.discard(trial.number)
         code = standing.code
         best = standing.status.get("best")
-        value = best.get("value") if isinstance(best, dict) else None
+        value = best.get("value") if isinstance(best, dict) and best.get("metric") in self._yardstick.values() else None
         if code in (0, PausedError.exit_code) and isinstance(value, int | float) and math.isfinite(value):
             if code == 0:
                 trial.until = None  # it may have ended early
@@ -177,16 +181,15 @@ class SearchQueue:
 
     def _asked(self) -> SearchTrial | None:
         """Another trial, if one may be asked for; one whose values do not go together has failed."""
-        while self.waiting and not self.hopeless:
-            number = len(self.trials)
-            texts = propose(self.search, self.sweep.choices, self.trials, self.larger)
-            trial = self._add(SearchTrial(number, texts, None))
-            if trial.failed is None:
-                trial.until = next(iter(self._rungs_of(trial)), None)
-            self._write({"event": "ask", "trial": number, "values": texts, "epochs": trial.until})
-            if trial.failed is None:
-                return trial
-        return None
+        if not self.waiting or self.hopeless:
+            return None
+        number = len(self.trials)
+        texts = propose(self.search, self.sweep.choices, self.trials, self.larger)
+        trial = self._add(SearchTrial(number, texts, None))
+        if trial.failed is None:
+            trial.until = next(iter(self._rungs_of(trial)), None)
+        self._write({"event": "ask", "trial": number, "values": texts, "epochs": trial.until})
+        return trial
 
     def _rank(self, trial: SearchTrial, rung: int | None) -> tuple[float, int]:
         """The sort key that puts the best first."""

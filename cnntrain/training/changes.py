@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from cnntrain.config.dump import plain
+from cnntrain.config.dump import libraries, plain
 from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, leaves, problem
 from cnntrain.core.errors import CheckpointError
@@ -55,9 +55,9 @@ def _is_harmless(key: str) -> bool:
     return any(key == harmless or key.startswith(harmless + ".") for harmless in HARMLESS)
 
 
-def of_environment(checkpoint: Checkpoint, strict: bool) -> list[str]:
+def of_environment(checkpoint: Checkpoint, now: Loaded, strict: bool) -> list[str]:
     """Warnings where versions or the processor differ; under `strict`, raises CheckpointError instead."""
-    differences = compare_environments(checkpoint.meta["environment"], environment())
+    differences = compare_environments(checkpoint.meta["environment"], environment(libraries(now.experiment)))
     if differences and strict:
         raise CheckpointError(
             f"{checkpoint.path} was written in another environment ({'; '.join(differences)}), "

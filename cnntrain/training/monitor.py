@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
 from cnntrain.config.load import Loaded, problem
-from cnntrain.config.schema import EarlyStopping, Until
+from cnntrain.config.schema import EarlyStopping, Experiment, Until
 from cnntrain.core.registry import did_you_mean
 from cnntrain.network.tally import Tally
 from cnntrain.parts.schedules.base import Schedule
@@ -29,6 +29,13 @@ class MonitorState:
     record: float | None = None  # early stopping's own best, which min_delta may hold back
     stale: int = 0  # epochs since the record
     metric: str | None = None  # the metric of the best value, where there are averaged weights
+
+
+def judged_by(experiment: Experiment, validates: bool) -> str:
+    """The metric that decides which epoch is the best: of the weights that a checkpoint stands for, unless named."""
+    average = bool(experiment.train.average)
+    default = ("val_average/loss" if average else "val/loss") if validates else "train/loss"
+    return experiment.checkpoint.best.monitor or default
 
 
 class Monitor:
@@ -57,10 +64,10 @@ class Monitor:
         if experiment.train.regularize:
             self.larger |= {"train/penalty": False, "train/objective": False}
         self._loaded = loaded
-        self.best = experiment.checkpoint.best.monitor or ("val/loss" if validates else "train/loss")
+        self.best = judged_by(experiment, validates)
         self._averaged = None  # the same of averaged weights, which a checkpoint stands for once there are some
-        if experiment.train.average and validates and not experiment.checkpoint.best.monitor:
-            self._averaged = self.best.replace("val/", "val_average/")
+        if not experiment.checkpoint.best.monitor and self.best.startswith("val_average/"):
+            self._averaged, self.best = self.best, self.best.replace("val_average/", "val/")
         self._best_larger = self._mode("checkpoint.best", self.best, experiment.checkpoint.best.mode)
         self._early = experiment.train.early_stopping
         self._early_larger = False

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from cnntrain.config.dump import fingerprint, plain, to_yaml
+from cnntrain.config.dump import fingerprint, libraries, plain, to_yaml
 from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, load, problem
 from cnntrain.config.mapping import Config
 from cnntrain.core import blas, collector, machine
+from cnntrain.core.conditions import require_name
 from cnntrain.core.console import Console, Progress
 from cnntrain.core.errors import (
     CnntrainError,
@@ -63,6 +64,7 @@ class Options:
     overwrite: bool = False
     strict_env: bool = False
     allow_data_change: bool = False
+    figures: Sequence[str] = ()  # metrics that the caller wants to know in the end
     progress: Progress = "auto"
     quiet: bool = False
     max_time: float | None = None  # seconds after which training pauses, at least one step further
@@ -90,8 +92,8 @@ def fit(
 
 def _of_rank(options: Options, ranks: Ranks) -> Options:
     """The options for this rank: its workers, and silence unless it leads."""
-    if ranks.size > 1 and options.threads is None:
-        options = replace(options, threads=muster.threads(ranks))
+    if ranks.size > 1:
+        options = replace(options, threads=muster.threads(ranks, options.threads))
     if ranks.leads:
         return options
     return replace(options, progress="none", quiet=True, verbose=False, tensorboard=False, announce=None, warn=_ignore)
@@ -113,7 +115,7 @@ def _fit(
     if options.run_dir is None and (options.resume or options.resume_or_start):
         raise UsageError("--resume and --resume-or-start need --run-dir, to know which run is meant")
     with Interrupts(options.max_time) as held:
-        if options.resume or (options.resume_or_start and options.run_dir and resumable(options.run_dir)):
+        if _resumes(options, ranks):
             return _resume(configs, sets, options, console, held, ranks)
         if not configs:
             example = f"Try: cnntrain fit {_EXAMPLE}" if _EXAMPLE.is_file() else ""
@@ -121,6 +123,23 @@ def _fit(
                 f"fit needs a config file. {example or 'Write one for your data with: cnntrain init --data DATA'}"
             )
         return _start(loaded or load(configs, sets), options, console, held, ranks)
+
+
+def _resumes(options: Options, ranks: Ranks) -> bool:
+    """Whether to resume the run: where that depends on what is there, the leader looks, for the others may not see it.
+
+    Raises UsageError where the ranks were asked for different things.
+    """
+    asked = {
+        "--resume": options.resume,
+        "--resume-or-start": options.resume_or_start,
+        "--pause-at": None if options.pause_at is None else str(options.pause_at),
+        "--watch": options.live,
+    }
+    muster.require_one_command(ranks, asked)
+    if options.resume or not options.resume_or_start or options.run_dir is None:
+        return options.resume
+    return bool(ranks.tell(ranks.leads and resumable(options.run_dir))[0])
 
 
 def _start(loaded: Loaded, options: Options, console: Console, interrupts: Interrupts, ranks: Ranks) -> dict[str, Any]:
@@ -145,7 +164,8 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
 
     with interrupts.at_once(), collector.resting():
         job, warm = ranks.leader_first(build)
-        muster.require_alike(ranks, job)
+        _require_figures(job, options)
+        muster.require_alike(ranks, job, warm)
     with muster.held(ranks, create) as run:
         if isinstance(run, RunDirectory):
             _describe(run, job, warm, options, console, ranks)
@@ -162,7 +182,8 @@ def _describe(
     _announce(run, options)
     run.write_config(loaded.text, to_yaml(plain(loaded.experiment)))
     run.write_json("origins.json", loaded.origins())
-    run.write_json("env.json", environment() | {"threads": machine.threads(options.threads), "ranks": ranks.size})
+    about = environment(libraries(loaded.experiment))
+    run.write_json("env.json", about | {"threads": machine.threads(options.threads), "ranks": ranks.size})
     run.write_json("data.json", _data_summary(job.data) | ancestry.recorded(job, warm))
     run.write_command(sys.argv)
     console.say(f"run directory: {run.path}")
@@ -196,7 +217,7 @@ def _resume(
         console.log_to(run.log)
         if changed := changes.of_settings(before, loaded):
             console.say("changed since the run was started: " + "; ".join(changed))
-        for line in changes.of_environment(checkpoint, options.strict_env):
+        for line in changes.of_environment(checkpoint, loaded, options.strict_env):
             console.warn(line)
 
         def build() -> Job:
@@ -208,12 +229,19 @@ def _resume(
 
         with collector.resting():
             job = ranks.leader_first(build)
+            _require_figures(job, options)
             muster.require_alike(ranks, job)
         step = checkpoint.meta["position"]["step"]
         for line in changes.of_length(before, job, step):
             console.warn(line)
         console.say(f"resuming {run.path} at step {step}")
         return _train(job, run, checkpoint, options, console, interrupts, ranks)
+
+
+def _require_figures(job: Job, options: Options) -> None:
+    """Raise UsageError for a metric that the caller wants to know and that is not measured."""
+    for name in options.figures:
+        require_name(name, job.monitor.larger, "this run has no figure")
 
 
 def _announce(run: RunDirectory, options: Options) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from cnntrain.config.dump import packages, plain
+from cnntrain.config.dump import libraries, packages, plain
 from cnntrain.config.load import leaves
 from cnntrain.core import scale
 from cnntrain.core.arrays import Array
@@ -78,7 +78,7 @@ class State:
             "operating_point": self.operating_point,
             "metrics_length": metrics_length,
             "data": self._fingerprint,
-            "environment": environment(),
+            "environment": environment(libraries(job.loaded.experiment)),
             "packages": packages(job.loaded.experiment),
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 
@@ -112,11 +113,37 @@ def test_a_resume_with_fewer_epochs_than_are_done_ends_at_once(cnntrain, finishe
 
 
 def test_another_environment_is_warned_of_and_refused_on_request(cnntrain, finished, monkeypatch):
-    monkeypatch.setattr("cnntrain.training.changes.environment", lambda: {"numpy": "9.9"})
+    monkeypatch.setattr("cnntrain.training.changes.environment", lambda _: {"numpy": "9.9"})
     outcome = cnntrain("fit", "-o", finished, "--resume", "--strict-env")
     assert outcome.code == 4
     assert "--strict-env refuses that" in outcome.error
     assert "-> 9.9" in cnntrain("fit", "-o", finished, "--resume").err
+
+
+@pytest.mark.skipif(importlib.util.find_spec("cv2") is None, reason="comes with the extra `features`")
+def test_another_opencv_is_warned_of_where_the_run_computes_with_it(cnntrain, config, desk, monkeypatch):
+    import cv2
+
+    described = "data.train_transforms=[dense_sift]", "data.eval_transforms=[dense_sift]"
+    with_it = [word for text in (*described, "checkpoint.keep=2") for word in ("-s", text)]
+    for run, sets in (("with", with_it), ("without", [])):
+        assert cnntrain("fit", config, "-o", run, "-q", "-s", "train.epochs=1", *sets).code == 0
+    assert json.loads((desk / "with/env.json").read_text())["libraries"] == {"cv2": cv2.__version__}
+    monkeypatch.setattr(cv2, "__version__", "9.9")
+    assert "-> 9.9" in cnntrain("fit", "-o", "with", "--resume").err
+    assert "-> 9.9" in cnntrain("verify", "with").err
+    assert cnntrain("fit", "-o", "with", "--resume", "--strict-env").code == 4
+    assert cnntrain("fit", "-o", "without", "--resume", "--strict-env").code == 0
+
+
+def test_no_library_that_a_checkpoint_names_is_imported(cnntrain, finished, desk, monkeypatch):
+    (desk / "planted.py").write_text("raise SystemExit('imported')\n__version__ = '1'")
+    monkeypatch.syspath_prepend(str(desk))
+    last = finished / "checkpoints" / "last.npz"
+    saved = read(last)
+    saved.meta["environment"]["libraries"] = {"planted": "0"}
+    save(last, saved.meta, saved.arrays)
+    assert cnntrain("fit", "-o", finished, "--resume", "-q", "--strict-env").code == 0
 
 
 def test_other_data_is_refused_unless_allowed(cnntrain, config, desk):

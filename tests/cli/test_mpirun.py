@@ -28,6 +28,7 @@ from tests.support.processes import all_gone, outcome
 
 SHORT = ("-s", "train.epochs=1", "-s", "data.source.samples=34", "-s", "checkpoint.film=3")
 LONG = ("-s", "train.epochs=100000")
+ON_RANK_1 = "os.environ['OMPI_COMM_WORLD_RANK'] == '1'"
 NO_MPI = {"OMPI_COMM_WORLD_SIZE": "2", "PMIX_RANK": "0"}  # what the ranks of a launcher find in their environment
 
 
@@ -83,6 +84,67 @@ def test_a_signal_to_any_rank_is_agreed_on_and_a_killed_rank_ends_the_job(tmp_pa
     assert all_gone(there)
 
 
+@needs_mpi
+def test_a_number_of_workers_on_one_rank_alone_is_its_own_affair(tmp_path: Path) -> None:
+    config = write(tmp_path)
+    assert call("fit", config, *SHORT, "-o", "alone", cwd=tmp_path)[0] == 0
+    there = f"import os; {ON_RANK_1} and os.environ.update(CNNTRAIN_THREADS='2')"
+    process = start_ranks(2, "fit", config, *SHORT, "-o", "run", "-q", cwd=tmp_path, before=there)
+    _, err = outcome(process, 60)
+    assert process.returncode == 0, err
+    assert evidence(tmp_path / "run") == evidence(tmp_path / "alone")
+
+
+@needs_mpi
+def test_ranks_that_do_not_take_the_same_steps_are_not_said_to_have_been_ended(tmp_path: Path) -> None:
+    skipping = f"{ON_RANK_1} and setattr(Ranks, 'leader_first', lambda _, work: work())"
+    there = f"import os; from cnntrain.engine.ranks import Ranks; {skipping}"
+    process = start_ranks(2, "fit", write(tmp_path), "-o", "run", "-q", cwd=tmp_path, before=there)
+    _, err = outcome(process, 60)
+    assert process.returncode == 2, err
+    assert "sends something else than this rank waits for: they were not started alike" in said_by_us(err)
+    assert said_by_us(err).count("\n") == 0
+
+
+@needs_mpi
+def test_no_thread_is_started_once_the_interpreter_is_about_to_end(tmp_path: Path) -> None:
+    """Python 3.12.0 and 3.12.1 refuse one then."""
+    there = """
+import threading
+from cnntrain.engine import mpi
+def refuse(*_):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+def end(wire, healthy=mpi.MpiWire.end):
+    threading.Thread.start = refuse
+    healthy(wire)
+mpi.MpiWire.end = end
+"""
+    process = start_ranks(2, "fit", write(tmp_path), *SHORT, "-o", "run", "-q", cwd=tmp_path, before=there)
+    _, err = outcome(process, 60)
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+
+
+TWICE = """
+import cnntrain
+from cnntrain.core.errors import CnntrainError
+for lr in (1e30, 0.1):
+    try:
+        cnntrain.fit("full.yaml", set={"optimizer.lr": lr, "train.clip_norm": None, "train.epochs": 1}, run_dir=f"{lr}")
+    except CnntrainError as error:
+        print(f"{type(error).__name__}: {error}", flush=True)
+"""
+
+
+@needs_mpi
+def test_a_process_that_trains_again_after_a_failure_is_told_that_it_cannot(tmp_path: Path) -> None:
+    write(tmp_path)
+    process = start_ranks(2, cwd=tmp_path, before=f"{TWICE}raise SystemExit(0)")
+    out, _ = outcome(process, 60)
+    assert out.count("DivergedError: the loss became nan") == 2, out
+    assert out.count("UsageError: a training of these ranks has ended early, and the same processes cannot") == 2
+
+
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "mpi4py.py").write_text("raise ModuleNotFoundError('none here')")
     code, _, err = call("fit", write(tmp_path), cwd=tmp_path, PYTHONPATH=str(tmp_path), **NO_MPI)
@@ -116,7 +178,7 @@ def test_a_rank_that_does_not_see_the_config_says_so(tmp_path: Path) -> None:
     write(tmp_path)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    go_there = f"import os; os.environ['OMPI_COMM_WORLD_RANK'] == '1' and os.chdir({str(elsewhere)!r})"
+    go_there = f"import os; {ON_RANK_1} and os.chdir({str(elsewhere)!r})"
     process = start_ranks(2, "fit", "full.yaml", "-o", tmp_path / "run", cwd=tmp_path, before=go_there)
     _, err = outcome(process, 60)
     assert process.returncode == 2

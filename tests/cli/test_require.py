@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,17 @@ def test_fit_judges_its_last_figures(cnntrain, config):
     outcome = cnntrain("fit", config, "-o", "bad", *short, "--require", "val/accuracy>=1.5")
     assert outcome.code == 9
     assert "val/accuracy>=1.5 was required" in outcome.err
+    for name, meant in (("val/acuracy", "'val/accuracy'"), ("accuracy", "'val/accuracy'")):
+        outcome = cnntrain("fit", config, "-o", "none", *short, "--require", f"{name}>=0.5")
+        assert outcome.code == 2
+        assert f"this run has no figure '{name}'" in outcome.err
+        assert meant in outcome.err
+    assert not Path("none").exists(), "it is found before there is a run"
+    resumed = cnntrain("fit", "-o", "good", "--resume", "-q", "--require", "val/acuracy>=0.5")
+    assert "this run has no figure" in resumed.err
+    assert cnntrain("fit", "-o", "good", "--resume", "-q", "--require", "val/accuracy>=0").code == 0
+    assert "'val/accuracy>=0.98'" in cnntrain("fit", "--help").out
+    assert "'accuracy>=0.98'" in cnntrain("eval", "--help").out
     assert cnntrain("fit", config, "-o", "dry", "-n", "--require", "val/loss<1").code == 2
 
 

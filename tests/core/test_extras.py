@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -35,7 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_pip_of_the_environment_that_the_shell_finds(here: Path) -> None:
-    assert extras.install("onnx") == "pip install 'onnx>=1.16' 'onnxruntime>=1.18'"
+    assert re.fullmatch(r"pip install 'onnx>=[\d.]+' 'onnxruntime>=[\d.]+'", extras.install("onnx"))
     assert extras.install("search", "torch") == "pip install 'optuna>=4.0' torch"
 
 
@@ -56,7 +57,7 @@ def test_a_checkout_that_is_not_installed(here: Path, monkeypatch: pytest.Monkey
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "requires", lacking)
-    assert extras.install("onnx") == "pip install 'onnx>=1.16' 'onnxruntime>=1.18'"
+    assert re.fullmatch(r"pip install 'onnx>=[\d.]+' 'onnxruntime>=[\d.]+'", extras.install("onnx"))
     assert extras.install("pandas") == "pip install pandas"
 
 

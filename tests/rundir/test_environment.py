@@ -27,3 +27,16 @@ def test_the_environment_is_recorded_and_compared() -> None:
     assert environment.compare_environments(earlier, now) == [f"BLAS kernel unknown -> {now['kernel']}"]
     del saved["pillow"]
     assert any(line.startswith("Pillow unknown -> ") for line in environment.compare_environments(saved, now))
+
+
+def test_a_library_counts_where_both_runs_computed_with_it(monkeypatch) -> None:
+    monkeypatch.setattr(np.testing, "__version__", "1.0", raising=False)
+    then = environment.environment(["numpy.testing", "no_such_module"])
+    assert then["libraries"] == {"numpy.testing": "1.0"}
+    assert "libraries" not in environment.environment()
+    monkeypatch.setattr(np.testing, "__version__", "1.1")
+    now = environment.environment(["numpy.testing"])
+    assert environment.compare_environments(then, now) == ["numpy.testing 1.0 -> 1.1"]
+    assert environment.compare_environments(then, environment.environment()) == []
+    assert environment.compare_environments(environment.environment(), now) == [], "an earlier record has none"
+    assert environment.compare_environments(then | {"libraries": "?"}, now) == []

@@ -29,7 +29,11 @@ SEED = random.randrange(10**6)
 PATIENCE = 180
 ROOT = Path(cnntrain.__file__).parents[1]
 CELLS = "config: full.yaml\nset: {train.epochs: EPOCHS}\ngrid: {optimizer.lr: [0.1, 0.05]}\nseeds: SEEDS\n"
-ENDLESS = "config: full.yaml\nset: {train.epochs: 100000, checkpoint.every: 1ep}\nseeds: 2\n"
+ENDLESS = """\
+config: full.yaml
+set: {train.epochs: 100000, train.early_stopping: null, checkpoint.every: 1ep}
+seeds: 2
+"""
 
 
 @pytest.fixture
@@ -195,6 +199,11 @@ def test_local_workers_are_started_for_the_sweep(desk):
     ("address", "said"),
     [
         ("local:x", "--dask local:x: expected local:N with N workers from 1 to 256, or an address"),
+        ("nonsense", "--dask nonsense: expected an address such as tcp://host:8786, or local:4 for 4 workers"),
+        ("host:scheduler", "--dask host:scheduler: expected an address such as"),
+        ("tcp://host:88888", "--dask tcp://host:88888: expected an address such as"),
+        ("foo://host:8786", "--dask foo://host:8786: expected an address such as"),
+        ("[::1]:9", "--dask [::1]:9: no Dask scheduler answers ("),
         ("tcp://127.0.0.1:9", "--dask tcp://127.0.0.1:9: no Dask scheduler answers ("),
     ],
 )

@@ -22,7 +22,7 @@ from tests.support.processes import alive
 SEED = random.randrange(10**6)
 DIVERGES = "1e30"
 
-ENDLESS = "set: {train.epochs: 100000, checkpoint.every: 1ep}\n"
+ENDLESS = "set: {train.epochs: 100000, train.early_stopping: null, checkpoint.every: 1ep}\n"
 PATIENCE = 90  # seconds until training must have begun: a busy machine takes its time
 SMALL = "config: full.yaml\nset: {train.epochs: 2}\ngrid: {optimizer.lr: [0.1, 1e30, 0.05]}\n"
 TWELVE = """\

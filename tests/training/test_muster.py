@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cnntrain.core.errors import DataError, StorageError, UsageError
+from cnntrain.core.errors import CheckpointError, DataError, StorageError, UsageError
 from cnntrain.rundir import follower
 from cnntrain.rundir.directory import LOCK, RunDirectory
 from cnntrain.training import muster
 from cnntrain.training.job import Job, prepare
-from tests.support.experiments import TINY, write
+from cnntrain.training.warm_start import warm_start
+from tests.support.experiments import TINY, run, write
 from tests.support.wires import on_ranks
 
 FILE = "data.source={type: npz, path: digits.npz}"
@@ -47,9 +49,42 @@ def test_ranks_with_another_config_or_other_libraries_are_told(tmp_path, monkeyp
     with pytest.raises(UsageError, match=r"rank 1 on \S+ was given another config than rank 0"):
         require_alike(*jobs)
     found = iter([muster.environment(), muster.environment() | {"numpy": "1.0"}])
-    monkeypatch.setattr(muster, "environment", lambda: next(found))
+    monkeypatch.setattr(muster, "environment", lambda _: next(found))
     with pytest.raises(UsageError, match=r"not compute the same bits: from rank 0 to rank 1 on \S+, NumPy "):
         require_alike(jobs[0], jobs[0])
+
+
+def test_ranks_that_take_their_first_weights_from_another_checkpoint_are_told(tmp_path, monkeypatch):
+    started = []
+    for name in ("here", "there"):
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.chdir(folder)  # as ranks in two folders, or on two machines that share none
+        run(write(folder, TINY), Path("first"), ("train.epochs=1", f"optimizer.lr={0.1 + len(started)}"))
+        made = job(folder, "model.init_from.checkpoint=first")
+        started.append((made, warm_start(made.loaded, made.network)))
+
+    def work(ranks):
+        muster.require_alike(ranks, *started[ranks.rank])
+
+    with pytest.raises(CheckpointError, match=r"rank 1 on \S+ starts from other weights than rank 0: .+here/first/.+"):
+        on_ranks(2, work)
+    on_ranks(2, lambda ranks: muster.require_alike(ranks, *started[1]))
+
+
+def test_a_library_of_another_version_is_told_where_the_config_computes_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("cnntrain.parts.transforms.hflip.HFlip.libraries", ("some_library",))
+    here = threading.local()
+    monkeypatch.setattr("cnntrain.rundir.environment._version", lambda _: f"1.{here.rank}")
+    flipping, without = job(tmp_path), job(tmp_path, "data.train_transforms=[]")
+
+    def work(ranks, made):
+        here.rank = ranks.rank
+        muster.require_alike(ranks, made)
+
+    with pytest.raises(UsageError, match=r"not compute the same bits: .+, some_library 1\.0 -> 1\.1\."):
+        on_ranks(2, lambda ranks: work(ranks, flipping))
+    on_ranks(2, lambda ranks: work(ranks, without))
 
 
 @pytest.mark.parametrize("there", ["nothing", "an older run"])
@@ -60,9 +95,9 @@ def test_a_run_directory_that_another_rank_does_not_see_is_told_before_the_first
         disk.mkdir()
         (disk / LOCK).write_text("1 other-machine")
 
-    def elsewhere(path: Path, lock: str, who: str) -> follower.Follower:
+    def elsewhere(path: Path, lock: str) -> follower.Follower:
         assert path.name == "run"
-        return follower.Follower(disk, lock, who)
+        return follower.Follower(disk, lock)
 
     def hold(ranks):
         with muster.held(ranks, lambda: RunDirectory.create(tmp_path / "run", "run", "0" * 8, overwrite=True)):
@@ -70,5 +105,5 @@ def test_a_run_directory_that_another_rank_does_not_see_is_told_before_the_first
 
     assert on_ranks(2, hold) == [True, False], "on one disk, both go on"
     monkeypatch.setattr(muster, "Follower", elsewhere)
-    with pytest.raises(StorageError, match=r"rank 1 on \S+ does not see .+, where rank 0 writes this run"):
+    with pytest.raises(StorageError, match=r"^/.+, where rank 0 writes this run, cannot be seen from here"):
         on_ranks(2, hold)

@@ -6,6 +6,7 @@ And whole sessions: what is written, and how they end.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,15 +15,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cnntrain.config.fields import Duration
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.console import Console
-from cnntrain.core.errors import CnntrainError, DivergedError, PausedError
+from cnntrain.core.errors import CnntrainError, DivergedError, LostWorkerError, PausedError, UsageError
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.ranks import ALONE, Ranks
 from cnntrain.rundir import checkpoint
 from cnntrain.rundir.journal import Unwritten
-from cnntrain.training import muster
+from cnntrain.training import muster, session
 from cnntrain.training.interrupts import Interrupts
 from cnntrain.training.job import prepare
 from cnntrain.training.trainer import Trainer
@@ -138,3 +140,57 @@ def test_a_loss_that_is_not_finite_ends_all_ranks_with_one_record(
     ends = sessions(monkeypatch, 2, write(tmp_path), folder, (*SHORT, "optimizer.lr=1e30", "train.clip_norm=null"))
     assert [type(end) for end in ends] == [DivergedError] * 2
     assert json.loads((folder / "status.json").read_text())["state"] == "diverged"
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_number_of_workers_may_be_given_to_one_rank_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    config = write(tmp_path)
+    run(config, tmp_path / "alone", SHORT)
+    there = {"threads": lambda number: 2 if number == rank else None}
+    assert sessions(monkeypatch, 2, config, tmp_path / "run", SHORT, **there) == [None, None]
+    assert evidence(tmp_path / "run") == evidence(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("there", [0, 1])
+def test_whether_there_is_a_run_to_resume_is_what_the_leader_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: int
+) -> None:
+    config, folder = write(tmp_path), tmp_path / "run"
+    run(config, tmp_path / "alone", SHORT)
+    if there == 0:
+        with pytest.raises(PausedError):
+            run(config, folder, SHORT, max_time=0.0)
+    monkeypatch.setattr(session, "resumable", lambda _: here.rank == there)  # as where a disk is seen late, or not
+    here = threading.local()
+
+    def resume_or_start(rank: int) -> bool:
+        here.rank = rank
+        return True
+
+    assert sessions(monkeypatch, 2, config, folder, SHORT, resume_or_start=resume_or_start) == [None, None]
+    assert evidence(folder) == evidence(tmp_path / "alone")
+
+
+@pytest.mark.parametrize(
+    ("option", "values", "said"),
+    [
+        ("resume", (False, True), r"rank 0 was started without --resume and rank 1 on \S+ with --resume"),
+        ("resume_or_start", (True, False), r"rank 0 was started with --resume-or-start and rank 1 on \S+ without"),
+        (
+            "pause_at",
+            (Duration(1, "ep"), Duration(2, "ep")),
+            r"with --pause-at 1ep and rank 1 on \S+ with --pause-at 2",
+        ),
+        ("live", (False, True), r"without --watch and rank 1 on \S+ with --watch\. Start all with one command"),
+    ],
+)
+def test_ranks_that_were_asked_for_different_things_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, values: tuple[Any, Any], said: str
+) -> None:
+    config, folder = write(tmp_path), tmp_path / "run"
+    ends = sessions(monkeypatch, 2, config, folder, SHORT, **{option: values.__getitem__})
+    assert all(isinstance(end, UsageError | LostWorkerError) for end in ends), ends
+    assert re.search(said, str(ends[0]))
+    assert not folder.exists()

@@ -30,6 +30,7 @@ class DenseSift(Transform):
     OpenCV is the extra `features`.
     """
 
+    libraries: ClassVar[tuple[str, ...]] = ("cv2",)
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"step": 2, "cell": 3})
 
     step: PositiveInt = 4  # distance between descriptors in pixels
