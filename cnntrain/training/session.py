@@ -347,15 +347,16 @@ def _outcome(run: RunDirectory | Follower) -> Iterator[None]:
         yield
     except (StoppedError, PausedError) as error:
         run.log(str(error))
-        run.write_csv()
         run.status(state="interrupted", exit_code=error.exit_code)
+        with contextlib.suppress(StorageError):  # which can be made from metrics.jsonl
+            run.write_csv()
         raise
     except CnntrainError as error:
         state = "diverged" if isinstance(error, DivergedError) else "failed"
         with contextlib.suppress(StorageError):  # if the disk is full, that is what the user must hear about, once
             run.log(f"cnntrain: error: {error}")
-            run.write_csv()
             run.status(state=state, exit_code=error.exit_code)
+            run.write_csv()
         raise
     except Exception as error:
         with contextlib.suppress(StorageError):  # then the bug is told without it
