@@ -60,6 +60,7 @@ class Output:
             try:
                 status = os.stat(self.path)
             except FileNotFoundError:
+                self._require_folder()
                 return
         self.is_stream = stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode)
         if self.is_stream:
@@ -71,6 +72,14 @@ class Output:
         if self._kind is not None and status.st_size and not self._kind.beginning.match(self.read(_HEAD)):
             raise StorageError(
                 f"{self.path} exists and is no {self._kind.name} that cnntrain wrote. Remove it, or name another file"
+            )
+
+    def _require_folder(self) -> None:
+        """Raise StorageError for a link into a folder that is not there; one of a plain name is made later."""
+        target = Path(os.path.realpath(self.path))
+        if self.path.is_symlink() and not target.parent.is_dir():
+            raise StorageError(
+                f"{self.path} is a link to {target}, whose folder does not exist. Make it, or name another file"
             )
 
     def read(self, size: int = -1) -> bytes:

@@ -113,7 +113,7 @@ class RunDirectory:
         """The directory of a run to resume. Raises RunDirectoryError where it is in use or has nothing to resume."""
         if not resumable(path):
             raise RunDirectoryError(
-                f"{path} holds nothing to resume: there is no {path.absolute() / checkpoint.FOLDER / 'last.npz'}. "
+                f"{path} holds nothing to resume: there is no {checkpoint.last_of(path.absolute())}. "
                 + _how_to_start(path)
             )
         with _locked(path) as held:
@@ -134,7 +134,7 @@ class RunDirectory:
     @property
     def last(self) -> Path:
         """The checkpoint from which a resume goes on."""
-        return self.checkpoints / "last.npz"
+        return checkpoint.last_of(self.path)
 
     # -- what is written once ----------------------------------------------------------------------------------------
 
@@ -317,11 +317,13 @@ def _json(value: Any) -> bytes:
 
 def resumable(path: Path) -> bool:
     """Whether a directory holds a checkpoint to resume from."""
-    return os.path.exists(path / checkpoint.FOLDER / "last.npz")
+    return os.path.exists(checkpoint.last_of(path))
 
 
 def _has_trained(run: Path) -> bool:
-    """Whether a run has got as far as numbers, or what it wrote cannot be read."""
+    """Whether a run has got as far as a checkpoint or numbers, or what it wrote cannot be read."""
+    if any(name.endswith(".npz") for name in _names(run / checkpoint.FOLDER)):
+        return True
     metrics = run / "metrics.jsonl"
     try:
         return os.path.lexists(metrics) and any(row.get("event") != "start" for row in read_rows(metrics))

@@ -71,7 +71,7 @@ def _cpu() -> str:
 
 
 def _version(module: str) -> str | None:
-    with contextlib.suppress(ImportError):
+    with contextlib.suppress(ImportError, AttributeError):  # it is not there, or has no version to compare
         return str(importlib.import_module(module).__version__)
     return None
 

@@ -248,8 +248,11 @@ class SearchQueue:
         if not rows:
             self._write(rules)
             return
-        if rows[0] != strict_json.decode(strict_json.encode(rules)):
-            changed = [key for key in rules if rows[0].get(key) != strict_json.decode(strict_json.encode(rules))[key]]
+        then, now = dict(rows[0]), strict_json.decode(strict_json.encode(rules))
+        if then.get("metric") in self._yardstick.values():
+            then["metric"] = self.metric  # earlier versions wrote val/loss for val_average/loss
+        if then != now:
+            changed = [key for key in rules if then.get(key) != now[key]]
             raise RunDirectoryError(
                 f"{self._folder} holds a search with other rules than the file has now ({', '.join(changed)}). "
                 "Choose another --run-dir, or undo the change; only count may grow"

@@ -183,9 +183,12 @@ class Monitor:
             return None
         return f"{rule.monitor} has not improved for {stale} epoch{'s' * (stale > 1)}"
 
-    def verdict(self, values: Values) -> str | None:
-        """Why training should have ended with the epoch of these values, which was judged by other rules; None: not."""
-        return self._threshold(values) or self._stale()
+    def verdict(self, values: Values, early: bool) -> str | None:
+        """Why training should have ended with the epoch of these values, which was judged by other rules; None: not.
+
+        `early` says whether the standing of early stopping is of the same metric.
+        """
+        return self._threshold(values) or (self._stale() if early else None)
 
     def summary(self) -> dict[str, Any]:
         """The best so far, for people and scripts."""
@@ -198,11 +201,8 @@ class Monitor:
         state = asdict(self.standing)
         return state if self._averaged else {key: value for key, value in state.items() if key != "metric"}
 
-    def restore(self, state: dict[str, Any], best: bool = True, early: bool = True) -> None:
-        """Go on from the standing in a checkpoint: of the `best`, and of `early` stopping, if each is judged as before.
-
-        Raises ValueError where it is not valid.
-        """
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from the standing in a checkpoint. Raises ValueError where it is not valid."""
         numbers = {"best": (int, float), "best_step": (int,), "best_epoch": (int,), "record": (int, float)}
         absent = [name for name in numbers if name in state and state[name] is None]
         wrong = [name for name, types in numbers.items() if name not in absent and type(state.get(name)) not in types]
@@ -211,9 +211,12 @@ class Monitor:
         if not isinstance(state.get("metric"), str | None):
             raise ValueError("its monitor is not valid")
         self.standing = MonitorState(**state)
-        if not best:
+
+    def forget(self, best: bool, early: bool) -> None:
+        """Begin anew with the best, or with early stopping, which was judged in another way so far."""
+        if best:
             self.standing = replace(self.standing, best=None, best_step=None, best_epoch=None, metric=None)
-        if not early:
+        if early:
             self.standing = replace(self.standing, record=None, stale=0)
 
 

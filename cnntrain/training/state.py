@@ -144,16 +144,17 @@ class State:
         """Restore the monitor, and finish or go on by the rules of now, where those in a checkpoint's config differ."""
         then, now = dict(leaves(config)), dict(leaves(plain(self._job.loaded.experiment)))
         changed = {key for key in then | now if then.get(key) != now.get(key)}
-        as_before = [
-            not changed & {f"{by}.monitor", f"{by}.mode"} for by in ("checkpoint.best", "train.early_stopping")
-        ]
+        best, early = (
+            bool(changed & {f"{rule}.monitor", f"{rule}.mode"}) for rule in ("checkpoint.best", "train.early_stopping")
+        )
         monitor = self._job.monitor
-        monitor.restore(standing, *as_before)
+        monitor.restore(standing)
+        if self.finished is not None:
+            if any(key.startswith(("train.until", "train.early_stopping")) for key in changed):
+                self.finished = monitor.verdict(self.values, early=not early)
+            elif self.finished == EXHAUSTED:  # perhaps there are more epochs now
+                self.finished = None
+            if self.finished is None and self.step >= self._stepper.horizon.total_steps:
+                self.finished = EXHAUSTED
         if self.finished is None:
-            return
-        if any(key.startswith(("train.until", "train.early_stopping")) for key in changed):
-            self.finished = monitor.verdict(self.values)
-        elif self.finished == EXHAUSTED:  # perhaps there are more epochs now
-            self.finished = None
-        if self.finished is None and self.step >= self._stepper.horizon.total_steps:
-            self.finished = EXHAUSTED
+            monitor.forget(best, early)

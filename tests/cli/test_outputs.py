@@ -106,7 +106,16 @@ def test_pictures_beside_a_page_need_a_page_that_is_a_file(cnntrain, finished, d
     outcome = cnntrain("report", finished, "--png", "-o", "r.html")
     assert (outcome.code, "loss.png exists and is no picture" in outcome.error) == (5, True)
     assert (desk / "loss.png").read_bytes() == before
-    assert not (desk / "r.html").exists()
+    assert [path.name for path in desk.glob("*.png")] == ["loss.png"]
+    assert (desk / "r.html").exists(), "what it took to judge the run is not lost"
+
+
+def test_a_link_into_a_folder_that_is_not_there_is_refused_before_any_work(cnntrain, finished, desk):
+    (desk / "link.html").symlink_to("nowhere/page.html")
+    outcome = cnntrain("report", finished, "-o", "link.html")
+    assert outcome.code == 5
+    assert "link.html is a link to" in outcome.error
+    assert "whose folder does not exist" in outcome.error
 
 
 def test_names_that_are_not_utf_8_are_shown_escaped(cnntrain, finished, config, desk):

@@ -163,7 +163,7 @@ MUTANTS = [
         ),
         test_every_step,
     ),
-    Mutant("best forgotten", State._judge_anew, Bug("_.restore(...)", "pass"), test_every_step),
+    Mutant("best forgotten", State._judge_anew, Bug("_.restore(_)", "pass"), test_every_step),
     Mutant(
         "step 0 not saved",
         Trainer.start,

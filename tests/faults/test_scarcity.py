@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cnntrain.core.errors import PausedError
 from cnntrain.rundir import checkpoint
 from tests.support.campaign import Campaign, counts
 from tests.support.experiments import TINY, call, run, write
@@ -83,6 +84,8 @@ def test_system_calls_that_fail_from_outside(
     met = 0
     for number in numbers:
         shutil.rmtree(directory, ignore_errors=True)
+        if inject.startswith("ftruncate"):  # which a resume alone does to its rows
+            assert call(*before, "--pause-at", "1ep", cwd=tmp_path)[0] == PausedError.exit_code
         path = ["-P", str(directory / "metrics.jsonl")] if inject.startswith(("write", "ftruncate")) else []
         command = ["strace", "-f", "-o", "/dev/null", *path, "-e", f"inject={inject}:when={number}"]
         ended = subprocess.run(

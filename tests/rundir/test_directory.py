@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -85,6 +86,12 @@ def test_a_run_that_had_not_begun_to_train_is_replaced(tmp_path: Path) -> None:
         directory.metric({"event": "train", "step": 50})
     with pytest.raises(RunDirectoryError, match=r"holds a run already\. Add --overwrite"):
         RunDirectory.create(path, "name", HASH)  # it had, and its checkpoint is gone
+    shutil.copytree(path, tmp_path / "kept")
+    (tmp_path / "kept/metrics.jsonl").unlink()
+    (tmp_path / "kept/checkpoints/best.npz").write_bytes(b"all that somebody kept")
+    with pytest.raises(RunDirectoryError, match="holds a run already"):
+        RunDirectory.create(tmp_path / "kept", "name", HASH)
+    assert (tmp_path / "kept/checkpoints/best.npz").exists()
     (path / "metrics.jsonl").write_text("no row\n")
     with pytest.raises(RunDirectoryError, match="holds a run already"):
         RunDirectory.create(path, "name", HASH)

@@ -10,6 +10,12 @@ import numpy as np
 from cnntrain.rundir import environment
 
 
+def test_a_library_without_a_version_is_not_recorded(tmp_path, monkeypatch) -> None:
+    (tmp_path / "unversioned.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "unversioned" not in environment.environment(["unversioned", "absent"]).get("libraries", {})
+
+
 def test_the_environment_is_recorded_and_compared() -> None:
     now = environment.environment()
     assert now["numpy"] == np.__version__

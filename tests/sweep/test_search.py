@@ -360,6 +360,16 @@ def test_a_search_is_judged_by_what_its_runs_judge_themselves_by(tmp_path, capsy
     assert {cell["best"]["metric"] for cell in document["cells"]} == {"val_average/loss"}
 
 
+def test_a_search_begun_when_the_metric_of_averaged_weights_had_another_name_goes_on(tmp_path):
+    text = TEXT.replace("{train.epochs: 9}", AVERAGED)
+    searched(plan(tmp_path, count=4, text=text), tmp_path / "out", Pretended())
+    path = tmp_path / "out/search.jsonl"
+    assert '"metric":"val_average/loss"' in path.read_text()
+    path.write_text(path.read_text().replace('"metric":"val_average/loss"', '"metric":"val/loss"', 1))
+    again = searched(plan(tmp_path, count=6, text=text), tmp_path / "out", Pretended())
+    assert again.metric == "val_average/loss"
+
+
 def test_values_that_change_the_metric_need_one_that_is_named(tmp_path):
     text = TEXT.replace(
         "{train.epochs: 9}", "{train.epochs: 9, train.early_stopping: null, checkpoint.best.monitor: null}"

@@ -59,6 +59,18 @@ def test_a_run_that_was_stopped_goes_on_where_the_rule_was_relaxed(tmp_path, the
     assert len(epochs(folder)) == count
 
 
+@pytest.mark.parametrize("now", ["checkpoint.best.monitor=val/error", "train.early_stopping.monitor=val/error"])
+def test_a_finished_run_keeps_what_was_judged(tmp_path, now):
+    config, folder = write(tmp_path, TINY), tmp_path / "run"
+    run(config, folder)
+    best, rows = read_object(folder / "status.json")["best"], read_rows(folder / "metrics.jsonl")
+    run(None, folder, (now,), resume=True)
+    after = read_object(folder / "status.json")["best"]
+    assert (after["value"], after["step"], after["epoch"]) == (best["value"], best["step"], best["epoch"])
+    assert len(read_rows(folder / "metrics.jsonl")) == len(rows)
+    assert "had no value" not in (folder / "train.log").read_text()
+
+
 def test_what_spans_another_length_than_it_began_with_is_told(tmp_path):
     config, folder = write(tmp_path, TINY), tmp_path / "run"
     shares = (

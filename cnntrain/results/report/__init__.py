@@ -69,10 +69,10 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
         raise UsageError(f"--png writes pictures beside the page, but {place.path} is no file. Name one with --output")
     told = _Told(paths, records, wish)
     text = told.page()
+    make_directory(place.path.absolute().parent)
+    place.write(text)  # before its pictures, whose names are known only now, so that no judging is lost
     charts = told.files() if wish.png else {}
     pictures = [(Output(place.path.with_name(f"{name}.png"), PICTURE, ours), data) for name, data in charts.items()]
-    make_directory(place.path.absolute().parent)
-    place.write(text)
     for picture, data in pictures:
         picture.write(data)
     return {
