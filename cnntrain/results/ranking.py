@@ -20,5 +20,5 @@ def larger_first(records: Sequence[Record]) -> bool | None:
     modes = {record.settings.get("checkpoint.best.mode", "auto") for record in records}
     if metric is None:
         return None
-    directions = {larger_is_better(metric) if mode == "auto" else mode == "max" for mode in modes}
+    directions = {larger_is_better(metric, mode) for mode in modes}
     return directions.pop() if len(directions) == 1 else None

@@ -31,8 +31,7 @@ class Yardstick:
     def of(cls, experiment: Experiment) -> Yardstick:
         """That of the runs of an experiment."""
         metric = judged_by(experiment, experiment.data.val is not None)
-        mode = experiment.checkpoint.best.mode
-        return cls(metric, larger_is_better(metric) if mode == "auto" else mode == "max")
+        return cls(metric, larger_is_better(metric, experiment.checkpoint.best.mode))
 
     def values(self) -> tuple[str, ...]:
         """The names under which a run has it: until there are averaged weights, it judges the weights themselves."""

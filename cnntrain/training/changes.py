@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from cnntrain.config.dump import libraries, plain
 from cnntrain.config.fields import Duration
@@ -34,17 +34,22 @@ _PLACES = ("root", "path", "images", "pictures", "masks", "table")  # fields of 
 
 def of_settings(saved: Loaded, now: Loaded) -> list[str]:
     """The keys that differ, as "key: then -> now". Raises ConfigError for one that makes it another experiment."""
-    before, after = dict(leaves(plain(saved.experiment))), dict(leaves(plain(now.experiment)))
-    changed = [key for key in before | after if before.get(key) != after.get(key)]
-    for key in changed:
+    found = differing(plain(saved.experiment), plain(now.experiment))
+    for key, (before, after) in found.items():
         if not _is_harmless(key):
             raise problem(
                 now,
                 key,
-                f"{key} was {before.get(key)!r} when this run was started and is {after.get(key)!r} now: "
+                f"{key} was {before!r} when this run was started and is {after!r} now: "
                 "start another run, or undo the change",
             )
-    return [f"{key}: {before.get(key)!r} -> {after.get(key)!r}" for key in changed]
+    return [f"{key}: {before!r} -> {after!r}" for key, (before, after) in found.items()]
+
+
+def differing(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
+    """The keys in which two plain configs differ, with both values; None where one lacks the key."""
+    then, now = dict(leaves(before)), dict(leaves(after))
+    return {key: (then.get(key), now.get(key)) for key in then | now if then.get(key) != now.get(key)}
 
 
 def _is_harmless(key: str) -> bool:

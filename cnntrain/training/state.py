@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from cnntrain.config.dump import libraries, packages, plain
-from cnntrain.config.load import leaves
 from cnntrain.core import scale
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckpointError, DataError
@@ -16,6 +15,7 @@ from cnntrain.network.tally import TALLIES
 from cnntrain.rundir.checkpoint import Checkpoint
 from cnntrain.rundir.environment import environment
 from cnntrain.trained.saved import operating
+from cnntrain.training.changes import differing
 from cnntrain.training.job import Job
 from cnntrain.training.monitor import Values
 from cnntrain.training.stepper import Stepper
@@ -107,9 +107,7 @@ class State:
             average.count = checkpoint.meta["average"]["count"]
         if "optimizer" in checkpoint.meta:
             checkpoint.require(optimizer__carried=float)
-            if (
-                "since" in checkpoint.meta["optimizer"]
-            ):  # those written before layers had numbers of their own have none
+            if "since" in checkpoint.meta["optimizer"]:  # as written since layers have numbers of their own
                 checkpoint.require(optimizer__since=dict)
         tally, found = self._job.network.tally, checkpoint.arrays
         tallies = {name: tally.renewed(found[name]) for name in TALLIES if name in found}
@@ -142,8 +140,7 @@ class State:
 
     def _judge_anew(self, standing: dict[str, Any], config: Any) -> None:
         """Restore the monitor, and finish or go on by the rules of now, where those in a checkpoint's config differ."""
-        then, now = dict(leaves(config)), dict(leaves(plain(self._job.loaded.experiment)))
-        changed = {key for key in then | now if then.get(key) != now.get(key)}
+        changed = differing(config, plain(self._job.loaded.experiment)).keys()
         best, early = (
             bool(changed & {f"{rule}.monitor", f"{rule}.mode"}) for rule in ("checkpoint.best", "train.early_stopping")
         )

@@ -256,8 +256,13 @@ def of_label(label: str) -> type[Metric] | None:
     return max(found, key=lambda part: len(part.name_in_config), default=None)  # "error_of_mine" before "error"
 
 
-def larger_is_better(metric: str) -> bool:
-    """Whether larger is better for a metric such as "val/top5" or a task's measure such as "val/ap"; not for losses."""
+def larger_is_better(metric: str, mode: str = "auto") -> bool:
+    """Whether larger is better for a metric such as "val/top5" or a task's measure such as "val/ap"; not for losses.
+
+    A `mode` of "min" or "max", as a config may give, decides by itself.
+    """
+    if mode != "auto":
+        return mode == "max"
     label = metric.partition("/")[2]
     if any(label in getattr(task, "measures", ()) for task in parts("tasks").values()):
         return True

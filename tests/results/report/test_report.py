@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnntrain.core.arrays import Array
 from cnntrain.core.errors import MissingExtraError, StorageError, UsageError
 from cnntrain.core.extras import install
 from cnntrain.results.report import Wish, curves, page, paper, svg, write
@@ -214,17 +215,23 @@ def test_names_from_strangers_are_text(tmp_path):
     assert page_of(write([tmp_path / "run"], wish=moved))[0].headings == page.headings
 
 
+def _trained_on(folder: Path, x: Array, y: Array, tested: int, loss: str) -> None:
+    """A run, in `run`, on images with rows of values, of which the first so many are the test split."""
+    np.savez(folder / "data.npz", x_train=x, y_train=y, x_test=x[:tested], y_test=y[:tested])
+    config = folder / "values.yaml"
+    config.write_text(
+        f"data: {{source: {{type: npz, path: {folder}/data.npz}}}}\n"
+        "model: {layers: [flatten, {type: dense, units: auto}]}\n"
+        f"loss: {loss}\ntrain: {{epochs: 1, batch_size: 8}}\n"
+    )
+    run(config, folder / "run")
+
+
 def test_regression_has_its_own(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.random((40, 6, 6, 1)).astype(np.float32)
     y = x.mean(axis=(1, 2))
-    np.savez(tmp_path / "data.npz", x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
-    (tmp_path / "values.yaml").write_text(
-        f"data: {{source: {{type: npz, path: {tmp_path}/data.npz}}}}\n"
-        "model: {layers: [flatten, {type: dense, units: auto}]}\n"
-        "loss: mse\ntrain: {epochs: 1, batch_size: 8}\n"
-    )
-    run(tmp_path / "values.yaml", tmp_path / "run")
+    _trained_on(tmp_path, x, y, 9, "mse")
     page, _ = page_of(write([tmp_path / "run"]))
     shown = [name for name in page.headings if name != "Training"]
     assert shown == ["Evaluation", "Values", "Worst mistakes", "First layer", "Settings"]
@@ -235,13 +242,7 @@ def test_labels_are_reported_as_eval_has_them(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.random((40, 6, 6, 1)).astype(np.float32)
     y = (x.mean(axis=(1, 2, 3))[:, None] > [0.48, 0.52]).astype(np.float32)
-    np.savez(tmp_path / "data.npz", x_train=x, y_train=y, x_test=x[:20], y_test=y[:20])
-    (tmp_path / "labels.yaml").write_text(
-        f"data: {{source: {{type: npz, path: {tmp_path}/data.npz}}}}\n"
-        "model: {layers: [flatten, {type: dense, units: auto}]}\n"
-        "loss: binary_cross_entropy\ntrain: {epochs: 1, batch_size: 8}\n"
-    )
-    run(tmp_path / "labels.yaml", tmp_path / "run")
+    _trained_on(tmp_path, x, y, 20, "binary_cross_entropy")
     with judging(read(tmp_path / "run"), "test", (), 1) as judged:
         document = judged.trained.evaluate("test")
         assert [*judged.measured] == ["loss", "binary_accuracy", "binary_f1"]
