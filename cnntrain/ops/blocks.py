@@ -54,6 +54,7 @@ def long_rows(row: int, *arrays: Array) -> Iterator[tuple[Array, ...]]:
     """Contiguous arrays of one size as matrices of rows of `row` values in one piece, then what is left as a vector."""
     flat = [array.reshape(-1) for array in arrays]
     whole = flat[0].size - flat[0].size % row
-    yield tuple(array[:whole].reshape(-1, row) for array in flat)
+    if whole:
+        yield tuple(array[:whole].reshape(-1, row) for array in flat)
     if whole < flat[0].size:
         yield tuple(array[whole:] for array in flat)

@@ -21,6 +21,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.ops.calls import Calls, add, copy
+from cnntrain.ops.margins import framed, middle
 from cnntrain.ops.windows import Windows
 
 CHUNK_VALUES = 512 * 1024  # of the columns: 2 MB of float32
@@ -177,11 +178,11 @@ class Columns:
             yield chunk, images, rows, calls
 
     def _pad(self, x: Array, border: Array, edges: bool) -> Calls:
-        """Copy whole images between the borders, and zero the borders where they may still hold anything."""
-        (top, left), (height, width) = (self.windows.rows.before, self.windows.columns.before), x.shape[1:3]
-        inside = border[: len(x), top : top + height, left : left + width]
-        sides = [border[:, :top], border[:, top + height :], border[:, :, :left], border[:, :, left + width :]]
-        return [copy(side, 0) for side in sides if edges and side.size] + [copy(inside, x)]
+        """Copy whole images between the margins, and zero those where they may still hold anything."""
+        vertical, horizontal = self.windows.rows, self.windows.columns
+        margins = vertical.before, vertical.after, horizontal.before, horizontal.after
+        used = border[: len(x)]
+        return framed(x, used, margins) if edges else [copy(middle(used, margins), x)]
 
     def _surround(self, x: Array, chunk: Chunk, border: Array) -> Calls:
         """Copy the rows a chunk reads between the borders, and zero the rows beyond the image."""

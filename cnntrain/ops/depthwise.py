@@ -23,6 +23,7 @@ from numpy.lib.stride_tricks import as_strided
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.ops.calls import Calls, PassName, copy
 from cnntrain.ops.convolution import Scratch, add_bias, bias_line, sum_over_windows
+from cnntrain.ops.margins import Margins, framed
 from cnntrain.ops.phases import Phase, phases
 from cnntrain.ops.windows import Axis, Windows
 
@@ -43,7 +44,7 @@ class Depthwise:
         return phases(self.windows.rows), phases(self.windows.columns)
 
     @cached_property
-    def margins(self) -> tuple[int, int, int, int]:
+    def margins(self) -> Margins:
         """Zeros that dy needs around it: above, below, left, right."""
         return (*_margins(self.windows.rows, self.phases[0]), *_margins(self.windows.columns, self.phases[1]))
 
@@ -110,7 +111,7 @@ class Depthwise:
             along = horizontal.out * self.channels
         elif self.windows.padded:
             margins = vertical.before, vertical.after, horizontal.before, horizontal.after
-            calls, x = _framed(x, border, margins), border
+            calls, x = framed(x, border, margins), border
         n, (sn, sh, _, sc) = len(x), x.strides
         shape = (vertical.kernel, horizontal.kernel, n, vertical.out, horizontal.out * self.channels)
         return calls, as_strided(x, shape, (sh * vertical.dilation, along * sc, sn, sh * vertical.stride, sc))
@@ -134,7 +135,7 @@ class Depthwise:
         above, _, left, _ = self.margins
         if any(self.margins):
             padded = scratch["d_border"]
-            calls += _framed(dy, padded, self.margins)
+            calls += framed(dy, padded, self.margins)
         for vertical, horizontal in itertools.product(*self.phases):
             place, row = dx[:, vertical.positions, horizontal.positions], horizontal.size * self.channels
             kernel = weight[vertical.taps, horizontal.taps]
@@ -159,15 +160,6 @@ class Depthwise:
             if not whole_rows:
                 calls.append(copy(place, out.reshape(place.shape)))
         return calls
-
-
-def _framed(image: Array, border: Array, margins: tuple[int, int, int, int]) -> Calls:
-    """The calls that copy images into the middle of `border` and zero what is around them."""
-    above, below, left, right = margins
-    height, width = border.shape[1], border.shape[2]
-    inside = border[:, above : height - below, left : width - right]
-    sides = border[:, :above], border[:, height - below :], border[:, :, :left], border[:, :, width - right :]
-    return [copy(inside, image), *(copy(side, 0) for side in sides if side.size)]
 
 
 def _margins(axis: Axis, phases: list[Phase]) -> tuple[int, int]:

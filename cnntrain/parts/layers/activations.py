@@ -5,6 +5,7 @@ Each keeps its output y alone, from which the derivative follows, so it may work
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,9 +14,9 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from cnntrain.config.fields import Finite, Positive, Range
-from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.arrays import Array, Shape, aligned
 from cnntrain.core.registry import register
-from cnntrain.ops.blocks import CACHED, blocks, long_rows, longest_block
+from cnntrain.ops.blocks import CACHED, LINE, blocks, long_rows, longest_block
 from cnntrain.ops.calls import Calls, copy, run
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
@@ -41,7 +42,7 @@ class Relu(Activation):
     recomputable: ClassVar[bool] = True
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """Zeros to compare with, as NumPy does not vectorize a maximum with a scalar; where y > 0, also as numbers."""
+        """Where y > 0, as truth values and as numbers."""
         room = (longest_block(n, inputs[0], CACHED),)
         return Workspace(scratch={"positive": (room, np.bool_), "factor": (room, dtype)})
 
@@ -59,10 +60,17 @@ class Relu(Activation):
 
 
 def _rectify(f: Frame) -> Calls:
-    """The calls of relu's forward."""
-    zeros = f.scratch["factor"]
-    rows = long_rows(len(zeros), f.x, f.y)
-    return [partial(zeros.fill, 0), *(partial(np.maximum, x, zeros[: x.shape[-1]], out=y) for x, y in rows)]
+    """The calls of relu's forward: the maximum with zeros, as NumPy does not vectorize that with a number."""
+    zeros = _zeros(f.x.dtype)
+    return [partial(np.maximum, x, zeros[: x.shape[-1]], out=y) for x, y in long_rows(len(zeros), f.x, f.y)]
+
+
+@functools.cache
+def _zeros(dtype: np.dtype[Any]) -> Array:
+    """A line of zeros, always the same."""
+    zeros = aligned(LINE, dtype)
+    zeros.flags.writeable = False
+    return zeros
 
 
 def _let_through(f: Frame) -> Calls:

@@ -94,9 +94,8 @@ class BatchNorm(Coupled):
         return Workspace(
             scratch={
                 "room": ((n * math.prod(inputs[0]),), dtype),
-                "first": ((images, row), dtype),
-                "second": ((images, row), dtype),
-                "by_column": ((row,), np.float64),
+                "sums": ((2, images, row), dtype),
+                "by_column": ((2, row), np.float64),
             }
         )
 
@@ -108,7 +107,7 @@ class BatchNorm(Coupled):
         """[count, sum of x (channels), sum of x * x (channels)] of the shard."""
         found, first, second = _sums(f, "x", f.x, f.x)
         count, squared = found[0], first * first
-        if not (squared > CENTERED * (second * count - squared)).any():
+        if not np.count_nonzero(squared > CENTERED * (second * count - squared)):  # takes a fifth of what any() does
             return found.copy()
         pivot = f.x.reshape(-1, f.x.shape[-1])[0]
         centered, wide = _centered(f, pivot), pivot.astype(np.float64)
@@ -278,20 +277,19 @@ def _sums(f: Frame, name: str, a: Array, b: Array) -> tuple[Array, Array, Array]
 
 def _summing(f: Frame, a: Array, b: Array) -> tuple[Calls, Array, Array, Array]:
     """The calls that write the sums, and where."""
-    first, second, by_column = f.scratch["first"], f.scratch["second"], f.scratch["by_column"]
-    a, b = (array.reshape(len(first), -1, first.shape[1]) for array in (a, b))
+    sums, by_column = f.scratch["sums"], f.scratch["by_column"]
+    a, b = (array.reshape(sums.shape[1], -1, sums.shape[2]) for array in (a, b))
     ones = np.ones(a.shape[1], a.dtype)
     step = max(CACHED // a[0].size, 1)  # images that stay in the cache
     calls: Calls = []
     for start in range(0, len(a), step):
         images = slice(start, start + step)
-        calls.append(partial(np.matmul, ones, a[images], first[images]))  # faster than adding up along an axis
-        calls.append(partial(np.einsum, "irk,irk->ik", a[images], b[images], out=second[images]))
+        calls.append(partial(np.matmul, ones, a[images], sums[0, images]))  # faster than adding up along an axis
+        calls.append(partial(np.einsum, "irk,irk->ik", a[images], b[images], out=sums[1, images]))
     channels = f.x.shape[-1]
     found = np.empty(1 + 2 * channels)
     found[0] = f.x.size // channels
-    of_a, of_product = found[1 : 1 + channels], found[1 + channels :]
-    for sums, into in ((first, of_a), (second, of_product)):
-        calls.append(partial(np.add.reduce, sums, 0, np.float64, by_column))
-        calls.append(partial(np.add.reduce, by_column.reshape(-1, channels), 0, None, into))
-    return calls, found, of_a, of_product
+    by_channel = found[1:].reshape(2, channels)
+    calls.append(partial(np.add.reduce, sums, 1, np.float64, by_column))
+    calls.append(partial(np.add.reduce, by_column.reshape(2, -1, channels), 1, None, by_channel))
+    return calls, found, *by_channel
