@@ -40,10 +40,18 @@ class State:
         self._fingerprint = fingerprint(job.data, *job.identities)
 
     def close(self, epoch: int, values: Values, finished: str | None, operating_point: dict[str, float]) -> None:
-        """Complete an epoch with these values, and go on or finish."""
+        """Complete an epoch with these values, and go on or finish.
+
+        The tally of one that was cut short stays, in case a resume with more steps goes on with it.
+        """
         self.closed, self.finished, self.operating_point = epoch, finished, operating_point
         self.values = {name: value for name, value in values.items() if isinstance(value, float)}
-        self.epoch_tally = self._job.network.tally.zeros()
+        if epoch == self._whole_epochs:
+            self.epoch_tally = self._job.network.tally.zeros()
+
+    @property
+    def _whole_epochs(self) -> int:
+        return self.step // self._job.loader.steps_per_epoch
 
     def numbered(self) -> str:
         """The name of a numbered checkpoint kept now."""
@@ -155,3 +163,5 @@ class State:
                 self.finished = EXHAUSTED
         if self.finished is None:
             monitor.forget(best, early)
+            if self.closed == self._whole_epochs + 1:  # its last epoch was cut short by train.steps, and goes on
+                self.closed -= 1

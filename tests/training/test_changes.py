@@ -116,3 +116,17 @@ def test_a_run_does_not_replace_its_own_teacher(tmp_path):
     with pytest.raises(ConfigError, match=r"lies in the run directory .*: choose another --run-dir"):
         run(config, folder, (f"loss={{type: distillation, teacher: '{folder}'}}",), overwrite=True)
     assert evidence(folder) == before
+
+
+@pytest.mark.parametrize("steps", [7, 14])
+def test_an_epoch_that_was_cut_short_goes_on_where_there_are_more_steps_now(tmp_path, steps):
+    """Epochs have 10 steps. But for a row at its first end, which may be the best, the run is one never cut."""
+    config, plain = write(tmp_path, TINY), ("train.epochs=null", "schedule=constant")
+    straight, cut = tmp_path / "straight", tmp_path / "cut"
+    run(config, straight, (*plain, "train.steps=25"))
+    run(config, cut, (*plain, f"train.steps={steps}"))
+    run(None, cut, ("train.steps=25",), resume=True)
+    assert read(cut / "checkpoints/last.npz").digests() == read(straight / "checkpoints/last.npz").digests()
+    assert [row["step"] for row in epochs(straight)] == [10, 20, 25]
+    rows = [row for row in epochs(cut) if row["step"] != steps]
+    assert [row | {"best": None} for row in rows] == [row | {"best": None} for row in epochs(straight)]
