@@ -177,6 +177,29 @@ def test_the_tests_mirror_the_rooms() -> None:
     assert folders <= set(ROOMS), "a test lies in the folder of the room it tests"
 
 
+def test_no_test_imports_one_that_skips_itself() -> None:
+    """Else it is skipped, too, where an extra is missing that it does not need."""
+    tests = Path(__file__).parent
+    trees = {
+        ".".join(("tests", *path.relative_to(tests).with_suffix("").parts)): ast.parse(path.read_text())
+        for path in tests.rglob("*.py")
+    }
+    skipping = {
+        name
+        for name, tree in trees.items()
+        for statement in tree.body
+        if isinstance(statement, ast.Assign | ast.Expr) and "pytest.importorskip(" in ast.unparse(statement)
+    }
+    assert "tests.network.test_counterparts" in skipping
+    found = [
+        (name, node.module)
+        for name, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module in skipping
+    ]
+    assert found == []
+
+
 @pytest.mark.parametrize(
     ("importer", "imported", "expected"),
     [

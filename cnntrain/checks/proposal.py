@@ -187,6 +187,8 @@ def propose(
     preference that the data does not allow.
     """
     preferences = preferences or Preferences()
+    for named in filter(None, (path, preferences.weights)):
+        _check_name(named)
     found = _found(recognize(path, targets), path, reader, preferences)
     found, seconds = _in_time(found, path, config, reader, preferences)
     counts = found.task.counts(found.images.targets, found.images.description)
@@ -199,6 +201,13 @@ def propose(
     return Proposal(
         text, found.source, images.description, amount, len(images), size, seconds, found.beginning is not None
     )
+
+
+def _check_name(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{path} has a name that is not UTF-8, which no config can hold. Rename it") from None
 
 
 def _found(source: Dataset, path: Path, reader: Reader, preferences: Preferences, side: int | None = None) -> _Findings:

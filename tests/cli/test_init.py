@@ -12,9 +12,8 @@ from PIL import Image
 
 from cnntrain.config.load import load
 from cnntrain.parts.models.tiny import Tiny32
-from tests.network.test_counterparts import shapes
 from tests.support import datasets
-from tests.support.counterparts import tensor
+from tests.support.counterparts import shapes, tensor
 
 
 def pictures(root, classes=("cat", "dog"), count=6, height=20, width=20, mode="RGB"):
@@ -252,6 +251,15 @@ def test_a_column_in_doubt_is_asked_for_and_can_be_told(cnntrain, desk):
     assert outcome.error == f"{desk / 'data.csv'} has no column 'coloor', found path, breed, colour. Name one of them"
     outcome = cnntrain("init", "--data", "shots", "--target", "colour", "--overwrite")
     assert outcome.error.endswith("shots is no table, and has no columns to choose among. Leave --target out")
+
+
+def test_a_name_that_no_config_can_hold_is_told_of(cnntrain, desk):
+    outcome = cnntrain("init", "--data", desk / "\udcff")
+    assert (outcome.code, outcome.error) == (
+        3,
+        f"{desk}/\\udcff has a name that is not UTF-8, which no config can hold. Rename it",
+    )
+    assert not (desk / "config.yaml").exists()
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain.config.load import Loaded, load_text
+from cnntrain.config.load import Loaded
 from cnntrain.core.arrays import Array
-from cnntrain.core.description import Description
 from cnntrain.core.errors import CheckpointError, ConfigError
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
-from cnntrain.network import build, counterparts, torch_layout
+from cnntrain.network import counterparts, torch_layout
 from cnntrain.network.build import Network
 from cnntrain.training.warm_start import warm_start
-from tests.support.counterparts import CLASSES, FILE, LARGE, PRESETS, SIDES, digest, pictures, tensor
+from tests.support.counterparts import FILE, LARGE, PRESETS, SIDES, digest, network, pictures, shapes, tensor
 
 GOLDEN = json.loads(FILE.read_text())
 safetensors = pytest.importorskip("safetensors.numpy", reason="needs the extra safetensors")
@@ -39,20 +38,6 @@ class Given:
     def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
         x[...] = self.x[start:stop]
         return np.zeros(stop - start, np.int64), np.ones(stop - start, np.float32)
-
-
-def network(preset: str, side: int, start: str = "") -> tuple[Loaded, Network]:
-    text = f"data: {{source: {{type: image_folder, root: x, size: {side}}}}}\ntrain: {{epochs: 1}}\n"
-    loaded = load_text(f"{text}model: {{preset: {preset}{start}}}\n", "x.yaml")
-    return loaded, build.network(loaded, Description((side, side, 3), tuple(map(str, range(CLASSES)))))
-
-
-def shapes(case: str, side: int) -> dict[str, tuple[int, ...]]:
-    """What we take the tensors of a network to be called there, with their shapes."""
-    loaded, made = network(PRESETS[case], side)
-    layout = torch_layout._Layout(made.graph, counterparts.of(loaded)[case.split()[0]])
-    views = made.graph.layout.views(np.broadcast_to(np.float32(0), made.graph.layout.size))
-    return {layout.name(name): layout.theirs(name, view).shape for name, view in views.items()}
 
 
 def written(case: str, folder: Path) -> Path:

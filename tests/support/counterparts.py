@@ -9,7 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from cnntrain.config.load import Loaded, load_text
 from cnntrain.core.arrays import Array
+from cnntrain.core.description import Description
+from cnntrain.network import build, counterparts, torch_layout
+from cnntrain.network.build import Network
 
 FILE = Path(__file__).parent.parent / "golden" / "counterparts.json"
 _VGG = "{{type: {}, grid: 7, hidden: [4096, 4096]}}"
@@ -68,3 +72,17 @@ def digest(shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Of all names and shapes."""
     lines = (f"{name} {list(shape)}" for name, shape in sorted(shapes.items()))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def network(preset: str, side: int, start: str = "") -> tuple[Loaded, Network]:
+    text = f"data: {{source: {{type: image_folder, root: x, size: {side}}}}}\ntrain: {{epochs: 1}}\n"
+    loaded = load_text(f"{text}model: {{preset: {preset}{start}}}\n", "x.yaml")
+    return loaded, build.network(loaded, Description((side, side, 3), tuple(map(str, range(CLASSES)))))
+
+
+def shapes(case: str, side: int) -> dict[str, tuple[int, ...]]:
+    """What we take the tensors of a network to be called there, with their shapes."""
+    loaded, made = network(PRESETS[case], side)
+    layout = torch_layout._Layout(made.graph, counterparts.of(loaded)[case.split()[0]])
+    views = made.graph.layout.views(np.broadcast_to(np.float32(0), made.graph.layout.size))
+    return {layout.name(name): layout.theirs(name, view).shape for name, view in views.items()}
