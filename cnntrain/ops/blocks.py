@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
+import numpy.typing as npt
+
 from cnntrain.core.arrays import Array, Shape
 
 BLOCK = 256 * 1024  # values: 1 MB of float32; operations on fewer are so short that workers contend for the interpreter
@@ -17,6 +20,13 @@ LINE = 8 * 1024  # values from which on NumPy repeats an operand along an array 
 def line(row: int, size: int) -> int:
     """The values of a line of an array of `size` values: whole rows of `row` values, LINE values or more."""
     return min(row * -(-LINE // row), size)
+
+
+def repeated(values: Array, size: int, dtype: npt.DTypeLike) -> Array:
+    """A value for each channel, repeated over a line of whole pixels of an array of `size` values; rounded to dtype."""
+    pixels = np.empty((line(len(values), size) // len(values), len(values)), dtype)
+    np.copyto(pixels, values, casting="same_kind")
+    return pixels.reshape(-1)
 
 
 def blocks(*arrays: Array, most: int = BLOCK) -> Iterator[tuple[Array, ...]]:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.ops.calls import Calls, add, copy
+from cnntrain.ops.calls import Calls, add, clear, copy
 from cnntrain.ops.margins import framed, middle
 from cnntrain.ops.windows import Windows
 
@@ -194,7 +194,7 @@ class Columns:
         sides = [border[:images, :first], border[:images, stop:height]]
         if chunk.first and chunk.images.start == 0:
             sides += [border[:, :, :left], border[:, :, right:]]
-        calls = [copy(side, 0) for side in sides if side.size]
+        calls = [clear(side) for side in sides if side.size]
         if first < stop:
             calls.append(copy(border[:images, first:stop, left:right], x[chunk.images, top + first : top + stop]))
         return calls
@@ -229,7 +229,7 @@ class Columns:
                 yield (
                     chunk,
                     flat,
-                    [copy(dx[chunk.images], 0)] if chunk.first else [],
+                    [clear(dx[chunk.images])] if chunk.first else [],
                     self._add_taps(dx[chunk.images], chunk, taps),
                 )
                 continue
@@ -239,7 +239,7 @@ class Columns:
                 top, left = self.windows.rows.before, self.windows.columns.before
                 inside = padded[:, top : top + dx.shape[1], left : left + dx.shape[2]]
                 after.append(copy(dx[chunk.images], inside))
-            yield chunk, flat, [copy(padded, 0)] if chunk.first else [], after
+            yield chunk, flat, [clear(padded)] if chunk.first else [], after
 
     def _add_taps(self, padded: Array, chunk: Chunk, taps: Array) -> Calls:
         """Add one tap after the other; within a tap no two windows meet."""

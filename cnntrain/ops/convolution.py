@@ -22,8 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.ops.blocks import line, long_rows
-from cnntrain.ops.calls import Calls, PassName, add, copy, transposing, transposing_portions
+from cnntrain.ops.calls import Calls, PassName, add, clear, copy, transposing, transposing_portions
 from cnntrain.ops.columns import Columns
 from cnntrain.ops.phases import Phase, phases
 from cnntrain.ops.products import across, product
@@ -129,7 +128,6 @@ class Convolution:
             "columns": ((0 if self.windows.pointwise else columns.matrix_size(n),), dtype),
             "border": (columns.border_shape(n), dtype),
             "product": ((count * self.filters if self.groups > 1 else 0,), dtype),
-            "bias_line": ((bias_line(self.filters, n, self.windows),), dtype),
         }
 
     def scratch(self, n: int, dtype: npt.DTypeLike) -> dict[str, tuple[Shape, npt.DTypeLike]]:
@@ -173,20 +171,13 @@ class Convolution:
                 filled += transposing_portions(kernels, taken)
         return filled
 
-    def forward(
-        self,
-        x: Array,
-        weight: Array,
-        bias: Array | None,
-        y: Array,
-        scratch: Scratch,
-    ) -> Calls:
-        """The calls that write y = x * weight + bias."""
+    def forward(self, x: Array, weight: Array, y: Array, scratch: Scratch) -> Calls:
+        """The calls that write y = x * weight."""
         matrices = self._matrices(weight)
         calls: Calls = []
         for chunk, columns, filling in self.columns.gather(x, scratch["columns"], scratch["border"]):
             calls += filling + self._multiply(columns, matrices, y[chunk.images, chunk.rows], scratch["product"])
-        return calls + add_bias(y, bias, scratch["bias_line"])
+        return calls
 
     def backward(
         self,
@@ -250,18 +241,17 @@ class Convolution:
         for vertical, horizontal, back, kernels in self._phases_in(scratch["backward"]):
             place = dx[:, vertical.positions, horizontal.positions]
             if back is None:
-                calls.append(copy(place, 0))
+                calls.append(clear(place))
                 continue
             border = back.columns.border_shape(len(dy))
             own = {
                 "columns": scratch["phase_columns"],
                 "border": scratch["phase_border"][: math.prod(border)].reshape(border),
                 "product": dx[:0],
-                "bias_line": dx[:0],
             }
             out = scratch["phase"][: place.size].reshape(place.shape)
             item = np.dtype((np.void, self.channels * dx.itemsize))
-            calls += [*back.forward(dy, kernels, None, out, own), copy(place.view(item), out.view(item))]
+            calls += [*back.forward(dy, kernels, out, own), copy(place.view(item), out.view(item))]
         return calls
 
     def _scatter(self, weight: Array, dy: Array, dx: Array, scratch: Scratch) -> Calls:
@@ -331,20 +321,6 @@ class Convolution:
     def _by_group(self, images: Array) -> Array:
         """Output images (n, rows, columns, filters), contiguous, as (groups, windows, filters / groups)."""
         return images.reshape(-1, self.groups, self.filters // self.groups).transpose(1, 0, 2)
-
-
-def bias_line(filters: int, n: int, windows: Windows) -> int:
-    """The values of the scratch that `add_bias` needs for n images."""
-    return line(filters, n * windows.rows.out * windows.columns.out * filters)
-
-
-def add_bias(y: Array, bias: Array | None, room: Array) -> Calls:
-    """The calls that add a bias (filters,) to y (n, h, w, filters); `room` is scratch for a line of biases."""
-    if bias is None:
-        return []
-    repeated = room[: line(len(bias), y.size)]
-    calls = [copy(repeated.reshape(-1, len(bias)), bias)]
-    return calls + [add(part, repeated[: part.shape[-1]], part) for (part,) in long_rows(len(repeated), y)]
 
 
 def sum_over_windows(dy: Array, d_bias: Array) -> Calls:

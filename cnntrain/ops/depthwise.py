@@ -21,8 +21,8 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.ops.calls import Calls, PassName, copy
-from cnntrain.ops.convolution import Scratch, add_bias, bias_line, sum_over_windows
+from cnntrain.ops.calls import Calls, PassName, clear, copy
+from cnntrain.ops.convolution import Scratch, sum_over_windows
 from cnntrain.ops.margins import Margins, framed
 from cnntrain.ops.phases import Phase, phases
 from cnntrain.ops.windows import Axis, Windows
@@ -61,7 +61,6 @@ class Depthwise:
             "rows": ((self.windows.taps * row,), dtype),
             "forward": ((self.windows.taps * columns.out * channels,), dtype),  # the weights of a row of outputs
             "phase": ((n * largest if columns.stride > 1 else 0,), dtype),
-            "bias_line": ((bias_line(channels, n, self.windows),), dtype),
         }
 
     def fill(self, do: PassName, weight: Array, scratch: Scratch) -> list[Calls]:
@@ -70,12 +69,12 @@ class Depthwise:
             return []  # a row of weights is used for one phase only
         return [[copy(scratch["forward"].reshape(*weight.shape[:2], -1, self.channels), weight)]]
 
-    def forward(self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch) -> Calls:
-        """The calls that write y = x * weight + bias; the buffer "forward" is filled."""
+    def forward(self, x: Array, weight: Array, y: Array, scratch: Scratch) -> Calls:
+        """The calls that write y = x * weight; the buffer "forward" is filled."""
         calls, taps = self._taps(x, scratch["border"])
         rows = scratch["forward"].reshape(*weight.shape[:2], -1)
         calls.append(partial(np.einsum, "ijnhk,ijk->nhk", taps, rows, out=y.reshape(taps.shape[2:])))
-        return calls + add_bias(y, bias, scratch["bias_line"])
+        return calls
 
     def backward(
         self,
@@ -120,11 +119,11 @@ class Depthwise:
         """The calls that copy x into (n, padded rows, kw * columns, channels), what a tap reads of a row in one."""
         vertical, horizontal = self.windows.rows, self.windows.columns
         top, bottom = vertical.before, vertical.before + x.shape[1]
-        calls = [copy(side, 0) for side in (border[:, :top], border[:, bottom:]) if side.size]
+        calls = [clear(side) for side in (border[:, :top], border[:, bottom:]) if side.size]
         for tap in range(horizontal.kernel):
             at, read = horizontal.reach(tap)
             into = border[:, top:bottom, tap * horizontal.out : (tap + 1) * horizontal.out]
-            calls += [copy(side, 0) for side in (into[:, :, : at.start], into[:, :, at.stop :]) if side.size]
+            calls += [clear(side) for side in (into[:, :, : at.start], into[:, :, at.stop :]) if side.size]
             if at.start < at.stop:
                 calls.append(copy(into[:, :, at], x[:, :, read]))
         return calls
@@ -140,7 +139,7 @@ class Depthwise:
             place, row = dx[:, vertical.positions, horizontal.positions], horizontal.size * self.channels
             kernel = weight[vertical.taps, horizontal.taps]
             if not kernel.size:
-                calls.append(copy(place, 0))
+                calls.append(clear(place))
                 continue
             sn, sh, sw, sc = padded.strides
             taps = as_strided(

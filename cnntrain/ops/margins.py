@@ -9,7 +9,7 @@ from __future__ import annotations
 from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array
-from cnntrain.ops.calls import Calls, copy
+from cnntrain.ops.calls import Calls, clear, copy
 
 Margins = tuple[int, int, int, int]  # rows above and below, columns to the left and to the right
 
@@ -36,4 +36,4 @@ def cleared(buffer: Array, margins: Margins) -> Calls:
     sides = [buffer[:, :, :left], buffer[:, :, width - right :]]
     if above and below:  # the first row and the last, which only one of two neighbours reaches, are zeroed in any case
         sides = [as_strided(buffer[0, 0, width - right :], (n * height - 1, (left + right) * channels), (row, item))]
-    return [copy(zeros, 0) for zeros in (*rows, *sides) if zeros.size]
+    return [clear(zeros) for zeros in (*rows, *sides) if zeros.size]

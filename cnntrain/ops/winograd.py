@@ -30,9 +30,9 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.ops.calls import Calls, PassName, Thunk, add, copy, portions, transposing
+from cnntrain.ops.calls import Calls, PassName, Thunk, add, clear, copy, portions, transposing
 from cnntrain.ops.columns import Chunk, Columns
-from cnntrain.ops.convolution import Scratch, add_bias, bias_line, sum_over_windows, turned
+from cnntrain.ops.convolution import Scratch, sum_over_windows, turned
 from cnntrain.ops.products import product
 from cnntrain.ops.windows import Axis, Windows
 
@@ -160,7 +160,7 @@ class Winograd:
     def scratch(self, n: int, dtype: npt.DTypeLike) -> BufferShapes:
         """The buffers forward and backward need for a shard of n images; the two share all but their weights."""
         there, back = self._one_way(n), self.turned._one_way(n)
-        sizes = {name: max(there[name], back[name]) for name in there} | {"bias_line": there["bias_line"]}
+        sizes = {name: max(there[name], back[name]) for name in there}
         longest = max(part.stop - part.start for part in self._portions(self.filters))
         sizes |= {"kernels": KERNEL * KERNEL * self.channels * longest}
         sizes |= dict.fromkeys(("forward", "backward"), SQUARE * self.channels * self.filters)  # U, that of dy's way
@@ -178,7 +178,6 @@ class Winograd:
             "between": TILE * OUT * tiles * self.filters,
             "outputs": OUT * OUT * tiles * self.filters,
             "border": math.prod(self.tiles.border_shape(n)),
-            "bias_line": bias_line(self.filters, n, self.windows),
         }
 
     def fill(self, do: PassName, weight: Array, scratch: Scratch) -> list[Calls]:
@@ -200,9 +199,9 @@ class Winograd:
         """The channels or the filters, so many, in portions for several workers."""
         return portions(length, KERNEL * KERNEL * self.channels * self.filters)
 
-    def forward(self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch) -> Calls:  # noqa: ARG002
-        """The calls that write y = x * weight + bias; the buffer "forward" is filled."""
-        return self._convolve(x, scratch["forward"], y, scratch) + add_bias(y, bias, scratch["bias_line"])
+    def forward(self, x: Array, weight: Array, y: Array, scratch: Scratch) -> Calls:  # noqa: ARG002
+        """The calls that write y = x * weight; the buffer "forward" is filled."""
+        return self._convolve(x, scratch["forward"], y, scratch)
 
     def _convolve(self, x: Array, u: Array, y: Array, scratch: Scratch) -> Calls:
         """The calls that write the convolution of x with the weights of which U was made."""
@@ -280,7 +279,7 @@ class Winograd:
         z = _as(scratch["first"], SQUARE, chunk.size, self.filters)
         calls = []
         if any(axis.out % OUT for axis in (self.windows.rows, self.windows.columns)):
-            calls.append(copy(out, 0))  # what lies beyond the edge has no gradient
+            calls.append(clear(out))  # what lies beyond the edge has no gradient
         calls += [copy(tile, place) for place, tile in self._taps(dy, out, chunk)]
         a = _matrix("output adjoint", dy)
         return [*calls, _second_axis(a, out, between), _first_axis(a, between, z.reshape(TILE, TILE, -1))], z

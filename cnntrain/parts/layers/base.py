@@ -19,6 +19,7 @@ from cnntrain.config.fields import check_fields
 from cnntrain.config.schema import NodeOptions, TrainedOptions
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import Part
+from cnntrain.ops.blocks import LINE, long_rows, repeated
 from cnntrain.ops.calls import Calls, PassName, run
 from cnntrain.ops.trace import Trace, Value
 
@@ -260,11 +261,12 @@ class Coupled(Layer):
 class Prepared(Layer):
     """A layer whose passes are lists of calls, made once for a frame and run at every step (ops/calls.py).
 
-    Those of backward are made for each of the places that dp has in turn.
+    Those of backward are made for each of the places that dp has in turn. Where there is a parameter "bias", a value
+    for each channel, forward adds it to what its calls have written, line by line; the lines are made once a batch.
     """
 
     def forward_calls(self, f: Frame) -> Calls:
-        """The calls that write f.y."""
+        """The calls that write f.y, but for the bias."""
         raise NotImplementedError
 
     def backward_calls(self, f: Frame) -> Calls:
@@ -272,8 +274,10 @@ class Prepared(Layer):
         raise NotImplementedError
 
     def forward(self, f: Frame) -> None:
-        """Run the calls of forward."""
+        """Run the calls of forward, and add the bias if there is one."""
         run(f.once("forward", self.forward_calls))
+        if "bias" in f.p:
+            _add_bias(f)
 
     def backward(self, f: Frame) -> None:
         """Run the calls of backward."""
@@ -281,6 +285,18 @@ class Prepared(Layer):
         if id(f.dp) not in made:  # held on to, so that no other gets its id
             made[id(f.dp)] = f.dp, self.backward_calls(f)
         run(made[id(f.dp)][1])
+
+
+def _add_bias(f: Frame) -> None:
+    line = f.once_a_batch("biases", _line_of_biases)
+    for (y,) in f.once("lines of y", lambda f: list(long_rows(len(line), f.y))):
+        np.add(y, line if y.ndim > 1 else line[: len(y)], y)
+
+
+def _line_of_biases(f: Frame) -> Array:
+    """A line of them long enough for every shard."""
+    bias = f.p["bias"]
+    return repeated(bias, LINE + len(bias), f.y.dtype)
 
 
 def image(shape: Shape, who: str) -> tuple[int, int, int]:

@@ -13,7 +13,7 @@ import numpy as np
 from cnntrain.config.fields import Positive, Probability
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.blocks import CACHED, line, long_rows
+from cnntrain.ops.blocks import CACHED, line, long_rows, repeated
 from cnntrain.ops.calls import Calls, run
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Coupled, Example, Frame, Workspace, example
@@ -225,14 +225,8 @@ def _rows(shape: Shape, n: int) -> Shape:
 def _lines(f: Frame, name: str, *factors: Array | None) -> list[Array]:
     """The lines of the factors that are not None; all shards share them, and they are made once a batch."""
     given = [factor for factor in factors if factor is not None]
-    return f.once_a_batch(f"{name}, lines of {f.x.size}", lambda f: [_repeated(f, factor) for factor in given])
-
-
-def _repeated(f: Frame, factors: Array) -> Array:
-    """A factor for each channel, rounded to x's type and repeated over a line of whole pixels."""
-    repeated = np.empty((line(len(factors), f.x.size) // len(factors), len(factors)), f.x.dtype)
-    np.copyto(repeated, factors, casting="same_kind")
-    return repeated.reshape(-1)
+    size, dtype = f.x.size, f.x.dtype
+    return f.once_a_batch(f"{name}, lines of {size}", lambda _: [repeated(factor, size, dtype) for factor in given])
 
 
 def _blocks(f: Frame, name: str, *arrays: Array) -> list[tuple[Any, ...]]:
@@ -259,7 +253,7 @@ def _blocks(f: Frame, name: str, *arrays: Array) -> list[tuple[Any, ...]]:
 
 def _centered(f: Frame, starts: Array) -> Array:
     """Write x - start into scratch."""
-    centered, start = f.scratch["room"].reshape(f.x.shape), _repeated(f, starts)
+    centered, start = f.scratch["room"].reshape(f.x.shape), repeated(starts, f.x.size, f.x.dtype)
     for cut, x, out in _blocks(f, "centered", f.x, centered):
         np.subtract(x, start[cut], out=out)
     return centered

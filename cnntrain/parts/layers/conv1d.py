@@ -66,7 +66,7 @@ class Conv1d(Prepared):
         return _convolution(self).fill_calls(f, do)
 
     def forward_calls(self, f: Frame) -> Calls:
-        """Write y = x * weight + bias."""
+        """Write y = x * weight."""
         return _convolution(self).forward_calls(f)
 
     def backward_calls(self, f: Frame) -> Calls:

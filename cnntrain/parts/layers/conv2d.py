@@ -112,9 +112,8 @@ class Conv2d(Prepared):
         return _kernel(self, f.x.shape[1:]).fill(do, f.p["weight"], {**f.scratch, **f.held})
 
     def forward_calls(self, f: Frame) -> Calls:
-        """Write y = x * weight + bias."""
-        bias = f.p["bias"] if self.bias else None
-        return _kernel(self, f.x.shape[1:]).forward(f.x, f.p["weight"], bias, f.y, {**f.scratch, **f.held})
+        """Write y = x * weight."""
+        return _kernel(self, f.x.shape[1:]).forward(f.x, f.p["weight"], f.y, {**f.scratch, **f.held})
 
     def backward_calls(self, f: Frame) -> Calls:
         """The adjoints of forward in weight, bias and x: see ops/convolution.py and ops/winograd.py."""

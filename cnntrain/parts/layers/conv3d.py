@@ -14,7 +14,7 @@ import numpy as np
 from cnntrain.config.fields import Classes, PositiveInt, Triple
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import make, register
-from cnntrain.ops.calls import Calls, PassName, add, copy
+from cnntrain.ops.calls import Calls, PassName, add, clear, copy
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import Axis, Padding3d, axis, sides, triple
 from cnntrain.parts.layers.base import Example, Frame, Prepared, Workspace, clip, example, width
@@ -101,7 +101,7 @@ class Conv3d(Prepared):
         return stacking.layer.algorithm_for(stacking.image)
 
     def forward_calls(self, f: Frame) -> Calls:
-        """Write y = x * weight + bias."""
+        """Write y = x * weight."""
         stacking = _stacking(self, f.x.shape[1:])
         calls = [stacking.flatten(f)]
         for number, (flat, clips) in enumerate(stacking.frames(f)):
@@ -197,7 +197,7 @@ class Stacking:
         for tap, (at, read) in enumerate(self._reaches()):
             moment = self._moments(stack, tap)
             outside = [moment[:, : at.start], moment[:, at.stop :]]
-            calls += [copy(part, 0) for part in outside if part.size]
+            calls += [clear(part) for part in outside if part.size]
             calls.append(copy(moment[:, at], self._grouped(x[:, read])))
         return calls
 
@@ -205,7 +205,7 @@ class Stacking:
         """The calls that add up in dx what the stacks hold for each moment."""
         if self.alone:
             return []
-        calls: Calls = [copy(dx, 0)]
+        calls: Calls = [clear(dx)]
         for tap, (at, read) in enumerate(self._reaches()):
             into = self._grouped(dx[:, read])
             calls.append(add(into, self._moments(d_stack, tap)[:, at], into))

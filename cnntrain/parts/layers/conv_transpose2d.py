@@ -12,7 +12,7 @@ import numpy as np
 from cnntrain.config.fields import Classes, NonNegativeInt, Pair, PositiveInt
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.calls import Calls, PassName, add
+from cnntrain.ops.calls import Calls, PassName
 from cnntrain.ops.convolution import Convolution, sum_over_windows
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import pair, windows
@@ -98,12 +98,11 @@ class ConvTranspose2d(Prepared):
         return _plan(self, f.x.shape[1:]).fill("backward", f.p["weight"], {"backward": f.held["forward"]})
 
     def forward_calls(self, f: Frame) -> Calls:
-        """Write y = C^T x + bias."""
+        """Write y = C^T x."""
         plan, buffers = _plan(self, f.x.shape[1:]), dict(f.scratch)
         if "forward" in f.held:
             buffers["backward"] = f.held["forward"]
-        calls = plan.backward(f.y, f.p["weight"], f.x, None, None, f.y, buffers)  # reads no image
-        return [*calls, add(f.y, f.p["bias"], f.y)] if self.bias else calls
+        return plan.backward(f.y, f.p["weight"], f.x, None, None, f.y, buffers)  # reads no image
 
     def backward_calls(self, f: Frame) -> Calls:
         """Write dx = C dy, dweight and dbias."""
@@ -113,7 +112,7 @@ class ConvTranspose2d(Prepared):
             if self.bias:
                 calls += sum_over_windows(f.dy, f.dp["bias"])
         if f.dx is not None:
-            calls += plan.forward(f.dy, f.p["weight"], None, f.dx, f.scratch)
+            calls += plan.forward(f.dy, f.p["weight"], f.dx, f.scratch)
         return calls
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:

@@ -38,3 +38,13 @@ def test_a_window_of_lrn_beyond_the_channels_takes_no_more_than_one_as_wide_as_t
     narrow = make("layers", "lrn", size=1001, alpha=1001.0)
     expected = x / (1 + (x * x).sum(axis=-1, keepdims=True)) ** 0.75
     np.testing.assert_allclose(run(narrow, [x], {}).y, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("filters", [3, 96, 10_000])  # a line of biases has 8,192 values or more, in whole pixels
+@pytest.mark.parametrize("side", [1, 60])
+def test_every_pixel_gets_the_bias_of_its_channel(filters, side):
+    side = min(side, 180 // int(filters**0.5))
+    layer = make("layers", "conv2d", filters=filters, kernel_size=1)
+    p = {"weight": np.zeros((1, 1, 1, filters), np.float32), "bias": np.arange(filters, dtype=np.float32)}
+    y = run(layer, [np.ones((2, side, side, 1), np.float32)], p).y
+    assert (y == p["bias"]).all()
