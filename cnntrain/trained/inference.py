@@ -159,7 +159,7 @@ class Trained:
 
     def _read(self) -> Data:
         """All samples to train and validate on, as the config draws them today."""
-        return build_data.read_data(self.loaded, self._reader, measure=False)
+        return build_data.read_data(self.loaded, self._reader)
 
     def _everything(self) -> Images:
         """All training and validation samples of the sources, including those that folds and subsets leave out."""
