@@ -86,6 +86,7 @@ def test_of_several_views_the_answer_is_the_mean_and_the_page_shows_one(cnntrain
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(desk / "a.png")
     outcome = cnntrain("explain", "run", "a.png")
     assert (outcome.code, outcome.out) == (0, "explanation.html\n"), outcome.err
-    assert "The answer is the mean over 6 views, of which the page shows the middle one." in (
-        desk / "explanation.html"
-    ).read_text()
+    assert (
+        "The answer is the mean over 6 views, of which the page shows the middle one."
+        in (desk / "explanation.html").read_text()
+    )
