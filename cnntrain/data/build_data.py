@@ -32,7 +32,7 @@ from cnntrain.reading.reader import ALONE, Reader
 
 @dataclass(frozen=True)
 class Data:
-    """The samples of a run, and the transforms with what they measured on the training split."""
+    """The samples of a run, and the transforms, once `measured` with what they measured on the training split."""
 
     description: Description
     task: Task
@@ -78,10 +78,10 @@ def load(loaded: Loaded, source: Dataset, split: str, reader: Reader, some: bool
         return attended(read)
 
 
-def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> Data:
-    """Read training and validation samples, split and fit. Raises DataError, or ConfigError for an impossible split.
+def read_data(loaded: Loaded, reader: Reader = ALONE) -> Data:
+    """Read and split training and validation samples. Raises DataError, or ConfigError for an impossible split.
 
-    Without `measure`, transforms are left as the config has them, for callers that only want the split.
+    Transforms are left as the config has them: whether they fit the samples, building the network tells.
     """
     experiment = loaded.experiment
     source = _grouped(loaded)
@@ -103,10 +103,16 @@ def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> D
         mine, theirs = scale.of(train.pixels), scale.of(val.pixels)
         if not mine.takes(theirs, len(val)):
             raise DataError(scale.mismatch("the validation split", theirs, "the network", mine))
-    if measure:
-        known: Fitted = {}
-        lists = [fit(chosen, train, indices, known) for chosen in lists]
     return Data(train.description, asked, train, indices, val, val_indices, *lists)
+
+
+def measured(data: Data) -> Data:
+    """The data with transforms that have measured on its training samples what they need."""
+    known: Fitted = {}
+    train, evaluation = (
+        fit(chosen, data.train, data.train_indices, known) for chosen in (data.train_transforms, data.eval_transforms)
+    )
+    return replace(data, train_transforms=train, eval_transforms=evaluation)
 
 
 def _check_kind(loaded: Loaded, targets: Array) -> None:

@@ -106,7 +106,8 @@ def size_of(graph: Graph, front: int, samples: int, dtype: np.dtype[np.generic])
 
 
 def _last(walk: Walk, x: Array) -> Array:
-    """The output of a walk of one shard."""
+    """The output of a walk of one shard; in the frame of a layer of images, the moments of a clip are rows."""
     for frames in walk.forward([x]):
         y = frames[0].y
-    return y
+    output: Array = y.reshape(-1, *walk.graph.output_shape)
+    return output

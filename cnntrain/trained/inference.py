@@ -159,7 +159,7 @@ class Trained:
 
     def _read(self) -> Data:
         """All samples to train and validate on, as the config draws them today."""
-        return build_data.read_data(self.loaded, self._reader, measure=False)
+        return build_data.read_data(self.loaded, self._reader)
 
     def _everything(self) -> Images:
         """All training and validation samples of the sources, including those that folds and subsets leave out."""
@@ -303,10 +303,16 @@ class Trained:
         return self.engine.outputs(self._samples(pixels))
 
     def prepared(self, pixels: Array) -> Array:
-        """Images (n, h, w, c) as they are stored, as the network reads them: float32 (n, *input shape)."""
-        x = np.empty((len(pixels), *self.network.graph.input_shape), np.float32)
-        self._samples(pixels).fill(0, len(pixels), x)
-        return x
+        """Images (n, h, w, c) as they are stored, as the network reads them, of several views the middle one.
+
+        Float32 (n, *input shape).
+        """
+        return self._samples(pixels).seen(len(pixels), self.network.graph.input_shape)[0]
+
+    @property
+    def views(self) -> int:
+        """How many times it sees a sample, to give the mean of the outputs."""
+        return math.prod(transform.views for transform in self.transforms)
 
     def led(self, size: tuple[int, int]) -> Move:
         """Where the network sees the places of a picture (height, width): resized as files are, then transformed."""

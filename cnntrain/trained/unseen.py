@@ -28,6 +28,7 @@ from cnntrain.parts.datasets.labels import places_among
 from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.parts.datasets.sound_fields import SoundFields
 from cnntrain.parts.tasks.base import Task
+from cnntrain.parts.transforms.base import CLIP
 from cnntrain.reading.attended import attended
 from cnntrain.reading.decoded import Sample
 from cnntrain.reading.folders import class_name
@@ -183,14 +184,15 @@ class Unseen:
 
     @property
     def reader(self) -> ClassFolders:
-        """The reader of files: the training source, or one of images where its samples are not files of their own."""
+        """The reader of files: the training source; of images or clips where its samples are not files of their own."""
         own = self.trained_on.origins()[0]
         if isinstance(own, ClassFolders):
             return own.giving(self.data.shape)
         if isinstance(own, SoundFields):
             return cast(ClassFolders, make("datasets", "audio_folder", root=".", **own.sound_settings))
         alike = {"fit": own.fit, "max_pixels": own.max_pixels} if isinstance(own, PictureFields) else {}
-        return cast(ClassFolders, make("datasets", "image_folder", root=".", **alike).giving(self.data.shape))
+        kind = "frames_folder" if len(self.data.shape) == CLIP else "image_folder"
+        return cast(ClassFolders, make("datasets", kind, root=".", **alike).giving(self.data.shape))
 
     def _read(self, samples: Sequence[Sample], reader: ClassFolders, pool: Pool) -> list[Array | DataError]:
         """Each sample from its files, or what is wrong with it; all threads read."""

@@ -105,6 +105,7 @@ def _make_job(loaded: Loaded, threads: int | None, console: Console, check: Prec
     data = build_data.read_data(loaded, reader(threads, console))
     if network is None or data.description != description:
         network = build.network(loaded, data.description)
+    data = build_data.measured(data)
     network = build.balanced(loaded, network, build_data.occurrences(data))
     check(loaded, network, usable)
     build_data.check_targets(loaded, data)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from cnntrain.engine.pool import Pool
 from cnntrain.trained.inference import Trained
+from tests.support.experiments import CLIPS, run, write
 
 
 def test_the_numpy_format_is_used_without_cnntrain(cnntrain, finished, desk):
@@ -170,3 +171,16 @@ def test_every_format_says_what_its_caller_owes(cnntrain, finished, desk):
         assert document["answers"] == "softmax"
         assert document["resize"].startswith("to 8x8, bilinear")
         assert document["colours"] == "grey (ITU-R 601 luma)"
+
+
+@pytest.mark.parametrize(
+    "transform", ["{type: center_crop, size: 6}", "{type: resize, size: [6, 5]}", "{type: pad, padding: 1}"]
+)
+def test_a_network_of_clips_has_no_page_whatever_is_done_to_them_before(cnntrain, desk, transform):
+    chain = f"[{{type: temporal_crop, frames: 4, place: middle}}, {transform}]"
+    both = [f"data.{name}_transforms={chain}" for name in ("train", "eval")]
+    run(write(desk, CLIPS), desk / "run", (*both, "train.epochs=null", "train.steps=1"))
+    outcome = cnntrain("export", "run", "--format", "page", "--output", "a.html")
+    assert outcome.code == 2
+    assert "--format page is for networks that take pictures of 1 or 3 channels" in outcome.error
+    assert not (desk / "a.html").exists()

@@ -212,8 +212,8 @@ def test_a_share_that_is_nobody_is_an_error_at_its_place():
 
 def test_transforms_are_measured_on_the_training_samples_alone():
     normalize = "[{type: normalize, from: dataset}]"
-    data = build_data.read_data(
-        loaded(("[hflip]", normalize), ("eval_transforms: []", f"eval_transforms: {normalize}"))
+    data = build_data.measured(
+        build_data.read_data(loaded(("[hflip]", normalize), ("eval_transforms: []", f"eval_transforms: {normalize}")))
     )
     mean = data.train.pixels[data.train_indices].mean(axis=(0, 1, 2)) / 255
     for (transform,) in (data.train_transforms, data.eval_transforms):

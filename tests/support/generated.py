@@ -51,13 +51,16 @@ _SCALARS: dict[Any, typing.Sequence[Any]] = {
     type(None): (None,),
     Duration: DURATIONS,
 }
+_TAME: dict[Any, typing.Sequence[Any]] = {int: (1, 2, 3, 4), float: (0.001, 0.01, 0.1, 0.5, 1.0)}
 
 
 class Generator:
     """Draws configs as `dump.plain` would give them, from one source of random numbers."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, tame: bool = False) -> None:
+        """`tame` leaves out numbers with which hardly anything can be trained."""
         self.rng = rng
+        self._scalars = _SCALARS | (_TAME if tame else {})
         self._depth = 0
 
     def experiment(self) -> dict[str, Any]:
@@ -69,11 +72,16 @@ class Generator:
             config["loss"] = "cross_entropy"
         return config
 
+    def part(self, *kinds: str) -> Any:
+        """Any part of some kinds; a layer or structure as it stands in a list of layers."""
+        return self._part(Kind(*kinds), "layers" in kinds)
+
     def _synthetic(self) -> dict[str, Any]:
         size, channels, classes = self.rng.choice([5, 8, 12]), self.rng.choice([1, 3]), self.rng.choice([2, 3])
         return {"type": "synthetic", "size": size, "channels": channels, "classes": classes, "samples": 30}
 
-    def _value(self, annotation: Any) -> Any:
+    def value(self, annotation: Any) -> Any:
+        """Any value of a type that a config can have, as `dump.plain` would give it."""
         base, marks = bare(self.rng.choice(options(annotation)))
         kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
         if kind and base in (Part, Declared):
@@ -85,17 +93,17 @@ class Generator:
         if base is Map:
             return {}
         if base in _SCALARS:
-            return self.rng.choice(_allowed(base, marks))
+            return self.rng.choice(_allowed(self._scalars[base], base, marks))
         return self._mapping(base)
 
     def _list(self, wanted: tuple[Any, ...]) -> list[Any]:
         if wanted[1:] == (Ellipsis,):
             self._depth += 1
             count = self.rng.randrange(1, 5) if self._depth <= DEEPEST else 1
-            found = [self._value(wanted[0]) for _ in range(count)]
+            found = [self.value(wanted[0]) for _ in range(count)]
             self._depth -= 1
             return found
-        return [self._value(item) for item in wanted]
+        return [self.value(item) for item in wanted]
 
     def _part(self, kind: Kind, declared: bool) -> Any:
         nested = self._depth <= DEEPEST
@@ -124,15 +132,15 @@ class Generator:
     def _keys(self, cls: Any) -> dict[str, Any]:
         chance = self.rng.choice([0.0, 0.2, 0.5])
         return {
-            key: self._value(annotation)
+            key: self.value(annotation)
             for key, (field, annotation) in keys_of(cls).items()
             if required(field) or self.rng.random() < chance
         }
 
 
-def _allowed(base: Any, marks: tuple[Any, ...]) -> list[Any]:
-    """The values of a scalar type within its bounds."""
-    found = list(_SCALARS[base])
+def _allowed(values: typing.Sequence[Any], base: Any, marks: tuple[Any, ...]) -> list[Any]:
+    """Those of some values of a scalar type that are within its bounds, and some on the bounds and beside them."""
+    found = list(values)
     for mark in marks:
         if isinstance(mark, Range) and base in (int, float):
             bounds = [end + by for end in (mark.low, mark.high) if abs(end) < 1e6 for by in (-1, -0.5, 0, 0.5, 1)]

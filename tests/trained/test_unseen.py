@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnntrain.api.model import Model
 from cnntrain.core.errors import DataError
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.network.tally import Tally
 from cnntrain.trained.inference import Trained
-from tests.support.experiments import run, write
+from tests.support.experiments import CLIPS, run, write
 from tests.support.networks import probabilities
 
 COMMON = """\
@@ -253,3 +254,16 @@ def test_an_npz_without_images_is_refused(trained, tmp_path):
     np.savez(path, y_test=np.zeros(1, int))
     with pytest.raises(DataError, match="has no array 'x_test', found y_test"):
         trained.predict([path])
+
+
+def test_a_network_that_learned_from_computed_clips_takes_files_of_clips(tmp_path):
+    run(write(tmp_path, CLIPS), tmp_path / "run", ("train.epochs=null", "train.steps=1"))
+    clip = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8)
+    (tmp_path / "clip").mkdir()
+    for number, picture in enumerate(clip[..., 0]):
+        Image.fromarray(picture).save(tmp_path / "clip" / f"{number}.png")
+    with Model(tmp_path / "run", threads=1) as model:
+        (found,) = model.predict([tmp_path / "clip"], top=2)
+        assert found["top"] == model.predict(clip, top=2)["top"]
+        with pytest.raises(DataError, match="one still picture"):
+            model.predict([tmp_path / "clip" / "0.png"])

@@ -85,6 +85,25 @@ def test_the_same_bits_for_any_threads_and_whether_the_front_is_computed_once(
     assert evidence(tmp_path / "once") == evidence(tmp_path / "anew")
 
 
+@pytest.mark.parametrize(
+    "last", ["{type: conv2d, filters: 3, kernel_size: 3}", "batch_norm", "{type: conv3d, filters: 2, kernel_size: 2}"]
+)
+def test_a_front_of_clips_changes_no_bit_whether_its_last_layer_sees_moments_one_by_one_or_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    source = "data: {source: {type: motion, frames: 4, moving: 2, size: 6, samples: 22}, val: 0.2}"
+    layers = (
+        f"{{type: conv2d, filters: 2, kernel_size: 1, freeze: true}}, {{type: sequential, name: still, body: [{last}]}}"
+    )
+    model = f"model: {{layers: [{layers}, global_avg_pool, {{type: dense, units: auto}}]}}"
+    config = tmp_path / "x.yaml"
+    config.write_text(f"{source}\n{model}\ntrain: {{epochs: 2, batch_size: 5, shard: 2, freeze: [{{match: still}}]}}\n")
+    run(config, tmp_path / "once")
+    monkeypatch.setattr("cnntrain.engine.engine.MOST", 0)
+    run(config, tmp_path / "anew")
+    assert evidence(tmp_path / "once") == evidence(tmp_path / "anew")
+
+
 @pytest.mark.parametrize("step", [2, 8])
 @pytest.mark.parametrize("freeze", [ALL, LATER])
 def test_a_run_stopped_before_and_after_layers_thaw_or_freeze_resumes_to_the_same_bits(

@@ -47,6 +47,26 @@ def test_and_once_where_only_the_data_tells_them(tmp_path, networks):
     assert job.network.image_shape == (8, 8, 3)
 
 
+UNFIT = {  # transforms that do not take pictures of 8x8x3
+    "of clips": "time_reversal",
+    "of sounds": "{type: speed, factors: [1.1]}",
+    "too large": "{type: random_crop, padding: 0, size: [9, 9]}",
+    "after one that measures": "{type: normalize, from: dataset}, {type: haar, levels: 4}",
+}
+
+
+@pytest.mark.parametrize("name", ["train_transforms", "eval_transforms"])
+@pytest.mark.parametrize("case", UNFIT)
+def test_a_transform_that_does_not_fit_is_told_at_its_list_though_only_the_data_tells_the_shape(tmp_path, case, name):
+    pixels, labels = np.zeros((60, 8, 8, 3), np.uint8), np.arange(60) % 3
+    np.savez(tmp_path / "data.npz", x_train=pixels, y_train=labels)
+    given = [f"data.source={{type: npz, path: {tmp_path / 'data.npz'}}}", "data.train_transforms=[]"]
+    with pytest.raises(ConfigError) as error:
+        prepare([write(tmp_path)], [*given, "data.eval_transforms=[]", f"data.{name}=[{UNFIT[case]}]"])
+    (problem,) = error.value.problems
+    assert str(problem.where).startswith("--set"), problem
+
+
 def test_a_wrong_layer_does_not_wait_for_the_data(tmp_path, monkeypatch):
     monkeypatch.setattr("cnntrain.data.build_data.read_data", lambda *_: pytest.fail("data was read"))
     with pytest.raises(ConfigError, match="kernel"):

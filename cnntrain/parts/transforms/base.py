@@ -32,7 +32,7 @@ class Transform(Part):
     kind: ClassVar[str] = "transforms"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     moves_pixels_only: ClassVar[bool] = False
-    random: ClassVar[bool] = False  # uses its draws; not allowed among eval_transforms
+    random: ClassVar[bool] = False  # uses its draws; among eval_transforms, a warning says so
     displaces: ClassVar[bool] = False  # moves what an image shows, each time elsewhere
     whole_clips: ClassVar[bool] = False  # takes clips (n, moments, h, w, c) alone; else every moment as an image
     of_sounds: ClassVar[bool] = False  # takes sounds (1, samples, channels) alone

@@ -34,10 +34,7 @@ def write(trained: Trained, path: Path, output: Path, truth: str | None = None) 
     """
     place = Output(output, PAGE)
     stored = _stored(trained, path)
-    try:
-        passed = passage(trained, stored, truth)
-    except ValueError as error:
-        raise UsageError(f"--truth: {error}") from error
+    passed = passage(trained, stored, truth)
     text = _page(trained, path, stored, passed)
     make_directory(output.absolute().parent)
     place.write(text)
@@ -57,7 +54,7 @@ def _stored(trained: Trained, path: Path) -> Array:
 
 
 def _page(trained: Trained, path: Path, stored: Array, passed: Passage) -> str:
-    answer = trained.answer(str(path), stored[0], passed.outputs[0], top=3)
+    answer = trained.answer(str(path), stored[0], passed.answered[0], top=3)
     top = element(
         "div",
         caption(thumbnail(stored[0], _SIDE), path.name, path.name, re.sub(" {2,}", " · ", answer.text)),
@@ -66,9 +63,11 @@ def _page(trained: Trained, path: Path, stored: Array, passed: Passage) -> str:
     )
     note = (
         f"Gradients are those of {passed.of} for this one sample, with the network in evaluation mode. {passed.truth}"
-    )
+    ).rstrip()
+    if trained.views > 1:
+        note += f" The answer is the mean over {trained.views} views, of which the page shows the middle one."
     parts = [
-        section("The answer", top, note=note.rstrip()),
+        section("The answer", top, note=note),
         layers.of(passed),
         worked.convolution(passed),
         worked.pooling(passed),
@@ -88,4 +87,6 @@ def _looked(trained: Trained, passed: Passage) -> list[Markup]:
     (shares,) = gradcam.heat(walk, at, passed.x, np.argmax(passed.outputs, axis=1))
     told = "the brighter a place, the more it counted towards the answer"
     where = f"Grad-CAM in {trained.network.graph.nodes[at].name}"
-    return [caption(gradcam.overlaid(thumbnail(passed.x[0], _SIDE), shares), where, where, told)]
+    image = passed.x[0]
+    shown = gradcam.overlaid(thumbnail(image, _SIDE), gradcam.flat(shares, image))
+    return [caption(shown, where, where, told)]

@@ -9,6 +9,7 @@ import numpy as np
 from cnntrain.config import catalogue
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import size_text
+from cnntrain.core.display import strip
 from cnntrain.results.explain.passage import Passage
 from cnntrain.results.report.html import Markup, element, section
 from cnntrain.results.report.pictures import embedded, opaque, sheet, signed
@@ -33,7 +34,7 @@ def of(passed: Passage) -> Markup:
 
 
 def _layer(passed: Passage, number: int) -> Markup:
-    node, y = passed.nodes[number], passed.frames[number].y[0]
+    node, y = passed.nodes[number], passed.output(number)
     kind = node.layer.name_in_config
     gradient = passed.gradient(number)
     reads = ", ".join("input" if source < 0 else passed.nodes[source].name for source in node.inputs)
@@ -53,12 +54,16 @@ def _layer(passed: Passage, number: int) -> Markup:
 
 
 def _sheet(values: Array, what: str, alt: str) -> Markup:
-    """Channels of an image side by side, or features as rows of squares, with the range of the values."""
+    """Channels of an image, or of some moments of a clip, side by side, or features as rows of squares; with the range.
+
+    The range is that of all values, of a clip's other moments, too.
+    """
     low, high = float(values.min()), float(values.max())
     largest = max(abs(low), abs(high))
-    if values.ndim == 3:
+    if values.ndim > 2:
         count = min(values.shape[-1], MOST)
-        columns = min(count, 8)
+        columns = min(count, 8 if values.ndim == 3 else 2)
+        values = strip(values) if values.ndim == 4 else values
         scale = max(1, min(24, _WIDTH // columns // values.shape[1]))
         tiles = [opaque(signed(values[..., channel], largest)) for channel in range(count)]
         picture = sheet(tiles, columns, scale, gap=2, background=0)

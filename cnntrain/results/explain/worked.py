@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core.arrays import Array
-from cnntrain.network.graph import Node
+from cnntrain.network.graph import CLIP, Node
 from cnntrain.ops.trace import Operation
 from cnntrain.parts.layers.base import Frame
 from cnntrain.results.explain.passage import Passage
@@ -144,8 +144,8 @@ def pooled(frame: Frame, operation: Operation) -> Spot:
 
 
 def _first(passed: Passage, kinds: Sequence[str], last: bool = False) -> tuple[Node, Frame, Operation] | None:
-    """The first or last node whose trace begins with such an operation."""
-    found = [beginning for beginning in passed.beginnings if beginning[2].kind in kinds]
+    """The first or last node whose trace begins with such an operation; what is computed of clips is not shown."""
+    found = [one for one in passed.beginnings if one[2].kind in kinds and len(one[0].shape) < CLIP]
     return found[-1 if last else 0] if found else None
 
 

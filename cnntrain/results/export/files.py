@@ -98,8 +98,9 @@ def _numpy(trained: Trained, output: Path, fold: bool, _names: counterparts.Name
 
 
 def _page(trained: Trained, output: Path, fold: bool, _names: counterparts.Names | None) -> Written:
+    asked = page_file.asked(trained)
     exported = traced(trained, fold, whole=True)
-    text = page_file.html(trained, exported).encode(errors="backslashreplace")
+    text = page_file.html(trained, exported, asked).encode(errors="backslashreplace")
     return exported.facts() | {"error": None}, {output: text}
 
 

@@ -162,7 +162,9 @@ def trace_graph(
             continue
         given = changed.get(index, params[index])
         try:
-            values.write(index, node.moments, trace.end(node.layer.trace(trace, given, *inputs)))
+            result = node.layer.trace(trace, given, *inputs)
+            named = result if result in inputs else trace.end(result)  # others may read what is handed through
+            values.write(index, node.moments, named)
         except NotImplementedError as error:
             raise UsageError(
                 f"{of} cannot be exported: the layer does not say which operations it consists of. Give its class a "

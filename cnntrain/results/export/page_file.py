@@ -56,15 +56,14 @@ _POLICY = "default-src 'none'; img-src data: blob:; media-src blob: mediastream:
 _MIDDLE = 0.5  # a mean brightness above it means dark on light
 
 
-def html(trained: Trained, exported: Exported) -> str:
-    """The file, for a trace that holds the whole way from a picture to the outputs.
+def html(trained: Trained, exported: Exported, answers: dict[str, Any]) -> str:
+    """The file, for a trace that holds the whole way from a picture to the outputs, and for what `asked` says.
 
-    Raises UsageError for a network that takes no pictures, for a layer with an operation that the page lacks, and for a
-    task whose answers it cannot show.
+    Raises UsageError for a layer with an operation that the page lacks.
     """
     facts = {
         "trace": program(exported),
-        "asked": _asked(trained),
+        "asked": answers,
         "layers": _layers(trained, exported),
         "fit": trained.unseen.fit,
         "pillow": PILLOW,
@@ -153,7 +152,7 @@ def _step(op: Operation, values: dict[str, int], places: dict[str, int]) -> dict
     }
 
 
-def _asked(trained: Trained) -> dict[str, Any]:
+def asked(trained: Trained) -> dict[str, Any]:
     """What the task says of its answers. Raises UsageError where a page cannot show them or read such samples."""
     task = trained.network.task
     asked = task.page(trained.description)

@@ -201,6 +201,18 @@ def test_every_small_model(name, fields, shape, lr, computed, tolerance):
     check(found, computed, 10 * tolerance, fold=True)
 
 
+@pytest.mark.parametrize(("computed", "tolerance"), FORMATS)
+@pytest.mark.parametrize("through", ["identity", "dropout", "drop_path"])
+def test_moments_that_a_layer_hands_through_are_read_by_others(through, computed, tolerance):
+    if computed is by_page:
+        return  # it has no clips
+    if computed is by_onnx:
+        onnx_or_skip()
+    head = [declared("conv2d", filters=3, kernel_size=2), declared("global_avg_pool"), declared("dense", units=3)]
+    found = network([declared("residual", body=(declared(through),)), *head], (3, 4, 5, 2), steps=1)
+    check(found, computed, tolerance, fold=False)
+
+
 def test_a_layer_without_a_trace_is_refused_by_name_and_place(monkeypatch):
     from cnntrain.parts.layers.dense import Dense
 
