@@ -114,14 +114,9 @@ def _cosines() -> Array:
 
 def _hashes(cells: Array) -> Array:
     """Which of the 63 low frequencies besides the mean are above their median: uint64 (n,)."""
-    pieces = [_hashed(cells[start : start + _CHUNK]) for start in range(0, len(cells), _CHUNK)]
-    return np.concatenate(pieces) if pieces else np.empty(0, np.uint64)
-
-
-def _hashed(cells: Array) -> Array:
     grid = cells.reshape(-1, SIDE, SIDE).astype(np.float32)
     rows = np.tensordot(grid, _cosines(), (2, 1))
-    low = np.tensordot(rows, _cosines(), (1, 1)).reshape(len(cells), -1)
+    low = np.tensordot(rows, _cosines(), (1, 1)).reshape(len(cells), _LOW * _LOW)
     above = low > np.median(low[:, 1:], axis=1, keepdims=True)
     above[:, 0] = False
     bits: Array = np.packbits(above, axis=1).view(np.uint64)[:, 0]
@@ -130,18 +125,15 @@ def _hashed(cells: Array) -> Array:
 
 def _plain(cells: Array) -> Array:
     """Which pictures are nearly all of their commonest value, give or take a tenth of their range: bool (n,)."""
-    found = np.empty(len(cells), bool)
-    for start in range(0, len(cells), _CHUNK):
-        chunk = cells[start : start + _CHUNK]
-        rows = np.arange(len(chunk))
-        places = chunk + 256 * rows[:, None]
-        counts = np.bincount(places.ravel(), minlength=256 * len(chunk)).reshape(-1, 256)
-        background = counts.argmax(axis=1)
-        reach = np.maximum((chunk.max(axis=1).astype(int) - chunk.min(axis=1)) // 10, 1)
-        upto = np.pad(counts.cumsum(axis=1), ((0, 0), (1, 0)))  # how many cells are below each value
-        near = upto[rows, np.minimum(background + reach + 1, 256)] - upto[rows, np.maximum(background - reach, 0)]
-        found[start : start + _CHUNK] = chunk.shape[1] - near < PLAIN
-    return found
+    rows = np.arange(len(cells))
+    places = cells + 256 * rows[:, None]
+    counts = np.bincount(places.ravel(), minlength=256 * len(cells)).reshape(-1, 256)
+    background = counts.argmax(axis=1)
+    reach = np.maximum((cells.max(axis=1).astype(int) - cells.min(axis=1)) // 10, 1)
+    upto = np.pad(counts.cumsum(axis=1), ((0, 0), (1, 0)))  # how many cells are below each value
+    near = upto[rows, np.minimum(background + reach + 1, 256)] - upto[rows, np.maximum(background - reach, 0)]
+    plain: Array = cells.shape[1] - near < PLAIN
+    return plain
 
 
 def _units(cells: Array) -> Array:

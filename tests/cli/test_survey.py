@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnntrain.checks import survey as surveys
 from cnntrain.checks.contact_sheet import Strip, render
 from cnntrain.checks.survey import survey
 from cnntrain.config.load import load
@@ -131,7 +132,9 @@ def test_a_validation_share_leaks_what_is_twice_in_training(cnntrain, data):
     assert document["leaked"]
 
 
-def test_samples_of_arrays_are_compared_one_by_one(cnntrain, desk):
+@pytest.mark.parametrize("chunk", [1, 5, 1024])
+def test_samples_of_arrays_are_compared_one_by_one(cnntrain, desk, monkeypatch, chunk):
+    monkeypatch.setattr(surveys, "CHUNK", chunk)
     x = np.random.default_rng(0).integers(0, 256, (12, 4, 4), np.uint8)
     x[3], x[5] = x[0], x[1]
     y = np.arange(12) % 3
@@ -142,6 +145,7 @@ def test_samples_of_arrays_are_compared_one_by_one(cnntrain, desk):
     assert document["duplicates"] == [["train[0]", "train[3]"], ["train[1]", "train[5]"]]
     assert document["mislabelled"] == [["train[1]", "train[5]"]]
     assert document["mean"] == pytest.approx([x.mean() / 255])
+    assert document["std"] == pytest.approx([x.std() / 255])
     assert (document["files"], document["leaked"]) == (1, [])
 
 

@@ -8,6 +8,7 @@ import re
 import resource
 import time
 
+import numpy as np
 import pytest
 
 from cnntrain.core.errors import DataError, StorageError
@@ -51,6 +52,14 @@ def test_a_good_mirror(fetch, server, tmp_path):
     assert contents(tmp_path) == {"file.bin": CONTENT}
     assert fetch("good") is False
     assert server.requests == [("/good/file.bin", None)]
+
+
+def test_a_file_is_read_whole_however_many_pieces_it_takes(tmp_path):
+    data = np.random.default_rng(0).bytes(10_000)
+    with PartialFile(tmp_path / "file.bin") as part:
+        part.append(data)
+        assert b"".join(part.read(999)) == data
+        part.finish()
 
 
 @pytest.mark.parametrize(

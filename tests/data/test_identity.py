@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 
+from cnntrain.data import identity
 from cnntrain.data.identity import SampleIdentity, identify
 from cnntrain.parts.datasets.base import Images
 
@@ -33,6 +34,12 @@ def test_a_target_without_a_name_by_its_bytes():
     assert found.pixels.tolist() == [digest(row.tobytes()) for row in PIXELS.astype(np.float32)]
     assert found.names is None
     assert len(identify(Images(PIXELS, values, ()), np.arange(0))) == 0
+
+
+def test_how_many_are_read_at_a_time_does_not_matter(monkeypatch):
+    monkeypatch.setattr(identity, "_CHUNK", 2)
+    found = identify(Images(PIXELS, np.arange(5), tuple("abcde")), np.array([4, 2, 0, 1, 3]))
+    assert found.pixels.tolist() == [digest(PIXELS[index].tobytes()) for index in (4, 2, 0, 1, 3)]
 
 
 def test_samples_are_among_others_by_their_pixels_or_their_names():

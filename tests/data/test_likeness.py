@@ -84,6 +84,17 @@ def test_digits_that_were_planted_are_found_among_all(change):
     assert all(one == 6 * other for one, other in pairs)
 
 
+def test_how_many_are_compared_at_a_time_does_not_matter(monkeypatch):
+    pictures, strokes = scenes(40), ones(60, 0)
+    first = np.concatenate([likenesses(pictures), likenesses(strokes)])
+    second = np.concatenate([likenesses(lighter(pictures[::-1])), likenesses(lighter(strokes)), first[50:]])
+    expected = list(alike(first, second))
+    assert {divmod(one, 40) for one, _ in expected} > {(0, number) for number in range(40)}
+    monkeypatch.setattr(likeness, "_CHUNK", 13)
+    monkeypatch.setattr(likeness, "_ROWS", 17)
+    assert list(alike(first, second)) == expected
+
+
 def test_faint_pictures_keep_what_tells_them_apart():
     """Two greys apart, as on a wall: a cell rounded to bytes would keep nothing of it."""
     first = np.clip(120 + (scenes(60).astype(float) - 128) / 40, 0, 255).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 
@@ -10,7 +11,11 @@ import pytest
 from PIL import Image
 
 from cnntrain.cli import main
+from cnntrain.config.load import load
+from cnntrain.core.errors import DataError
+from cnntrain.data import manifest
 from cnntrain.data.manifest import FileFacts, Manifest, normal
+from cnntrain.parts.datasets.csv import Csv
 from tests.support.experiments import write
 
 TEXT = """
@@ -96,6 +101,20 @@ def test_one_file_has_one_path(place):
     ways = ["list.csv", "./list.csv", "deep/../list.csv", "link/list.csv", "link//link/list.csv", place / "list.csv"]
     assert set(normal(ways)) == {str(place / "list.csv")}
     assert normal(["away/..", "link/", "."]) == [str(place)] * 3
+
+
+def test_a_file_that_vanishes_after_it_was_listed_is_named(place, monkeypatch):
+    experiment = load([write(place, TEXT.format(source=SOURCES["list"].format(""), val=", val: 0.3"))]).experiment
+    monkeypatch.setattr(Csv, "files", lambda _source, _split: [place / "list.csv", place / "gone.png"])
+    with pytest.raises(DataError, match=r"cannot read .*/gone\.png"):
+        manifest.of(experiment)
+
+
+def test_a_digest_is_that_of_the_whole_file(place, monkeypatch):
+    monkeypatch.setattr(manifest, "_PIECE", 100)
+    data = (place / "data.npz").read_bytes()
+    assert manifest.digest(place / "data.npz") == hashlib.sha256(data).hexdigest()
+    assert len(data) > 1000
 
 
 def test_the_list_is_json_as_ever():

@@ -10,6 +10,7 @@ import pytest
 from cnntrain.config.load import load_text
 from cnntrain.core.errors import CnntrainError
 from cnntrain.data.build_data import read_data
+from cnntrain.data.loader import split_groups
 from tests.support.pictures import png
 
 SCENES = ["a", "b", "c", "d", "e"]
@@ -56,6 +57,24 @@ def test_whole_groups_validate(root: Path, kind: str) -> None:
     assert len(data.val_indices) == 8
     named = {Path(data.train.names[i]).name[0] for i in data.val_indices}
     assert named == val
+
+
+@pytest.mark.parametrize("tenths", range(11))
+def test_so_many_groups_validate_as_come_nearest_to_the_share(tenths: int) -> None:
+    kin = [f"group {number % 10}" for number in range(40)]
+    for seed in range(3):
+        training, validation = split_groups(kin, tenths / 10, seed)
+        assert len(validation) == 4 * min(max(tenths, 1), 9), "at least one group, never all"
+        assert sorted([*training, *validation]) == list(range(40))
+        assert not {kin[index] for index in training} & {kin[index] for index in validation}
+
+
+def test_a_group_that_leads_away_from_the_share_is_left_out() -> None:
+    kin = ["large"] * 30 + [name for name in "abcde" for _ in range(2)]
+    for seed in range(10):
+        _, validation = split_groups(kin, 0.2, seed)
+        assert len(validation) == 8
+        assert len({kin[index] for index in validation} & set("abcde")) == 4
 
 
 def test_a_column_is_a_group_and_the_source_may_name_it_itself(root: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnntrain.core import registry
+from cnntrain.engine import average
 from cnntrain.engine.average import Averaged
 from cnntrain.engine.pool import Pool
 from tests.support.networks import Fixed, declared, engine_of
@@ -32,3 +33,19 @@ def test_running_statistics_are_measured_anew_at_any_scale(scale, momentum):
             np.mean([x.var((0, 1, 2), np.float64, ddof=1) for x in batches], axis=0),
             rtol=1e-3,
         )
+
+
+@pytest.mark.parametrize("block", [16, 100, average.BLOCK])
+def test_every_parameter_is_averaged_whatever_is_averaged_at_a_time(monkeypatch, block):
+    monkeypatch.setattr(average, "BLOCK", block)
+    rng = np.random.default_rng(0)
+    with Pool(1) as pool:
+        engine = engine_of([declared("flatten"), declared("dense", units=3)], pool)
+        averaged = Averaged(registry.make("averages", "ema", decay=0.75), engine)
+        first, second = rng.normal(size=(2, engine.params.size)).astype(np.float32)
+        for step, params in enumerate((first, second)):
+            engine.params[...] = params
+            averaged.follow(step, 10, 5)
+        share = averaged.part.share(1, 1, 10, 5)
+        assert 0 < share < 1
+        np.testing.assert_allclose(averaged.vector, first + share * (second - first), rtol=1e-6, atol=1e-6)

@@ -13,7 +13,9 @@ from cnntrain.engine.pool import Pool
 from cnntrain.engine.vitals import SAMPLES, Vitals
 from cnntrain.engine.walk import Walk
 from cnntrain.network import build
+from tests.support import networks
 from tests.support.experiments import FULL
+from tests.support.networks import declared
 
 EXTRA = """\
     - {type: max_pool2d, kernel_size: 2}
@@ -88,6 +90,19 @@ def test_dead_rectifiers_are_counted_channel_by_channel(network):
         second = built.graph.layout.views(engine.params)["residual_1.batch_norm_1.shift"]
         second[0] = -1e6
         assert vitals.dead_relu() == pytest.approx(3 / 12)
+
+
+def test_a_rectifier_that_any_sample_reaches_is_alive():
+    """Also where the sample is not of the first shard."""
+    layers = [declared("flatten"), declared("dense", units=2), declared("relu"), declared("dense", units=3)]
+    with Pool(1) as pool:
+        engine = networks.engine_of(layers, pool, shape=(1, 1, 2))
+        engine.graph.shard = 4
+        engine.params[...] = 0
+        engine.graph.layout.views(engine.params)["dense_1.weight"][...] = np.eye(2)
+        x = np.full((9, 1, 1, 2), -1.0)
+        x[6, ..., 1] = 1
+        assert Vitals(engine, Fixed(x, np.arange(9) % 3)).dead_relu() == 0.5
 
 
 def test_without_rectifiers_there_is_no_share(network):

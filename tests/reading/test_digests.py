@@ -49,6 +49,11 @@ def test_the_second_time_nothing_is_read(paths, tmp_path, read):
     assert read == []
 
 
+def test_a_digest_is_that_of_the_whole_file(paths, tmp_path, monkeypatch):
+    monkeypatch.setattr(digests, "_BLOCK", 4)  # bytes at a time
+    assert digests.digests(paths, Reader(2, tmp_path / "cache")) == _hashes(paths)
+
+
 def _written_with_its_old_time(path: Path) -> None:
     before = path.stat()
     path.write_bytes(b"another 10")

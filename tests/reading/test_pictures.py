@@ -165,14 +165,16 @@ def test_a_colour_profile_is_not_applied(tmp_path: Path) -> None:
     assert decode(tmp_path / "a.png", None, 3).pixels[0, 0].tolist() == [10, 120, 230]
 
 
-def test_lab_is_the_colour_management_systems(tmp_path: Path) -> None:
+@pytest.mark.parametrize("band", [1, 70, 2**18])
+def test_lab_is_the_colour_management_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, band: int) -> None:
+    monkeypatch.setattr(pictures, "_BAND", band)  # pixels at a time
     rng = np.random.default_rng(0)
-    colours = rng.integers(60, 200, (1, 200, 3), np.uint8)
+    colours = rng.integers(60, 200, (10, 20, 3), np.uint8)
     there = ImageCms.profileToProfile(
         Image.fromarray(colours), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
     )
     path = tmp_path / "a.tif"
-    path.write_bytes(tiff(200, 1, np.asarray(there).tobytes(), bits=(8,) * 3, photometric=8))
+    path.write_bytes(tiff(20, 10, np.asarray(there).tobytes(), bits=(8,) * 3, photometric=8))
     back = decode(path, None, 3).pixels
     assert np.abs(back.astype(int) - colours).max() <= 4  # L*a*b* in 8 bits is coarse
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnntrain.core.arrays import Array
+from cnntrain.reading import resampling
 from cnntrain.reading.resampling import CROSSINGS, Resampling, resampled
 
 PAIRS = [(44100, 16000), (48000, 16000), (8000, 16000), (16000, 8000), (22050, 16000), (16000, 44100), (11025, 8000)]
@@ -13,9 +14,9 @@ PAIRS = [(44100, 16000), (48000, 16000), (8000, 16000), (16000, 8000), (22050, 1
 
 def at(sound: Array, old: int, new: int, first: int = 0, count: int | None = None) -> Array:
     """A sound at another rate."""
-    resampling = Resampling.between(old, new)
-    length = resampling.length(len(sound)) if count is None else count
-    return resampled(lambda start, size: sound[start : start + size], len(sound), resampling, first, length)
+    rates = Resampling.between(old, new)
+    length = rates.length(len(sound)) if count is None else count
+    return resampled(lambda start, size: sound[start : start + size], len(sound), rates, first, length)
 
 
 def tone(hertz: float, rate: int, seconds: float = 1.0) -> Array:
@@ -88,3 +89,13 @@ def test_against_soxr(old: int, new: int) -> None:
 def test_silence_with_an_offset_stays_what_it_is() -> None:
     found = inner(at(np.full(2000, 0.25), 44100, 16000), 44100, 16000)
     np.testing.assert_allclose(found, 0.25, rtol=1e-14)
+
+
+@pytest.mark.parametrize(("old", "new"), PAIRS)
+def test_how_many_weights_are_held_at_a_time_does_not_matter(
+    old: int, new: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = np.random.default_rng(0).normal(size=old // 50)
+    whole = at(sound, old, new, 3)
+    monkeypatch.setattr(resampling, "_TABLE", 3 * 2 * Resampling.between(old, new).reach)
+    assert np.array_equal(at(sound, old, new, 3), whole)

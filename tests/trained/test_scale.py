@@ -115,6 +115,14 @@ def test_a_scale_comes_back():
         assert read(document(of(pixels))) == of(pixels)
 
 
+@pytest.mark.parametrize("chunk", [1, 3, 1024])
+def test_the_scale_is_that_of_every_sample_asked_for(monkeypatch, chunk):
+    monkeypatch.setattr("cnntrain.core.scale._CHUNK", chunk)
+    pixels = np.linspace(-3, 4, 8, dtype=np.float32).reshape(8, 1, 1, 1)[[3, 0, 1, 2, 4, 5, 6, 7]]
+    assert of(pixels) == PixelScale("float32", -3, 4)
+    assert of(pixels, np.array([0, 2, 6])) == PixelScale("float32", -2, 3)
+
+
 def test_validation_samples_of_another_range_are_refused(place, tmp_path):
     val = f"data.val={{type: npz, path: {place}/0 to 255.npz}}"
     with pytest.raises(DataError, match="the validation split holds floats from 0 to 255"):

@@ -14,6 +14,7 @@ from cnntrain.core.errors import DataError
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.network.tally import Tally
+from cnntrain.trained import inference, unseen
 from cnntrain.trained.inference import Trained
 from tests.support.experiments import CLIPS, run, write
 from tests.support.networks import probabilities
@@ -247,6 +248,18 @@ def test_rows_of_an_npz_need_no_targets_and_may_be_one(trained, tmp_path, arrays
     expected = probabilities(trained, images)
     for row, shares in zip(found, expected, strict=True):
         np.testing.assert_allclose(list(row["probabilities"].values()), shares, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("module", "name", "value"), [(unseen, "CHUNK", 3), (inference, "_HELD", 7)])
+def test_how_many_are_in_memory_at_a_time_does_not_matter(folder, trained, tmp_path, monkeypatch, module, name, value):
+    """Files of a folder and rows of an array: all of them, each once, in order, with its own answer."""
+    images = np.random.default_rng(0).integers(0, 256, (8, *trained.network.image_shape), np.uint8)
+    np.savez(tmp_path / "data.npz", x_test=images)
+    paths = [folder / "data" / "val", tmp_path / "data.npz"]
+    expected = trained.predict(paths)
+    assert len({row["path"] for row in expected}) == len(expected) == 48 + 8
+    monkeypatch.setattr(module, name, value)
+    assert trained.predict(paths) == expected
 
 
 def test_an_npz_without_images_is_refused(trained, tmp_path):

@@ -19,8 +19,8 @@ def equal(found: Any, expected: Any, what: str) -> None:
 
 
 def close(found: Any, expected: Any, what: str, rtol: float, atol: float = 0.0) -> None:
-    """Raise AssertionError unless |found - expected| <= atol + rtol |expected| everywhere."""
-    near = np.shape(found) == np.shape(expected) and np.allclose(found, expected, rtol, atol, equal_nan=True)
+    """Raise AssertionError unless |found - expected| <= atol + rtol |expected| everywhere, which NaN never is."""
+    near = np.shape(found) == np.shape(expected) and np.allclose(found, expected, rtol, atol)
     hold(near, f"{what}: {_difference(found, expected)}")
 
 

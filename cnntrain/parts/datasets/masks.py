@@ -119,8 +119,6 @@ class Masks(PictureFields, _OfClasses):
         if pictures is None or masks is None or "Annotations" in names:
             return None
         held = list(files_below(path / masks, _MASK_SUFFIXES))
-        if not held:
-            return None
         stems = {file.stem for file in files_below(path / pictures, SUFFIXES)}
         marked = {file.stem for file in held}
         ending = next((end for end in _ENDINGS if any(f"{stem}{end}" in marked for stem in stems)), None)

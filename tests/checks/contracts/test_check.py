@@ -67,6 +67,13 @@ SLIPS = [
     ("snake", 'f.dp["scale"].fill(0)', "pass", "computes in the type it is given", "NaN or infinity"),
     (
         "snake",
+        "np.add(x, sine, out=y)",
+        "y.fill(np.nan)",
+        "gives for many rows what few at a time do",
+        "expected nan at [",
+    ),
+    (
+        "snake",
         'f.dp["scale"] +=',
         'f.dp["scale"][...] =',
         "gives for many rows what few at a time do",

@@ -275,6 +275,7 @@ def test_what_is_wrong_with_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_large_arrays_are_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: Any) -> None:
     monkeypatch.setattr(array_files, "STORED", 500)
+    monkeypatch.setattr(array_files, "_BLOCK", 500)  # bytes whose checksums are taken at a time
     images = load(write(tmp_path, x_train=pixels(20, 6, 5).astype(dtype), x_test=None, y_test=None))
     assert isinstance(images.pixels, Stored)
     assert images.pixels.dtype == dtype
@@ -302,8 +303,10 @@ def test_a_flipped_bit_in_a_stored_array_is_found(tmp_path: Path, monkeypatch: p
     assert "is damaged or cut short (Bad CRC-32" in refusal("npz", path=str(path))
 
 
-def test_nan_in_a_stored_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("block", [1, 500, 2**22])
+def test_nan_in_a_stored_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     monkeypatch.setattr(array_files, "STORED", 1)
+    monkeypatch.setattr("cnntrain.reading.stored._BLOCK", block)  # bytes that are looked at at a time
     wrong = pixels(20, 6, 5).astype(np.float32)
     wrong[7, 1, 1] = np.nan
     assert "sample 7 holds NaN or an infinity (1 such)" in refusal("npz", path=write(tmp_path, x_train=wrong))

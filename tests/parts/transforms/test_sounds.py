@@ -108,6 +108,11 @@ def test_speed_changes_the_pitch_and_not_the_length() -> None:
     assert abs(played[peaks == 500, 0, :700]).max() == 0  # 6400 samples in the middle of 8000
 
 
+def test_speed_needs_a_factor() -> None:
+    with pytest.raises(ValueError, match="factors must have an entry"):
+        make("speed", factors=())
+
+
 def test_speed_of_one_is_the_sound_itself() -> None:
     np.testing.assert_array_equal(make("speed", factors=(1.0,)).apply(tones(), draws(range(30))), tones())
 
