@@ -186,13 +186,10 @@ class Plan:
             live(("y", i, ""), size, self._uses_of_output(i))
             if self.training and self.wants_gradient(i):
                 live(("dy", i, ""), size, self._uses_of_gradient(i))
-        calls_of: dict[int, list[int]] = {i: [] for i in range(len(self.graph.nodes))}
-        for time, call in enumerate(self._calls):
-            if call.do != "loss":
-                calls_of[call.node].append(time)
+        calls = self._calls_of_nodes()
         for i, node in enumerate(self.graph.nodes):
             for name, buffer in self.workspace(i).kept.items():
-                live(("kept", i, name), _bytes(buffer), calls_of[i])
+                live(("kept", i, name), _bytes(buffer), calls[i])
             for position, source in enumerate(node.inputs):
                 if self.needs_adding(i, position):
                     size = self.shard * math.prod(self.graph.shape(source)) * item
@@ -206,6 +203,14 @@ class Plan:
             if node.layer.inplace:
                 self._merge_in_place(i, lives)
         return list(lives.values())
+
+    def _calls_of_nodes(self) -> dict[int, list[int]]:
+        """When each node is called, in order; the loss is no call of the last one."""
+        times: dict[int, list[int]] = {i: [] for i in range(len(self.graph.nodes))}
+        for time, call in enumerate(self._calls):
+            if call.do != "loss":
+                times[call.node].append(time)
+        return times
 
     def _spans(self, key: Key, times: list[int]) -> list[tuple[int, int]]:
         """From the first of these calls to the last; where an output is computed again, not between the two times."""
