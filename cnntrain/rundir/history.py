@@ -5,6 +5,7 @@ Reports and comparisons are made from records. What a run has not reached is abs
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,10 @@ _CONFIG = "config.resolved.yaml"
 
 @dataclass(frozen=True)
 class Record:
-    """The files of one run. `config` is plain: dict, list, text, number."""
+    """The files of one run. `config` is plain: dict, list, text, number.
+
+    What is looked up in its rows is looked up once: pages of many runs or long histories ask for it over and over.
+    """
 
     path: Path
     config: Mapping[str, Any]
@@ -38,27 +42,27 @@ class Record:
         """What a run is called among others: the last two names of its path, or as it was typed."""
         return "/".join(self.path.parts[-2:]) or str(self.path)
 
-    @property
+    @functools.cached_property
     def settings(self) -> dict[str, Any]:
         """The config by dotted key."""
         return dict(leaves(self.config))
 
-    @property
+    @functools.cached_property
     def start(self) -> Row:
         """The row of the start; empty where there is none."""
         return next((row for row in self.rows if row.get("event") == "start"), {})
 
-    @property
+    @functools.cached_property
     def steps(self) -> list[Row]:
         """The rows within epochs, each the mean over some steps."""
         return [row for row in self.rows if row.get("event") == "train"]
 
-    @property
+    @functools.cached_property
     def epochs(self) -> list[Row]:
         """The rows at the ends of epochs."""
         return [row for row in self.rows if row.get("event") == "eval"]
 
-    @property
+    @functools.cached_property
     def best(self) -> Row:
         """The row of the best epoch, by the run's own `checkpoint.best`; empty before there is one."""
         return next((row for row in reversed(self.epochs) if row.get("best")), {})
