@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.config.dump import plain
-from cnntrain.config.load import leaves, load
+from cnntrain.config.load import leaves, load_resolved
 from cnntrain.core.errors import ConfigError, StorageError, UsageError
 from cnntrain.rundir import numbering
 from cnntrain.rundir.json_files import Row, read_object, read_rows
@@ -137,7 +137,7 @@ def read(path: Path) -> Record:
         raise UsageError(f"{path} is no run directory (looked for {path.absolute()}). Name one that cnntrain fit wrote")
     return Record(
         path,
-        plain(load([path / _CONFIG]).experiment),
+        plain(load_resolved(path / _CONFIG).experiment),
         read_object(path / "origins.json"),
         _rows(path / "metrics.jsonl", lambda row: _EVENTS.get(str(row.get("event")), {})),
         _rows(path / "timing.jsonl", lambda _: _TIMING),
