@@ -18,9 +18,22 @@ from cnntrain.config.mapping import NAME, Config
 from cnntrain.config.overrides import change, override
 from cnntrain.config.problems import Problems
 from cnntrain.config.schema import Experiment
-from cnntrain.config.tree import MAX_BYTES, MAX_RESOLVED, TOO_LARGE, Map, Node, Scalar, Source, of_plain, parse
+from cnntrain.config.tree import (
+    MAX_BYTES,
+    MAX_RESOLVED,
+    MAX_RESOLVED_BYTES,
+    TOO_LARGE,
+    Map,
+    Node,
+    Scalar,
+    Source,
+    UnreadableError,
+    of_plain,
+    parse,
+    read_source,
+)
 from cnntrain.config.variables import mentions, refuse, substitute
-from cnntrain.core.errors import ConfigError, Mark, Problem
+from cnntrain.core.errors import ConfigError, Mark, Problem, UsageError
 
 DEFAULT = "default"
 
@@ -94,6 +107,21 @@ def load_text(text: str, file: str) -> Loaded:
     tree = root_map(parse(source, problems), start, problems)
     refuse(tree, problems)
     return _read(tree, text, Path(file).stem, problems)
+
+
+def load_resolved(path: Path) -> Loaded:
+    """The experiment of a config that a run has written, with every default: longer than one that was typed may be.
+
+    Raises ConfigError, StorageError, or UsageError where the file cannot be read.
+    """
+    problems = Problems()
+    try:
+        source = read_source(str(path), MAX_RESOLVED_BYTES)
+    except UnreadableError as error:
+        raise UsageError(f"the config {path} {error} (looked for {path.absolute()}). Check the path") from error
+    tree = root_map(parse(source, problems, MAX_RESOLVED), source.mark(0, 0), problems)
+    refuse(tree, problems)
+    return _read(tree, source.text, path.stem, problems)
 
 
 def load_plain(config: Any, file: str, sets: Sequence[str] = ()) -> Loaded:

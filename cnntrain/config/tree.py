@@ -24,10 +24,12 @@ from cnntrain.core.errors import Mark
 from cnntrain.core.regular_file import open_regular
 
 MAX_BYTES = 256 * 1024
-TOO_LARGE = f"larger than {MAX_BYTES // 1024} KiB, the most that is read of a YAML file; check that it is the right one"
+_TOO_LARGE = "larger than {} KiB, the most that is read of a YAML file; check that it is the right one"
+TOO_LARGE = _TOO_LARGE.format(MAX_BYTES // 1024)
 MAX_NODES = 20_000  # with every alias counted as often as it is used
 MAX_DEPTH = 50
 MAX_RESOLVED = 10 * MAX_NODES  # once every default is filled in
+MAX_RESOLVED_BYTES = 10 * MAX_BYTES  # of a file that holds them all
 
 SET = "--set"  # the "file" in which overrides are written
 
@@ -121,12 +123,15 @@ class UnreadableError(Exception):
     """A file cannot be read; the message begins with the verb ("is not a regular file")."""
 
 
-def read_source(path: str) -> Source:
-    """The text of a config file. Raises UnreadableError, StorageError, or ConfigError where it is no such text."""
+def read_source(path: str, most: int = MAX_BYTES) -> Source:
+    """The text of a config file of at most so many bytes.
+
+    Raises UnreadableError, StorageError, or ConfigError where it is no such text.
+    """
     with open_regular(Path(path), UnreadableError) as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        Problems().fail(Mark(path, 1, 1), TOO_LARGE)
+        data = file.read(most + 1)
+    if len(data) > most:
+        Problems().fail(Mark(path, 1, 1), _TOO_LARGE.format(most // 1024))
     data = data.removeprefix(codecs.BOM_UTF8)
     source = Source(path, data.decode("utf-8", errors="replace"))
     try:
@@ -137,8 +142,8 @@ def read_source(path: str) -> Source:
     return source
 
 
-def parse(source: Source, problems: Problems) -> Node | None:
-    """The tree of a text; None where it is empty.
+def parse(source: Source, problems: Problems, most: int = MAX_NODES) -> Node | None:
+    """The tree of a text of at most so many values; None where it is empty.
 
     Duplicate keys and tags are added to `problems`; where the text is not YAML, ConfigError is raised at once.
     """
@@ -148,7 +153,7 @@ def parse(source: Source, problems: Problems) -> Node | None:
             source.mark_at(unprintable.start()), f"a config is text; found the character U+{ord(unprintable[0]):04X}"
         )
     try:
-        return _Parser(source, problems).document()
+        return _Parser(source, problems, most).document()
     except yaml.MarkedYAMLError as error:
         _fail_syntax(source, problems, error)
     except (ValueError, OverflowError) as error:  # PyYAML's own, for "\Uffffffff"
@@ -178,8 +183,8 @@ def _fail_syntax(source: Source, problems: Problems, error: yaml.MarkedYAMLError
 class _Parser:
     """Builds the tree from the parser's events."""
 
-    def __init__(self, source: Source, problems: Problems) -> None:
-        self.source, self.problems = source, problems
+    def __init__(self, source: Source, problems: Problems, most: int) -> None:
+        self.source, self.problems, self.most = source, problems, most
         self.events: Iterator[Any] = iter(yaml.parse(source.yaml, Loader=yaml.SafeLoader))
         self.anchors: dict[str, Node] = {}
         self.count = 0
@@ -223,8 +228,8 @@ class _Parser:
     def take(self, nodes: int, depth: int, where: Mark) -> None:
         """Count nodes, and stop a file that has too many or nests too deeply."""
         self.count += nodes
-        if self.count > MAX_NODES:
-            self.problems.fail(where, f"too many values: a config has at most {MAX_NODES}, aliases counted at each use")
+        if self.count > self.most:
+            self.problems.fail(where, f"too many values: a config has at most {self.most}, aliases counted at each use")
         if depth > MAX_DEPTH:
             self.problems.fail(where, f"nested too deeply: at most {MAX_DEPTH} levels")
 

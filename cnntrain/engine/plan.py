@@ -11,7 +11,9 @@ made at the end of the segment before, otherwise at the beginning, for one more 
 
 from __future__ import annotations
 
+import bisect
 import functools
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -184,23 +186,31 @@ class Plan:
             live(("y", i, ""), size, self._uses_of_output(i))
             if self.training and self.wants_gradient(i):
                 live(("dy", i, ""), size, self._uses_of_gradient(i))
+        calls = self._calls_of_nodes()
         for i, node in enumerate(self.graph.nodes):
-            calls = [time for time, call in enumerate(self._calls) if call.node == i and call.do != "loss"]
             for name, buffer in self.workspace(i).kept.items():
-                live(("kept", i, name), _bytes(buffer), calls)
+                live(("kept", i, name), _bytes(buffer), calls[i])
             for position, source in enumerate(node.inputs):
                 if self.needs_adding(i, position):
                     size = self.shard * math.prod(self.graph.shape(source)) * item
                     live(("more", i, str(position)), size, [self._when["backward", i]])
+        ends = [*itertools.accumulate(map(len, self.segments), initial=0)]  # where each segment begins, and all end
         for number, to_fill in enumerate(self.to_fill):
-            segments = range(number - self.ahead[number], number + 1)
+            times = (ends[number - self.ahead[number]], ends[number + 1] - 1)
             for i, do in to_fill:
-                times = [time for time, segment in enumerate(self._segment_of) if segment in segments]
                 live(("held", i, do), _bytes(self.workspace(i).held[do]), times)
         for i, node in enumerate(self.graph.nodes):
             if node.layer.inplace:
                 self._merge_in_place(i, lives)
         return list(lives.values())
+
+    def _calls_of_nodes(self) -> dict[int, list[int]]:
+        """When each node is called, in order; the loss is no call of the last one."""
+        times: dict[int, list[int]] = {i: [] for i in range(len(self.graph.nodes))}
+        for time, call in enumerate(self._calls):
+            if call.do != "loss":
+                times[call.node].append(time)
+        return times
 
     def _spans(self, key: Key, times: list[int]) -> list[tuple[int, int]]:
         """From the first of these calls to the last; where an output is computed again, not between the two times."""
@@ -296,8 +306,7 @@ class Plan:
                     if offset + life.size <= other_offset:
                         break
                     offset = other_offset + other.size
-                placed.append((offset, life))
-                placed.sort(key=lambda item: item[0])
+                bisect.insort(placed, (offset, life), key=lambda item: item[0])
                 places[life.key] = Address(owner, offset)
                 totals[owner] = max(totals[owner], offset + life.size)
         for key in self._shared:

@@ -5,6 +5,7 @@ Everything here is about whole splits: no part of it adds up over samples.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,15 +83,23 @@ class Comparison:
     def __init__(self, found: Sequence[Found], truth: Sequence[Truth], classes: int) -> None:
         self.found, self.truth, self.classes = found, truth, classes
 
+    @functools.cached_property
+    def _pictures(self) -> dict[int, list[int]]:
+        """The numbers of the pictures in which a class is, or was detected: of many classes, few are in any picture."""
+        pictures: dict[int, list[int]] = {}
+        for number, (found, truth) in enumerate(zip(self.found, self.truth, strict=True)):
+            for label in np.union1d(found.labels, truth.labels).tolist():
+                pictures.setdefault(label, []).append(number)
+        return pictures
+
     def matches(self, label: int, most: int = MOST[-1], area: str = "all", least: Array = THRESHOLDS) -> Matches:
         """The detections of a class, the `most` of each picture with the highest scores; boxes of a range of areas."""
         scores, hit, ignored, wanted = [np.empty(0)], [_none(least)], [_none(least)], 0
-        for found, truth in zip(self.found, self.truth, strict=True):
+        for number in self._pictures.get(label, ()):
+            found, truth = self.found[number], self.truth[number]
             own = np.flatnonzero(found.labels == label)
             own = own[np.argsort(-found.scores[own], kind="stable")[:most]]
             there = np.flatnonzero(truth.labels == label)
-            if not len(own) and not len(there):
-                continue
             low, high = AREAS[area]
             spared = (truth.roles[there] != COUNTED) | (truth.areas[there] < low) | (truth.areas[there] > high)
             wanted += int(len(there) - spared.sum())
@@ -147,7 +156,8 @@ class Comparison:
         scores, right, counted, wanted = [np.empty(0)], [np.empty(0, bool)], [np.empty(0, bool)], 0
         of_picture: list[Array] = [np.empty(0, np.int64)]
         best: list[Array] = [np.empty(0, np.int64)]
-        for number, (found, truth) in enumerate(zip(self.found, self.truth, strict=True)):
+        for number in self._pictures.get(label, ()):
+            found, truth = self.found[number], self.truth[number]
             own, there = np.flatnonzero(found.labels == label), np.flatnonzero(truth.labels == label)
             wanted += int((truth.roles[there] == COUNTED).sum())
             near, where = np.zeros(len(own)), np.full(len(own), -1)

@@ -5,6 +5,7 @@ Reports and comparisons are made from records. What a run has not reached is abs
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.config.dump import plain
-from cnntrain.config.load import leaves, load
+from cnntrain.config.load import leaves, load_resolved
 from cnntrain.core.errors import ConfigError, StorageError, UsageError
 from cnntrain.rundir import numbering
 from cnntrain.rundir.json_files import Row, read_object, read_rows
@@ -22,7 +23,10 @@ _CONFIG = "config.resolved.yaml"
 
 @dataclass(frozen=True)
 class Record:
-    """The files of one run. `config` is plain: dict, list, text, number."""
+    """The files of one run. `config` is plain: dict, list, text, number.
+
+    What is looked up in its rows is looked up once: pages of many runs or long histories ask for it over and over.
+    """
 
     path: Path
     config: Mapping[str, Any]
@@ -38,27 +42,27 @@ class Record:
         """What a run is called among others: the last two names of its path, or as it was typed."""
         return "/".join(self.path.parts[-2:]) or str(self.path)
 
-    @property
+    @functools.cached_property
     def settings(self) -> dict[str, Any]:
         """The config by dotted key."""
         return dict(leaves(self.config))
 
-    @property
+    @functools.cached_property
     def start(self) -> Row:
         """The row of the start; empty where there is none."""
         return next((row for row in self.rows if row.get("event") == "start"), {})
 
-    @property
+    @functools.cached_property
     def steps(self) -> list[Row]:
         """The rows within epochs, each the mean over some steps."""
         return [row for row in self.rows if row.get("event") == "train"]
 
-    @property
+    @functools.cached_property
     def epochs(self) -> list[Row]:
         """The rows at the ends of epochs."""
         return [row for row in self.rows if row.get("event") == "eval"]
 
-    @property
+    @functools.cached_property
     def best(self) -> Row:
         """The row of the best epoch, by the run's own `checkpoint.best`; empty before there is one."""
         return next((row for row in reversed(self.epochs) if row.get("best")), {})
@@ -133,7 +137,7 @@ def read(path: Path) -> Record:
         raise UsageError(f"{path} is no run directory (looked for {path.absolute()}). Name one that cnntrain fit wrote")
     return Record(
         path,
-        plain(load([path / _CONFIG]).experiment),
+        plain(load_resolved(path / _CONFIG).experiment),
         read_object(path / "origins.json"),
         _rows(path / "metrics.jsonl", lambda row: _EVENTS.get(str(row.get("event")), {})),
         _rows(path / "timing.jsonl", lambda _: _TIMING),

@@ -10,6 +10,7 @@ import pytest
 from cnntrain.engine.plan import Plan
 from cnntrain.network.graph import BATCH
 from cnntrain.ops import columns
+from tests.support.counting import instructions
 from tests.support.networks import declared, everything, graph_of, plain
 
 
@@ -92,3 +93,16 @@ def test_the_scratch_of_every_shorter_shard_fits(monkeypatch):
     whole, shorter = (sum(np.prod(shape) for shape, _ in plan.workspace(1, n).scratch.values()) for n in (8, 6))
     assert whole < shorter
     assert 4 * shorter <= plan.scratch_bytes
+
+
+@pytest.mark.parametrize("layers", [("conv2d", "relu"), ("conv2d", "batch_norm", "relu")], ids=["plain", "coupled"])
+def test_lifetimes_take_twice_as_long_in_a_network_twice_as_deep(layers):
+    """Not four times: each call belongs to one node, and a segment is told by its ends."""
+
+    def work(blocks: int) -> int:
+        keys = {"conv2d": {"filters": 2, "kernel_size": 3, "padding": "same"}}
+        parts = [declared(name, **keys.get(name, {})) for _ in range(blocks) for name in layers]
+        graph = graph_of([*parts, declared("global_avg_pool"), declared("dense", units=3)])
+        return instructions(lambda: Plan(graph, 4, np.dtype(np.float32), True), "Plan._lives")
+
+    assert work(40) < 2.3 * work(20)

@@ -9,6 +9,7 @@ import pytest
 
 from cnntrain.core.boxes import COUNTED, DIFFICULT
 from cnntrain.ops.average_precision import Comparison, Found, Truth
+from tests.support.counting import instructions
 from tests.support.detections import SETS, digest, random_set
 from tests.support.golden import GOLDEN
 
@@ -115,3 +116,24 @@ def test_the_best_threshold_has_the_best_f1_and_does_not_part_equal_scores() -> 
             assert f1 == pytest.approx(max(tried)[0])
             kept = (matches.scores >= score) & ~matches.ignored[0]
             assert 2 * (matches.hit[0] & kept).sum() / (kept.sum() + matches.wanted) == pytest.approx(f1)
+
+
+@pytest.mark.parametrize("measure", [Comparison.summary, Comparison.best_mean_f1, "voc"], ids=["coco", "f1", "voc"])
+def test_a_class_costs_nothing_in_pictures_without_it(measure) -> None:
+    """Twice the pictures of twice the classes take twice as long, not four times."""
+
+    def work(n: int) -> int:
+        box = np.array([[0.0, 0.0, 20.0, 20.0]])
+        found = [Found(box, np.array([0.5]), np.array([label])) for label in range(n)]
+        truth = [Truth(box, np.array([label]), np.array([COUNTED]), np.array([400.0])) for label in range(n)]
+
+        def run() -> None:
+            comparison = Comparison(found, truth, n)
+            if measure == "voc":
+                assert [comparison.voc(label) for label in range(n)] == [1.0] * n
+            else:
+                measure(comparison)
+
+        return instructions(run, "Comparison.")
+
+    assert work(20) < 2.3 * work(10)

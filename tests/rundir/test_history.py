@@ -11,6 +11,7 @@ import pytest
 
 import cnntrain as door
 from cnntrain.cli import main
+from cnntrain.config.tree import MAX_NODES
 from cnntrain.core.errors import StorageError
 from cnntrain.rundir.directory import RunDirectory
 from cnntrain.rundir.history import read
@@ -162,3 +163,12 @@ def test_a_folder_that_is_a_link_is_not_written_through(place, folder):
         with RunDirectory.open(place / "bad") as held, pytest.raises(StorageError, match="is a link"):
             held.write_flight_record({})
     assert {path.name: path.read_bytes() for path in outside.iterdir()} == before
+
+
+def test_a_config_of_more_values_than_one_that_is_typed_may_have_is_read(place):
+    """Defaults make it so long: here, as many values in one list."""
+    path = place / "good" / "config.resolved.yaml"
+    weights, text = [1.0] * (MAX_NODES + 1), path.read_text()
+    assert "class_weight: null" in text
+    path.write_text(text.replace("class_weight: null", f"class_weight: {weights}"))
+    assert read(place / "good").config["loss"]["class_weight"] == weights

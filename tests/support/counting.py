@@ -1,7 +1,12 @@
-"""An array that counts what NumPy is asked to do with it: calls, bytes read and written, products of matrices."""
+"""Work that is counted, not timed.
+
+An array counts what NumPy is asked to do with it: calls, bytes read and written, products of matrices. `instructions`
+counts what Python executes in some functions.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -72,3 +77,27 @@ def counting() -> Iterator[Count]:
         for module, name in (*makers, (outer, "aligned"), (outer, "shared")):
             patches.enter_context(mock.patch.object(module, name, counted(getattr(module, name))))
         yield Counted.count
+
+
+def instructions(run: Callable[[], Any], *names: str) -> int:
+    """How many instructions of Python `run` executes in functions of these qualified names, and in what is in them."""
+    count = 0
+
+    def of_call(frame: Any, _event: str, _argument: Any) -> Any:
+        if not frame.f_code.co_qualname.startswith(names):
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return of_instruction
+
+    def of_instruction(_frame: Any, event: str, _argument: Any) -> Any:
+        nonlocal count
+        count += event == "opcode"
+        return of_instruction
+
+    before = sys.gettrace()
+    sys.settrace(of_call)
+    try:
+        run()
+    finally:
+        sys.settrace(before)
+    return count

@@ -142,7 +142,10 @@ def _together(trained: Trained, kept: Gathered) -> dict[str, float]:
 
 
 class _Measured:
-    """The metrics of a report, shard by shard; summed in the order of the samples, whichever worker was first."""
+    """The metrics of a report, summed shard by shard in the order of the samples, whichever worker was first.
+
+    Those of a shard are kept only until all before it are summed: of many classes they take megabytes.
+    """
 
     def __init__(self, trained: Trained) -> None:
         network = trained.network
@@ -151,19 +154,22 @@ class _Measured:
         counted = network.task.counted(network.data)
         numbers = [metric for metric in wanted.values() if isinstance(metric.value(metric.zeros(counted)), float)]
         self._tally = Tally(network.loss, numbers, counted)
-        self._lock, self._vectors = threading.Lock(), dict[int, Array]()
+        self._sum, self._summed = self._tally.zeros(), 0  # of so many samples
+        self._lock, self._early = threading.Lock(), dict[int, tuple[int, Array]]()
 
     def add(self, start: int, outputs: Array, targets: Array) -> None:
         """Take in the samples from `start` on; any thread may call it."""
         nothing = np.zeros(len(outputs))
         vector = self._tally.of(outputs, targets, nothing + 1, nothing)
         with self._lock:
-            self._vectors[start] = vector
+            self._early[start] = (len(outputs), vector)
+            while self._summed in self._early:
+                count, vector = self._early.pop(self._summed)
+                self._sum, self._summed = self._sum + vector, self._summed + count
 
     def values(self) -> dict[str, float]:
         """By label."""
-        vector = sum((self._vectors[start] for start in sorted(self._vectors)), self._tally.zeros())
-        return {name: value for name, value in self._tally.values(vector).items() if name != "loss"}
+        return {name: value for name, value in self._tally.values(self._sum).items() if name != "loss"}
 
 
 def _first_split(record: Record, trained: Trained) -> str:

@@ -15,6 +15,7 @@ import re
 import socket
 import sys
 import threading
+import time
 import urllib.parse
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,19 +30,15 @@ from cnntrain.results.report.page import document
 from cnntrain.results.watch.view import Views
 
 _PORT = re.compile(r":\d+$")  # which a browser leaves out where it is 80
+_REST, _LONGEST = 4.0, 30.0  # an answer is good for so many times as long as it took, and for seconds at most
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")  # as a browser on this machine, or at the other end of a tunnel, calls it
 _POLICY = "default-src 'none'; connect-src 'self'; img-src data:; style-src 'unsafe-inline'; script-src"
 
 
 def serve(listener: socket.socket, paths: list[Path], token: str) -> ThreadingHTTPServer:
     """A server on the socket, in a thread of its own, until it is shut down."""
-    views, lock, title = Views(paths), threading.Lock(), ", ".join(str(path) for path in paths)
-
-    def state(name: str) -> bytes:
-        with lock:
-            sections = [[key, text] for key, text in views.sections(name).items()]
-        return json.dumps({"title": title, "sections": sections}).encode()
-
+    title = ", ".join(str(path) for path in paths)
+    state = _States(Views(paths), title).state
     handler = type("Handler", (_Handler,), {"token": token, "page": _page(title), "state": staticmethod(state)})
     server = _Server(("127.0.0.1", 0), handler, bind_and_activate=False)
     server.socket.close()
@@ -49,6 +46,26 @@ def serve(listener: socket.socket, paths: list[Path], token: str) -> ThreadingHT
     server.server_address = listener.getsockname()
     threading.Thread(target=server.serve_forever, args=(0.2,), daemon=True).start()
     return server
+
+
+class _States:
+    """What pages are answered. Of thousands of runs that takes seconds, so an answer is given again for a while."""
+
+    def __init__(self, views: Views, title: str) -> None:
+        self._views, self._title, self._lock = views, title, threading.Lock()
+        self._made: dict[str, tuple[float, bytes]] = {}  # by name of the run: until when an answer is good
+
+    def state(self, name: str) -> bytes:
+        """The sections of the run of that name, as JSON; however many pages ask, made in a small share of the time."""
+        with self._lock:
+            until, answer = self._made.get(name, (0.0, b""))
+            begin = time.monotonic()
+            if begin >= until:
+                sections = [[key, text] for key, text in self._views.sections(name).items()]
+                answer = json.dumps({"title": self._title, "sections": sections}).encode()
+                end = time.monotonic()
+                self._made[name] = (end + min(_REST * (end - begin), _LONGEST), answer)
+        return answer
 
 
 class _Server(ThreadingHTTPServer):

@@ -15,7 +15,7 @@ import pytest
 
 from cnntrain.core.console import Console
 from cnntrain.results.watch.listener import address, listening
-from cnntrain.results.watch.server import serve
+from cnntrain.results.watch.server import _States, serve
 from cnntrain.results.watch.view import Views
 from tests.support.browser import browser
 from tests.support.experiments import TINY, run, write
@@ -106,7 +106,7 @@ def test_a_browser_that_goes_away_during_an_answer_is_not_worth_a_line(watched, 
     assert asked(listener.getsockname()[1], "/state", X_Token=TOKEN)[0] == 200
     monkeypatch.setattr(Views, "sections", lambda *_: 1 / 0)  # any other error is told
     with pytest.raises(http.client.RemoteDisconnected):
-        asked(listener.getsockname()[1], "/state", X_Token=TOKEN)
+        asked(listener.getsockname()[1], "/state?run=another", X_Token=TOKEN)
     for _ in range(600):
         if not told:
             time.sleep(0.1)
@@ -217,3 +217,25 @@ def test_in_a_browser_it_follows_a_run_through_its_end_and_its_resume(a_run, tmp
         server.server_close()
         bad = [line for line in window.complaints() if "ERR_CONNECTION_REFUSED" not in line]
         assert bad == []
+
+
+def test_an_answer_that_took_long_is_given_again_for_a_while(monkeypatch):
+    """Each run has its own; the first question after that while is answered afresh."""
+    now, made = [0.0], []
+
+    class Slow:
+        def sections(self, name: str) -> dict[str, str]:
+            made.append(name)
+            now[0] += 2.0
+            return {"told": str(len(made))}
+
+    monkeypatch.setattr("cnntrain.results.watch.server.time.monotonic", lambda: now[0])
+    states = _States(Slow(), "runs")
+    first = states.state("")
+    for _ in range(100):
+        assert states.state("") == first
+    assert states.state("a") != first
+    assert made == ["", "a"]
+    now[0] += 8.0
+    assert states.state("") != first
+    assert made == ["", "a", ""]
