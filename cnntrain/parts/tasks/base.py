@@ -123,6 +123,7 @@ class Task(Part):
     renders: ClassVar[tuple[str, ...]] = ()  # suffixes of what `rendered` gives, if answers can be shown on the picture
     remains: ClassVar[str] = ""  # what an export leaves to its user to get from outputs to answers, in words
     annotates: ClassVar[bool] = False  # whether answers have the forms of annotation tools: `annotation`
+    learned_from: ClassVar[str] = "sample"  # what teaches a class: a sample of it, a box, a pixel
     follows: ClassVar[bool] = False  # whether targets are places in the picture, to be `moved` with what it shows
 
     # -- which task it is, and what fits it -----------------------------------------------------------------------

@@ -39,6 +39,7 @@ class Segment(Task):
     shares: ClassVar[Literal["softmax", "sigmoid", ""]] = "softmax"
     metrics: ClassVar[tuple[str, ...]] = ("pixel_accuracy", "mean_iou")
     usual_metrics: ClassVar[tuple[str, ...]] = ("mean_iou", "dice", "pixel_accuracy")
+    learned_from: ClassVar[str] = "pixel"
     follows: ClassVar[bool] = True
     renders: ClassVar[tuple[str, ...]] = ("", "mask")
 
