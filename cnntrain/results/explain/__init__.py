@@ -88,4 +88,5 @@ def _looked(trained: Trained, passed: Passage) -> list[Markup]:
     (shares,) = gradcam.heat(walk, at, passed.x, np.argmax(passed.outputs, axis=1))
     told = "the brighter a place, the more it counted towards the answer"
     where = f"Grad-CAM in {trained.network.graph.nodes[at].name}"
-    return [caption(gradcam.overlaid(thumbnail(passed.x[0], _SIDE), shares), where, where, told)]
+    shown = shares if shares.ndim == 2 else gradcam.over_time(shares, len(passed.x[0]))
+    return [caption(gradcam.overlaid(thumbnail(passed.x[0], _SIDE), shown), where, where, told)]

@@ -15,6 +15,7 @@ from cnntrain.results.report.pictures import embedded, opaque, sheet, signed
 
 MOST = 48  # channels shown of a layer, and layers shown
 _WIDTH = 440  # approximate width of a sheet, in pixels
+_OF_CLIPS = 4  # dimensions of a clip: moments, height, width, channels
 _SQUARE = 12  # side of a feature's square, in pixels
 
 
@@ -27,29 +28,37 @@ def of(passed: Passage) -> Markup:
         "its picture. First comes a layer's output, channel by channel, then its gradient: "
         f"red where a larger value would raise {passed.of}."
     )
+    if any(len(node.shape) == _OF_CLIPS for node in passed.nodes):
+        note += " Of a clip, the moment in the middle is shown."
     if more > 0:
         note += f" The first {MOST} of {len(passed.nodes)} layers are shown."
     return section("Forward and back, layer by layer", *shown, note=note)
 
 
 def _layer(passed: Passage, number: int) -> Markup:
-    node, y = passed.nodes[number], passed.frames[number].y[0]
+    node, frame = passed.nodes[number], passed.frames[number]
     kind = node.layer.name_in_config
-    gradient = passed.gradient(number)
+    meaning = catalogue.entry(type(node.layer))["meaning"].replace("`", "")
     reads = ", ".join("input" if source < 0 else passed.nodes[source].name for source in node.inputs)
-    pictures = [_sheet(y, "output", f"output of {node.name}")]
-    if gradient is not None:
-        pictures.append(_sheet(gradient, "gradient", f"gradient of {node.name}"))
+    pictures = [_sheet(_middle(frame.y), "output", f"output of {node.name}")]
+    if number in passed.back:
+        pictures.append(_sheet(_middle(frame.dy), "gradient", f"gradient of {node.name}"))
     return element(
         "div",
         element("h3", f"{number + 1}. {node.name}"),
         element(
             "p",
-            f"{kind} of {reads}: {size_text(y.shape)}. {catalogue.entry(type(node.layer))['meaning'].replace('`', '')}",
+            f"{kind} of {reads}: {size_text(node.shape)}. {meaning}",
         ),
         element("div", *pictures, class_="two signed"),
         class_="layer",
     )
+
+
+def _middle(values: Array) -> Array:
+    """The one sample of a batch; of a clip, the moment in the middle. Layers of images have its moments as a batch."""
+    one: Array = values[len(values) // 2]
+    return one[len(one) // 2] if one.ndim == _OF_CLIPS else one
 
 
 def _sheet(values: Array, what: str, alt: str) -> Markup:

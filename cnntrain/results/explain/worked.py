@@ -17,6 +17,7 @@ from cnntrain.results.report.html import Markup, element, section, table
 
 _CHANNELS = 3  # of a window that are shown in full: those that contribute most
 _TERMS = 8  # of a dense unit's sum that are shown
+_OF_IMAGES = 4  # dimensions of a batch of images: samples, height, width, channels
 _SIDE = 7  # the largest kernel that is shown
 
 
@@ -144,8 +145,12 @@ def pooled(frame: Frame, operation: Operation) -> Spot:
 
 
 def _first(passed: Passage, kinds: Sequence[str], last: bool = False) -> tuple[Node, Frame, Operation] | None:
-    """The first or last node whose trace begins with such an operation."""
-    found = [beginning for beginning in passed.beginnings if beginning[2].kind in kinds]
+    """The first or last node of images or features whose trace begins with such an operation; none of clips."""
+    found = [
+        (node, frame, operation)
+        for node, frame, operation in passed.beginnings
+        if operation.kind in kinds and len(frame.y) == 1 and max(frame.x.ndim, frame.y.ndim) <= _OF_IMAGES
+    ]
     return found[-1 if last else 0] if found else None
 
 

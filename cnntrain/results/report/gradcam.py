@@ -51,7 +51,7 @@ def heat(walk: Walk, at: int, x: Array, outputs: Array) -> Array:
     return shares
 
 
-def _over_time(shares: Array, moments: int) -> Array:
+def over_time(shares: Array, moments: int) -> Array:
     """The map (t, h, w) of a clip as the strip (h, w * frames) that shows its moments, each from the nearest of t."""
     places = np.arange(moments) * len(shares) // moments
     return strip(shares[places][..., None])[..., 0]
@@ -84,7 +84,7 @@ def of(judged: Judged) -> Markup:
     for image, shares, lines in zip(inputs, maps, chosen.captions, strict=True):
         small = thumbnail(image)
         colours = small if small.ndim == 3 else np.stack([small] * 3, axis=-1)
-        shown = shares if shares.ndim == 2 else _over_time(shares, len(image))
+        shown = shares if shares.ndim == 2 else over_time(shares, len(image))
         pair = np.concatenate([colours, overlaid(small, shown)], axis=1 if shares.ndim == 2 else 0)
         pair = pair if judged.heard is None else pair[::-1]  # low frequencies at the bottom
         figures.append(caption(pair, f"Grad-CAM: {' '.join(lines)}", *lines))
