@@ -303,10 +303,14 @@ class Trained:
         return self.engine.outputs(self._samples(pixels))
 
     def prepared(self, pixels: Array) -> Array:
-        """Images (n, h, w, c) as they are stored, as the network reads them: float32 (n, *input shape)."""
-        x = np.empty((len(pixels), *self.network.graph.input_shape), np.float32)
-        self._samples(pixels).fill(0, len(pixels), x)
-        return x
+        """Images (n, h, w, c) as they are stored, as the network reads them: float32 (n, *input shape).
+
+        Of several views, the one in the middle.
+        """
+        samples = self._samples(pixels)
+        x = np.empty((len(pixels) * samples.views, *self.network.graph.input_shape), np.float32)
+        samples.fill(0, len(pixels), x)
+        return x[samples.views // 2 :: samples.views]
 
     def led(self, size: tuple[int, int]) -> Move:
         """Where the network sees the places of a picture (height, width): resized as files are, then transformed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,9 @@ def _page(trained: Trained, path: Path, stored: Array, passed: Passage) -> str:
     note = (
         f"Gradients are those of {passed.of} for this one sample, with the network in evaluation mode. {passed.truth}"
     )
+    views = math.prod(transform.views for transform in trained.transforms)
+    if views > 1:
+        note += f" It is seen as {views} views, over which predict takes the mean; this is about the one in the middle."
     parts = [
         section("The answer", top, note=note.rstrip()),
         layers.of(passed),

@@ -37,7 +37,8 @@ def test_outputs_are_those_of_prediction_and_gradients_those_of_the_loss(model):
     assert all(passed.gradient(number) is not None for number in range(len(passed.nodes)))
 
 
-def test_a_clip_is_shown_by_its_middle_moment(tmp_path):
+@pytest.mark.parametrize("views", [1, 2])
+def test_a_clip_is_shown_by_its_middle_moment(tmp_path, views):
     """Of layers that see several moments, and of those that take each as a sample."""
     source = "{type: motion, frames: 6, moving: 3, size: 8, samples: 48}"
     own = CLIPS.replace(source, f"{{type: frames_folder, root: '{tmp_path / 'clips'}', frames: 6}}")
@@ -46,7 +47,7 @@ def test_a_clip_is_shown_by_its_middle_moment(tmp_path):
         moments = [Image.fromarray(moment) for moment in rng.integers(0, 256, (6, 8, 8), np.uint8)]
         (tmp_path / f"clips/{number % 2}").mkdir(parents=True, exist_ok=True)
         moments[0].save(tmp_path / f"clips/{number % 2}/{number}.gif", save_all=True, append_images=moments[1:])
-    (tmp_path / "clips.yaml").write_text(own.replace("clips: 2}", "clips: 1}"))
+    (tmp_path / "clips.yaml").write_text(own.replace("clips: 2}", f"clips: {views}}}"))
     run(tmp_path / "clips.yaml", tmp_path / "run", ("train.epochs=1",))
     clip = tmp_path / "clips/0/0.gif"
     with Model(tmp_path / "run", threads=1) as model:
@@ -56,6 +57,7 @@ def test_a_clip_is_shown_by_its_middle_moment(tmp_path):
     text = (tmp_path / "page.html").read_text()
     assert "Of a clip, the moment in the middle is shown." in text
     assert "Grad-CAM in" in text
+    assert ("It is seen as 2 views" in text) == (views == 2)
     for node, frame in zip(passed.nodes, passed.frames, strict=True):
         if len(node.shape) == 4:
             assert np.array_equal(_middle(frame.y), frame.y.reshape(node.shape)[node.shape[0] // 2])
