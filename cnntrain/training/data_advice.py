@@ -28,7 +28,7 @@ def empty_classes(data: Data) -> str | None:
 
 def without_samples(task: Task, data: Description, counts: Sequence[int]) -> str | None:
     """The complaint about classes without samples, or whatever else teaches one; None where each has some."""
-    classes = task.groups(data) or data.classes
+    classes = task.occurring(data)
     empty = [name for name, count in zip(classes, counts, strict=True) if not count]
     if not empty:
         return None

@@ -200,6 +200,10 @@ class Task(Part):
         """How often each class occurs, for balanced class weights: in samples, or whatever a target is made of."""
         return self.counts(targets, data)
 
+    def occurring(self, data: Description) -> tuple[str, ...]:
+        """The names of what `occurrences` counts."""
+        return self.groups(data)
+
     def mixable(self, targets: Array, data: Description) -> Array:
         """Targets in a form that weighted sums can be taken of, for mixup and the like: float rows (n, k)."""
         return targets

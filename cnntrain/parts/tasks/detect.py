@@ -120,6 +120,10 @@ class Detect(Task):
         counts: list[int] = np.bincount(labels[labels >= 0], minlength=len(data.classes)).tolist()
         return counts
 
+    def occurring(self, data: Description) -> tuple[str, ...]:
+        """The classes."""
+        return data.classes
+
     # -- words ----------------------------------------------------------------------------------------------------
 
     def amount(self, data: Description, each: bool = False) -> str:  # noqa: ARG002  (any number each)

@@ -58,6 +58,10 @@ class Segment(Task):
         counts: list[int] = np.bincount(targets.reshape(-1), minlength=IGNORED + 1)[: len(data.classes)].tolist()
         return counts
 
+    def occurring(self, data: Description) -> tuple[str, ...]:
+        """The classes."""
+        return data.classes
+
     def renumbered(self, targets: Array, numbers: Array) -> Array:
         """Each class replaced; what is ignored stays so."""
         table = np.full(IGNORED + 1, IGNORED, np.uint8)
