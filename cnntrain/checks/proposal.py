@@ -35,6 +35,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import build, counterparts, torch_layout
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.images import Images
+from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.parts.models.tiny import Tiny32
 from cnntrain.parts.tasks.base import Start, Task, recognized
 from cnntrain.reading.reader import ALONE, Reader
@@ -191,8 +192,8 @@ def propose(
         _check_name(named)
     found = _found(recognize(path, targets), path, reader, preferences)
     found, seconds = _in_time(found, path, config, reader, preferences)
-    counts = found.task.counts(found.images.targets, found.images.description)
-    if counts and (said := without_samples(found.task.groups(found.images.description), counts)):
+    counts = found.task.occurrences(found.images.targets, found.images.description)
+    if counts and (said := without_samples(found.task, found.images.description, counts)):
         reader.warn(said)
     text, network = _written(found, path, config)
     images = found.images
@@ -230,7 +231,7 @@ def _found(source: Dataset, path: Path, reader: Reader, preferences: Preferences
     moments = {"mean": [*beginning.mean], "std": [*beginning.std]} if beginning else _moments(images)
     why = "as you asked" if preferences.size else "" if side is None else "smaller than they could be, to save time"
     if not why and getattr(own, "size", None) is not None:
-        why = "as the sides of the pictures suggest, but at most 64 where they differ, since time grows with area"
+        why = cast(PictureFields, own).why_size
     return _Findings(source, images, task, moments, "val" in source.splits(), beginning, why_size=why)
 
 

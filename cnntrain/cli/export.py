@@ -71,6 +71,8 @@ def _say(document: dict[str, Any], model: Model) -> None:
     show(f"takes ({', '.join(map(str, shape))}) {dtype}{f', {layout}' if layout else ''}: {document['pixels']}")
     if "resize" in document:
         show(f"pictures: {document['colours']}, resized {document['resize']}")
+    if "sounds" in document:
+        show(f"sounds: {document['sounds']}")
     for transform in document["before"]:
         show(f"before: {transform['type']}, as in evaluation, is left to you")
     if document["answers"] != "nothing":

@@ -200,7 +200,8 @@ def named(text: object, where: str) -> str:
     """The name of a class. Raises DataError where it is none."""
     name = class_name(text.strip()) if isinstance(text, str) else ""
     if not name or not name.isprintable():
-        raise DataError(f"{where}: the class is {text!r}, expected a name. Mend it")
+        has = "there is no class" if text is None else f"the class is {text!r}"
+        raise DataError(f"{where}: {has}, expected a name. Mend it")
     return name
 
 

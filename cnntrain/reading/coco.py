@@ -77,7 +77,8 @@ def _by_id(entries: list[Any], where: str) -> dict[int, dict[str, Any]]:
     for place, entry in enumerate(entries):
         key = entry.get("id") if isinstance(entry, dict) else None
         if not _is_id(key):
-            raise DataError(f"{where} number {place + 1} has no id, expected a whole number. Mend it")
+            has = "no id" if key is None else f"the id {_shown(key)}"
+            raise DataError(f"{where} number {place + 1} has {has}. Give it one that is a whole number")
         if key in found:
             raise DataError(f"{where} {key} is listed twice, expected one of each id. Renumber one")
         found[key] = entry
@@ -109,7 +110,9 @@ def _names(categories: list[Any], path: Path) -> dict[int, str]:
 def _box(entry: dict[str, Any], name: str, where: str) -> Marked:
     box = entry.get("bbox")
     if not isinstance(box, list) or len(box) != 4:
-        raise DataError(f"{where} has the bbox {str(box)[:60]}, expected [x, y, width, height]. Mend it")
+        has = "no bbox" if box is None else f"the bbox {str(box)[:60]}"
+        outlined = "Work it out from its segmentation" if entry.get("segmentation") else "Mend it"
+        raise DataError(f"{where} has {has}, expected [x, y, width, height]. {outlined}")
     x, y, wide, tall = (_number(value, where, "bbox") for value in box)
     area = entry.get("area")
     return Marked(

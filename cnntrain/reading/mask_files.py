@@ -80,6 +80,13 @@ def values_in(path: Path) -> set[tuple[int, ...]]:
     return {(int(code) >> 16, int(code) >> 8 & 255, int(code) & 255) for code in codes}
 
 
+def level_counts(path: Path) -> Array:
+    """How many pixels of a mask of numbers have each level from 0 to 255: int64 (256,). Raises DataError."""
+    with opened_picture(path, MAX_PIXELS) as image:
+        values = np.asarray(image).ravel().astype(np.int64)
+    return np.bincount(values[(values >= 0) & (values <= IGNORED)], minlength=IGNORED + 1)
+
+
 def _numbers(image: ImageFile.ImageFile, meaning: Meaning) -> Array:
     """Pixels that are class numbers themselves."""
     if image.mode not in _NUMBERS:

@@ -42,7 +42,8 @@ def listed(path: Path) -> list[Path]:
 
 def _box(words: Sequence[str], where: str, names: Sequence[str]) -> Marked:
     if len(words) != 5:
-        what = "the outline of a segmentation" if len(words) > 6 and len(words) % 2 else f"{len(words)} words"
+        many = f"{len(words)} word{'s' * (len(words) > 1)}"
+        what = "the outline of a segmentation" if len(words) > 6 and len(words) % 2 else many
         raise DataError(f"{where} has {what}, expected the 5 words {' '.join(_WORDS)}. Mend the row")
     label, x, y, wide, tall = (number(word, where, what) for word, what in zip(words, _WORDS, strict=True))
     if label != int(label) or not 0 <= label < len(names):

@@ -6,10 +6,12 @@ import re
 from collections.abc import Sequence
 
 from cnntrain.config.schema import Experiment
+from cnntrain.core.description import Description
 from cnntrain.data import build_data
 from cnntrain.data.build_data import Data
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.labels import numbered
+from cnntrain.parts.tasks.base import Task
 
 _PLACES = re.compile(  # names of values that are places, directions or extents in a picture
     r"(.*[_ .-])?(c?[xy]\d*|[xy](min|max|pos|center|centre)|(min|max|pos|center|centre)[xy]|left|right|top|bottom|row"
@@ -19,22 +21,25 @@ _PLACES = re.compile(  # names of values that are places, directions or extents 
 
 
 def empty_classes(data: Data) -> str | None:
-    """Classes without a training sample."""
-    counts = build_data.class_counts(data)
-    return None if counts is None else without_samples(data.task.groups(data.description), counts)
+    """Classes that nothing in training shows."""
+    counts = build_data.occurrences(data)
+    return None if counts is None else without_samples(data.task, data.description, counts)
 
 
-def without_samples(classes: Sequence[str], counts: Sequence[int]) -> str | None:
-    """The complaint about classes without samples; None where each has some."""
+def without_samples(task: Task, data: Description, counts: Sequence[int]) -> str | None:
+    """The complaint about classes without samples, or whatever else teaches one; None where each has some."""
+    classes = task.occurring(data)
     empty = [name for name, count in zip(classes, counts, strict=True) if not count]
     if not empty:
         return None
     if len(empty) == 1:
-        what = f"class {empty[0]!r} has no training sample"
+        what = f"class {empty[0]!r} has no training {task.learned_from}"
     else:
-        what = f"{len(empty):,} of {len(classes):,} classes have no training sample, first {empty[0]!r}"
-    if tuple(classes) != numbered(len(classes)):
-        return f"{what}: the network has an output for it that nothing teaches. Add samples, or leave the class out"
+        what = f"{len(empty):,} of {len(classes):,} classes have no training {task.learned_from}, first {empty[0]!r}"
+    if task.follows or tuple(classes) != numbered(len(classes)):
+        ignored = ", leave the class out, or see whether `ignore` takes its pixels"
+        other = ignored if task.learned_from == "pixel" else ", or leave the class out"
+        return f"{what}: the network has an output for it that nothing teaches. Add samples{other}"
     used = [label for label, count in enumerate(counts) if count]
     if used and used == [*range(used[0], len(classes))]:
         return f"{what}: labels are {used[0]:,} to {used[-1]:,}. Number them from 0: save y - {used[0]}"

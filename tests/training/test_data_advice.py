@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cnntrain.config.load import load
+from cnntrain.core.boxes import BOXES
 from cnntrain.core.console import Console
+from cnntrain.core.description import Description
+from cnntrain.core.masks import MASKS
+from cnntrain.core.registry import make
+from cnntrain.parts.tasks.base import Task
 from cnntrain.training.data_advice import without_samples
 from cnntrain.training.job import make_job
 
@@ -64,8 +69,31 @@ def test_classes_without_samples(
 
 def test_a_class_that_has_a_name_is_called_by_it() -> None:
     said = "class 'cat' has no training sample: the network has an output for it that nothing teaches. Add samples"
-    assert str(without_samples(("cat", "dog"), (0, 3))).startswith(said)
-    assert without_samples(("cat", "dog"), (1, 3)) is None
+    data, task = Description((2, 2, 1), ("cat", "dog")), cast(Task, make("tasks", "classify"))
+    assert str(without_samples(task, data, (0, 3))).startswith(said)
+    assert without_samples(task, data, (1, 3)) is None
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("detect", "class 'dog' has no training box: the network has an output for it that nothing teaches. Add"),
+        (
+            "segment",
+            "class 'dog' has no training pixel: the network has an output for it that nothing teaches. Add samples, "
+            "leave the class out, or see whether `ignore` takes its pixels",
+        ),
+    ],
+)
+def test_a_class_without_a_box_or_a_pixel(task: str, said: str) -> None:
+    data = Description((6, 6, 1), ("cat", "dog"), target={"detect": BOXES, "segment": MASKS}[task])
+    asked = cast(Task, make("tasks", task))
+    targets = asked.blank(2, data)
+    if task == "detect":
+        targets["labels"][0, 0] = 0
+    else:
+        targets[0, 0] = 0  # the rest is ignored, as the foreground of 0 and 255 is
+    assert str(without_samples(asked, data, asked.occurrences(targets, data))).startswith(said)
 
 
 def test_a_batch_larger_than_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

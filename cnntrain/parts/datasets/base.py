@@ -76,6 +76,10 @@ class Dataset(Part):
         """The size of what a file holds, according to its header; None where that is not known."""
         return None
 
+    def prepared(self) -> str:
+        """How files become samples, in words, for those who have an exported network alone; "" where it says so."""
+        return ""
+
     def windows(self, path: Path, every: float) -> Iterator[tuple[Array, Array]] | None:
         """Samples along what a file holds, for files that last: chunks of starts in seconds (n,) and of samples.
 

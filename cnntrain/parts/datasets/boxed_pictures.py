@@ -34,6 +34,7 @@ class BoxedPictures(PictureFields):
     """
 
     sure: ClassVar[int] = 2
+    why_size: ClassVar[str] = "that of the middle picture in multiples of 32, the longer side at most 320"
 
     # how: letterbox, all of it in a grey frame; stretch each side by itself; cover the size with its middle
     fit: Fit = "letterbox"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from cnntrain.reading.csv_rows import first_rows, named_file, rows_of
 from cnntrain.reading.folders import split_folders
 from cnntrain.reading.input_files import is_there, reading
 
-_CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"))
-_PICTURES = ("path", "filename", "image", "file", "image_path", "file_name", "img_path")
-_CLASSES = ("class", "label", "class_name", "name", "category")
+# names that tools give to columns, without capitals, spaces and underscores
+_CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))
+_PICTURES = ("path", "filename", "image", "file", "imagepath", "imgpath", "filepath", "imagename")
+_CLASSES = ("class", "label", "classname", "name", "category", "labelname")
 
 
 @register("boxes_csv")
@@ -38,17 +40,18 @@ class BoxesCsv(BoxedPictures, Listed):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """A .csv file, or a folder with that of train, with columns of four corners."""
+        """A .csv file, or a folder with that of train, with columns of usual names for four corners."""
         table = _of_roboflow(path).get("train", path / "train.csv") if path.is_dir() else path
         if table.suffix.lower() != ".csv" or not table.is_file():
             return None
-        names = [name.strip() for row in first_rows(table, 1) for name in row]
-        corners = next((four for four in _CORNERS if set(four) <= set(names)), None)
-        image = next((name for name in _PICTURES if name in names), None)
-        label = next((name for name in _CLASSES if name in names), None)
+        columns = {_plain(name): name.strip() for row in first_rows(table, 1) for name in row}
+        corners = next((four for four in _CORNERS if set(four) <= set(columns)), None)
+        image = next((name for name in _PICTURES if name in columns), None)
+        label = next((name for name in _CLASSES if name in columns), None)
         if corners is None or image is None or label is None:
             return None
-        return cls(str(path), image=image, corners=corners, label=label).boxed()
+        left, upper, right, lower = (columns[name] for name in corners)
+        return cls(str(path), image=columns[image], corners=(left, upper, right, lower), label=columns[label]).boxed()
 
     def tables(self) -> dict[str, Path]:
         """Split -> its file. Raises DataError where there is none."""
@@ -80,6 +83,11 @@ class BoxesCsv(BoxedPictures, Listed):
             return []
         values = [number(text, where, column) for text, column in zip(corners, self.corners, strict=True)]
         return [Marked(where, named(label, where), (values[0], values[1], values[2], values[3]))]
+
+
+def _plain(name: str) -> str:
+    """The name of a column without what tools write in different ways: "X_Min" is "xmin"."""
+    return re.sub(r"[\W_]+", "", name).lower()
 
 
 def _of_roboflow(folder: Path) -> dict[str, Path]:

@@ -173,8 +173,8 @@ class VideoFolder(ClipFolder):
 
     Reads .mp4, .m4v, .mov, .avi, .webm, .mkv, .mpg and .mpeg, by the extra `video` (PyAV), and clips of the other forms
     that frames_folder reads. A sample is (frames, height, width, channels): every `stride`-th frame of the video at
-    `fps` frames a second, `frames` of them from its middle; a shorter video repeats its last frame. What has no times,
-    such as a folder of frames, is taken as it comes.
+    `fps` frames a second, `frames` of them from its middle; a shorter video repeats its last frame. What has no
+    times, such as a folder of frames, and animated files, whose times are not looked at, are taken as they come.
 
     To train on changing stretches and to be judged by several, take more frames than the network is to see, and let
     temporal_crop and temporal_views choose among them: every video is decoded once, into the cache. Frames are brought

@@ -29,7 +29,7 @@ from cnntrain.reading.csv_rows import named_file, rows_of
 from cnntrain.reading.decoded import Content, Recipe, Sample, decoded
 from cnntrain.reading.folders import SPLITS, check_spelling, check_spelling_of_lists, files_below, subfolders
 from cnntrain.reading.input_files import is_there, on_disk
-from cnntrain.reading.mask_files import Meaning, read_mask, size_of, values_in
+from cnntrain.reading.mask_files import Meaning, level_counts, read_mask, size_of, values_in
 from cnntrain.reading.pictures import SUFFIXES, header
 from cnntrain.reading.reader import ALONE, Reader
 
@@ -43,6 +43,7 @@ _OF_PICTURES = ("images", "image", "imgs", "img", "pictures", "photos", "JPEGIma
 _OF_MASKS = ("masks", "mask", "labels", "label", "annotations", "SegmentationClass", "SegmentationClassPNG")
 _ENDINGS = ("", "_mask", "-mask", "_label", "_labels", "_segmentation")
 _LOOKED_AT = 50  # masks that `init` reads
+_SOFT = 128  # a level between 0 and 255 that few class numbers reach
 _LONGEST = 512  # side of a picture that `init` proposes
 _NAMED = 3  # files that a message lists
 _MASK_SUFFIXES = frozenset([".png", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".pbm"])  # none that blurs
@@ -75,6 +76,10 @@ class Masks(PictureFields, _OfClasses):
     """
 
     sure: ClassVar[int] = 2
+    why_size: ClassVar[str] = (
+        "the pictures' own if all have one that suits a U-Net, or else that of the middle picture in multiples of "
+        "32, the longer side at most 512"
+    )
 
     pictures: str | None = None  # folder of pictures
     masks: str | None = None  # folder of masks
@@ -367,10 +372,24 @@ def _told_by(masks: Sequence[Path], voc: bool) -> dict[str, Any]:
         return {"classes": max(len(known), 2), "colours": tuple(known)} if len(known) > 1 else {}
     if values == [0, 255]:
         return {"classes": ("background", "foreground"), "colours": ((0, 0, 0), (255, 255, 255))}
+    _check_edges(masks, values)
     if voc:
         return _of_voc(values)
     largest = max((value for value in values if value != IGNORED), default=1)
     return {"classes": max(largest + 1, 2), "ignore": IGNORED if IGNORED in values else "none"}
+
+
+def _check_edges(masks: Sequence[Path], values: Sequence[int]) -> None:
+    """Raise DataError for masks of 0 and 255 whose edges are soft: the levels in between are of no class."""
+    between = [value for value in values if 0 < value < IGNORED]
+    if not {0, IGNORED} <= set(values) or max(between, default=0) < _SOFT:
+        return
+    counts = np.sum([level_counts(path) for path in masks], axis=0)
+    if counts[0] + counts[IGNORED] > counts.sum() / 2:
+        raise DataError(
+            f"{masks[0].parent} has masks of 0 and 255 with {len(between)} levels between them, as where edges are "
+            "soft, and a pixel is of one class. Save them with 0 and 255 alone, resized by the nearest pixel"
+        )
 
 
 def _of_voc(values: Sequence[int]) -> dict[str, Any]:

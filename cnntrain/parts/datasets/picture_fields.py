@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from cnntrain.config.fields import Pair, Range
 from cnntrain.core.arrays import Shape
@@ -18,7 +18,14 @@ _MOVES = "have several frames or pages, of which the first counts (frames_folder
 
 @dataclass(frozen=True)
 class PictureFields:
-    """The fields of the datasets that read picture files, which mean the same in all of them."""
+    """The fields of the datasets that read picture files, which mean the same in all of them.
+
+    `why_size` says how `init` comes by the size that it proposes.
+    """
+
+    why_size: ClassVar[str] = (
+        "as the sides of the pictures suggest, but at most 64 where they differ, since time grows with area"
+    )
 
     # size to resize to: one number, or [height, width]; without it all pictures must have one size
     size: Pair | None = None

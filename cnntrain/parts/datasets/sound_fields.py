@@ -81,6 +81,21 @@ class SoundFields(Dataset):
             if getattr(self, name) != getattr(type(self), name):
                 raise ValueError(f"{name} needs 'features: log_mel': with waveform, set it in the transform log_mel")
 
+    def prepared(self) -> str:
+        """Rate and length, and the spectrogram if there is one."""
+        heard = (
+            f"one channel, the mean of several; {self.sample_rate:,} Hz, in [-1, 1]; the middle {self.duration:g} s, "
+            "or silence around less"
+        )
+        if self.features == "waveform":
+            return heard
+        return (
+            f"{heard}; then {self.bands} rows of 1 + decibels / {_FLOOR:g}, at least 0: periodic Hann windows of "
+            f"{self._samples_in(self.window)} samples every {self._samples_in(self.hop)}, the square of 2 |FFT of "
+            f"length {self._spectrum()}| over the sum of the window, and triangles on the mel scale of HTK up to half "
+            "the rate"
+        )
+
     def _samples_in(self, seconds: float) -> int:
         return round(seconds * self.sample_rate)
 

@@ -115,7 +115,9 @@ class Voc(BoxedPictures, Rooted):
         for line, text in enumerate(text_of(lists[split]).splitlines(), 1):
             if not text.strip():
                 continue
-            name = text.split()[0]
+            # lists of one class say beside each name whether its picture shows it
+            names = (text.strip(), text.split()[0])
+            name = next((name for name in names if is_there(place / f"{name}.xml")), names[0])
             where = f"{lists[split]}:{line}"
             if name in seen:
                 raise DataError(f"{where}: {name!r} is there twice, first in line {seen[name]}. Remove one")

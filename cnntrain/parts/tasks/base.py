@@ -123,6 +123,7 @@ class Task(Part):
     renders: ClassVar[tuple[str, ...]] = ()  # suffixes of what `rendered` gives, if answers can be shown on the picture
     remains: ClassVar[str] = ""  # what an export leaves to its user to get from outputs to answers, in words
     annotates: ClassVar[bool] = False  # whether answers have the forms of annotation tools: `annotation`
+    learned_from: ClassVar[str] = "sample"  # what teaches a class: a sample of it, a box, a pixel
     follows: ClassVar[bool] = False  # whether targets are places in the picture, to be `moved` with what it shows
 
     # -- which task it is, and what fits it -----------------------------------------------------------------------
@@ -198,6 +199,10 @@ class Task(Part):
     def occurrences(self, targets: Array, data: Description) -> list[int] | None:
         """How often each class occurs, for balanced class weights: in samples, or whatever a target is made of."""
         return self.counts(targets, data)
+
+    def occurring(self, data: Description) -> tuple[str, ...]:
+        """The names of what `occurrences` counts."""
+        return self.groups(data)
 
     def mixable(self, targets: Array, data: Description) -> Array:
         """Targets in a form that weighted sums can be taken of, for mixup and the like: float rows (n, k)."""

@@ -50,14 +50,15 @@ class Detect(Task):
     target: ClassVar[str] = BOXES
     loss: ClassVar[str] = "fcos"
     usual_metrics: ClassVar[tuple[str, ...]] = ()
+    learned_from: ClassVar[str] = "box"
     follows: ClassVar[bool] = True
     renders: ClassVar[tuple[str, ...]] = ("",)
     annotates: ClassVar[bool] = True
     remains: ClassVar[str] = (
         "a row of the outputs is a box x1 y1 x2 y2 in pixels of the input, its location x y and stride, the logit of "
-        f"its quality, and those of the classes. The score of a class is sqrt(sigmoid(class) sigmoid(quality)); "
-        f"non-maximum suppression is not done: within a class, leave out what overlaps a higher score by an IoU above "
-        f"{OVERLAP}"
+        f"its quality, and those of the classes. The score of a class is sqrt(sigmoid(class) sigmoid(quality)). Cut "
+        f"each box off at the edges of the picture; then, since non-maximum suppression is not done, leave out within "
+        f"a class what overlaps a higher score by an IoU above {OVERLAP}"
     )
     mixes: ClassVar[bool] = False
     measures: ClassVar[Mapping[str, str]] = {
@@ -113,6 +114,16 @@ class Detect(Task):
         """How many of which class."""
         return _counted(target["labels"][target["labels"] >= 0], data.classes)
 
+    def occurrences(self, targets: Array, data: Description) -> list[int]:
+        """The boxes of each class."""
+        labels = targets["labels"]
+        counts: list[int] = np.bincount(labels[labels >= 0], minlength=len(data.classes)).tolist()
+        return counts
+
+    def occurring(self, data: Description) -> tuple[str, ...]:
+        """The classes."""
+        return data.classes
+
     # -- words ----------------------------------------------------------------------------------------------------
 
     def amount(self, data: Description, each: bool = False) -> str:  # noqa: ARG002  (any number each)
@@ -125,9 +136,8 @@ class Detect(Task):
 
     def census(self, targets: Array, data: Description) -> dict[str, Any]:
         """The boxes of each class, and the pictures without any."""
-        labels = targets["labels"]
-        counts = np.bincount(labels[labels >= 0], minlength=len(data.classes)).tolist()
-        empty = int((labels < 0).all(axis=1).sum())
+        counts = self.occurrences(targets, data)
+        empty = int((targets["labels"] < 0).all(axis=1).sum())
         return {"boxes": dict(zip(data.classes, counts, strict=True)), "without_boxes": empty}
 
     def start(self, batch: int) -> Start:  # noqa: ARG002  (the contract's signature)

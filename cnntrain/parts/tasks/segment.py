@@ -39,6 +39,7 @@ class Segment(Task):
     shares: ClassVar[Literal["softmax", "sigmoid", ""]] = "softmax"
     metrics: ClassVar[tuple[str, ...]] = ("pixel_accuracy", "mean_iou")
     usual_metrics: ClassVar[tuple[str, ...]] = ("mean_iou", "dice", "pixel_accuracy")
+    learned_from: ClassVar[str] = "pixel"
     follows: ClassVar[bool] = True
     renders: ClassVar[tuple[str, ...]] = ("", "mask")
 
@@ -56,6 +57,10 @@ class Segment(Task):
         """The pixels of each class."""
         counts: list[int] = np.bincount(targets.reshape(-1), minlength=IGNORED + 1)[: len(data.classes)].tolist()
         return counts
+
+    def occurring(self, data: Description) -> tuple[str, ...]:
+        """The classes."""
+        return data.classes
 
     def renumbered(self, targets: Array, numbers: Array) -> Array:
         """Each class replaced; what is ignored stays so."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cnntrain.config.dump import plain
 from cnntrain.core.arrays import Array, Shape
@@ -13,6 +13,7 @@ from cnntrain.core.errors import UsageError
 from cnntrain.network.folding import absorbed, taken_over
 from cnntrain.network.graph import BATCH, Graph
 from cnntrain.ops.trace import Trace, Value
+from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.transforms.base import Transform
 from cnntrain.parts.transforms.normalize import Normalize
 from cnntrain.reading.pictures import FRAME, Fit
@@ -33,12 +34,14 @@ class Duties:
     answers   what turns outputs into what `predict` shows: "softmax", "sigmoid", or "nothing"
     fit       how a picture of other proportions is brought to that size
     after     what else is left to do with outputs, in words; "" where nothing is
+    sounds    how recordings become samples, in words; "" for other samples
     """
 
     picture: Shape
     answers: str
     fit: Fit = "stretch"
     after: str = ""
+    sounds: str = ""
 
     def facts(self) -> dict[str, Any]:
         """The duties as part of the export's document, for people and programs."""
@@ -47,7 +50,7 @@ class Duties:
             height, width, channels = self.picture
             found["resize"] = f"to {height}x{width}, bilinear, antialiased (Pillow's BILINEAR), {_FITS[self.fit]}"
             found["colours"] = "red, green, blue" if channels == 3 else "grey (ITU-R 601 luma)"
-        return found
+        return found | ({"sounds": self.sounds} if self.sounds else {})
 
 
 def duties_of(trained: Trained) -> Duties:
@@ -57,7 +60,8 @@ def duties_of(trained: Trained) -> Duties:
     if len(shape) != 3 or shape[2] not in (1, 3) or not trained.unseen.takes_pictures or not bright:
         shape = ()
     asked = trained.network.task
-    return Duties(shape, asked.shares or "nothing", trained.unseen.fit, asked.remains)
+    source = cast(Dataset, trained.loaded.experiment.data.source)
+    return Duties(shape, asked.shares or "nothing", trained.unseen.fit, asked.remains, source.prepared())
 
 
 def port(name: str, shape: Shape, channels_first: bool) -> dict[str, Any]:

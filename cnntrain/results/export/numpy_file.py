@@ -244,6 +244,8 @@ def _duties(exported: Exported) -> list[str]:
         told.append(
             f"Pictures{', as load reads them' * _loads(exported)}: {facts['colours']}; resized {facts['resize']}."
         )
+    if "sounds" in facts:
+        told.append(f"Sounds: {facts['sounds']}.")
     if "after" in facts:
         told.append(f"After: {facts['after']}.")
     return [line for text in told for line in ["", *textwrap.wrap(text, 116)]]

@@ -18,6 +18,7 @@ from cnntrain.core.errors import DataError
 from cnntrain.ops.spectra import has_empty_band, mel_filters
 from cnntrain.reading import wav
 from cnntrain.reading.sounds import recording
+from cnntrain.results.export.network import Duties
 from tests.support.datasets import refusal
 
 RATE = 8000
@@ -39,6 +40,28 @@ def write(path: Path, sound: Array, width: int = 2, channels: int = 1, rate: int
         file.setparams((channels, width, rate, 0, "NONE", ""))
         file.writeframes(data)
     return path
+
+
+def test_what_an_export_says_of_sounds_gives_the_samples() -> None:
+    fields = {"sample_rate": RATE, "duration": 0.5, "bands": 12, "window": 0.03, "hop": 0.0125}
+    source: Any = registry.make("datasets", "audio_folder", root="x", **fields)
+    assert source.prepared() == (
+        "one channel, the mean of several; 8,000 Hz, in [-1, 1]; the middle 0.5 s, or silence around less; then 12 "
+        "rows of 1 + decibels / 80, at least 0: periodic Hann windows of 240 samples every 100, the square of 2 |FFT "
+        "of length 256| over the sum of the window, and triangles on the mel scale of HTK up to half the rate"
+    )
+    heard = tone(440) + 0.01 * np.random.default_rng(0).normal(size=RATE // 2)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(240) / 240)
+    frames = np.stack([heard[start : start + 240] * window for start in range(0, len(heard) - 239, 100)])
+    power = (2 * np.abs(np.fft.rfft(frames, 256)) / window.sum()) ** 2
+    edges = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + RATE / 2 / 700), 14) / 2595) - 1)
+    bins = np.arange(129) * RATE / 256
+    filters = np.array([np.interp(bins, edges[band : band + 3], (0, 1, 0)) for band in range(12)])
+    expected = np.maximum(1 + 10 * np.log10(np.maximum(power @ filters.T, 1e-300)) / 80, 0).T
+    np.testing.assert_allclose(source.shown(heard)[..., 0], expected, atol=1e-6)
+    waveform: Any = registry.make("datasets", "audio_folder", root="x", features="waveform")
+    assert "rows" not in waveform.prepared()
+    assert Duties((), "softmax", sounds=source.prepared()).facts()["sounds"] == source.prepared()
 
 
 @pytest.fixture

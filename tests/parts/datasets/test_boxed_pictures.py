@@ -150,6 +150,7 @@ def test_a_first_config_trains_a_detector(name: str, tmp_path: Path, monkeypatch
     sets = ("data.val=null", "checkpoint.best.monitor=null", "model.preset.width=4", "warnings.ignore=[no-validation]")
     summary = run(tmp_path / "c.yaml", tmp_path / "run", (*sets, "train.epochs=1"))
     assert summary["state"] == "finished"
+    assert "size 32x32x3: that of the middle picture in multiples of 32" in (tmp_path / "c.yaml").read_text()
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -229,7 +230,23 @@ def ultralytics(root: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("write", [labelimg, cvat, roboflow_coco, roboflow_csv, ultralytics])
+def spaced_voc(root: Path) -> None:
+    """Pictures whose names have spaces."""
+    voc(root)
+    for name in BOXES:
+        (root / f"JPEGImages/{name}.jpg").rename(root / f"JPEGImages/my {name} 1.jpg")
+        (root / f"Annotations/{name}.xml").rename(root / f"Annotations/my {name} 1.xml")
+    put(root / "ImageSets/Main/train.txt", "my a 1\nmy b 1 \n  my c 1\n")
+
+
+def capitals_csv(root: Path) -> None:
+    """Columns as other tools spell them."""
+    boxes_csv(root)
+    text = (root / "train.csv").read_text()
+    put(root / "train.csv", text.replace("path,x1,y1,x2,y2,class", "Image_Path,XMin,YMin,XMax,YMax,Class Name"))
+
+
+@pytest.mark.parametrize("write", [labelimg, cvat, roboflow_coco, roboflow_csv, ultralytics, spaced_voc, capitals_csv])
 def test_what_tools_write_is_recognized(write: Callable[[Path], None], tmp_path: Path) -> None:
     write(tmp_path)
     found: Any = recognize(tmp_path)

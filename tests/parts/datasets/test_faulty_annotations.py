@@ -312,14 +312,6 @@ CASES |= {  # COCO
             "each id. Renumber one"
         ),
     ),
-    "no id": (
-        "coco",
-        entry("images", 0, id="0"),
-        (
-            "error: ROOT/annotations/instances_train2017.json: image number 1 has no id, expected a whole "
-            "number. Mend it"
-        ),
-    ),
     "category twice": (
         "coco",
         entry("categories", 1, name="cat"),
@@ -328,10 +320,34 @@ CASES |= {  # COCO
             "different names. Rename one"
         ),
     ),
+    "no id": (
+        "coco",
+        entry("images", 0, id=None),
+        (
+            "error: ROOT/annotations/instances_train2017.json: image number 1 has no id. Give it one that is a whole"
+            " number"
+        ),
+    ),
+    "image whose id is a text": (
+        "coco",
+        entry("images", 0, id="0"),
+        (
+            'error: ROOT/annotations/instances_train2017.json: image number 1 has the id "0" (a text, expected a whole'
+            " number). Give it one that is a whole number"
+        ),
+    ),
+    "outline alone": (
+        "coco",
+        entry("annotations", 0, bbox=None, segmentation=[[1, 2, 9, 2, 9, 8]]),
+        (
+            "error: ROOT/annotations/instances_train2017.json: annotation 0 has no bbox, expected"
+            " [x, y, width, height]. Work it out from its segmentation"
+        ),
+    ),
     "category without a name": (
         "coco",
         entry("categories", 1, name=None),
-        ("error: ROOT/annotations/instances_train2017.json: category 7: the class is None, expected a name. Mend it"),
+        ("error: ROOT/annotations/instances_train2017.json: category 7: there is no class, expected a name. Mend it"),
     ),
     "three numbers": (
         "coco",

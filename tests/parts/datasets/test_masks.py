@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -202,6 +202,19 @@ def test_two_folders_are_recognized_by_their_names(folder: Path) -> None:
     found: Any = recognize(folder)
     assert (found.classes, found.colours) == (("background", "foreground"), ((0, 0, 0), (255, 255, 255)))
     assert found.load("train").targets.max() == 1
+
+
+@pytest.mark.parametrize("levels", [(64, 128, 191), range(1, 255)])
+def test_soft_edges_are_no_classes(folder: Path, levels: Any) -> None:
+    soft = np.repeat(np.array([[0, 255]], np.uint8), 400, axis=1)
+    soft[0, : len(levels)] = levels
+    for name in ("a", "b"):
+        saved(folder / "masks" / f"{name}.png", soft)
+    with pytest.raises(DataError, match=f"masks of 0 and 255 with {len(levels)} levels between them"):
+        recognize(folder)
+    for name in ("a", "b"):
+        saved(folder / "masks" / f"{name}.png", np.array([[255, *range(151)]], np.uint8))  # as many classes
+    assert cast(Any, recognize(folder)).classes == 151
 
 
 @pytest.mark.parametrize("as_colours", [True, False])
