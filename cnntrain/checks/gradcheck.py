@@ -134,8 +134,8 @@ def check(loaded: Loaded, coordinates: int = 8) -> Findings:
     matter. Raises ConfigError or DataError where there is no network to check.
     """
     description = _description(loaded)
-    groups = build_data.task(loaded, description).groups(description)
-    counts = list(range(1, len(groups) + 1))  # unequal, for a loss that balances classes by them
+    occurring = build_data.task(loaded, description).occurring(description)
+    counts = list(range(1, len(occurring) + 1))  # unequal, for a loss that balances classes by them
     network = build.balanced(loaded, build.network(loaded, description), counts or None)
     tally = network.tally
     network = replace(network, tally=Tally(tally.loss.without_constants(), tally.metrics, tally.outputs))

@@ -261,11 +261,6 @@ def loader(experiment: Experiment, data: Data) -> Loader:
     )
 
 
-def class_counts(data: Data) -> list[int] | None:
-    """The number of training samples of each class; None where samples do not have one class each."""
-    return data.task.counts(data.train.targets[data.train_indices], data.description)
-
-
 def occurrences(data: Data) -> list[int] | None:
     """How often each class occurs in training, for balanced weights; None where there are no classes."""
     return data.task.occurrences(data.train.targets[data.train_indices], data.description)

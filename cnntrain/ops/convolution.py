@@ -1,6 +1,6 @@
 """Convolution and its two adjoints as matrix products over chunks of columns.
 
-With columns X (windows, depth) of the input, weights W (depth, filters) and bias b
+With columns X (windows, depth) of the input, weights W (depth, filters) and bias b, which the layer adds,
 
     y = X @ W + b        dW = X.T @ dy        db = sum of dy over windows        dX = dy @ W.T
 

@@ -152,7 +152,7 @@ class State:
         best, early = (
             bool(changed & {f"{rule}.monitor", f"{rule}.mode"}) for rule in ("checkpoint.best", "train.early_stopping")
         )
-        monitor = self._job.monitor
+        monitor, ended = self._job.monitor, self.finished is not None
         monitor.restore(standing)
         if self.finished is not None:
             if any(key.startswith(("train.until", "train.early_stopping")) for key in changed):
@@ -163,5 +163,5 @@ class State:
                 self.finished = EXHAUSTED
         if self.finished is None:
             monitor.forget(best, early)
-            if self.closed == self._whole_epochs + 1:  # its last epoch was cut short by train.steps, and goes on
-                self.closed -= 1
+            if ended and self.closed == self._whole_epochs + 1 and self.epoch_tally.any():
+                self.closed -= 1  # train.steps had cut its last epoch short, which goes on

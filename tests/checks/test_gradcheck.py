@@ -58,6 +58,17 @@ def test_a_right_network_passes(config):
     assert all(finding.checked for finding in report.findings)
 
 
+def test_masks_whose_classes_are_balanced(tmp_path):
+    path = tmp_path / "masks.yaml"
+    path.write_text(
+        "data: {source: {type: shapes, samples: 8, size: 16, target: mask}}\n"
+        "model: {layers: [{type: conv2d, filters: auto, kernel_size: 1}]}\n"
+        "loss: {type: cross_entropy, class_weight: balanced}\n"
+        "train: {epochs: 1}\n"
+    )
+    assert not check(load([path]), 3).failed
+
+
 def test_the_same_seed_checks_the_same_values(config):
     first, second = check(load([config]), 3).document(), check(load([config]), 3).document()
     assert first == second

@@ -44,7 +44,9 @@ def test_it_serves_until_it_is_told_to_end(finished, tmp_path, number):
 def test_fit_serves_a_page_while_it_trains_and_again_at_the_same_place_when_resumed(tmp_path):
     config = write(tmp_path, TINY)
     more = {"cwd": tmp_path, "XDG_STATE_HOME": str(tmp_path / "state")}
-    process = start("fit", config, "-s", "train.epochs=1000000", "-o", "run", "--watch", **more)
+    process = start(
+        "fit", config, "-s", "train.epochs=50000", "-s", "train.early_stopping=null", "-o", "run", "--watch", **more
+    )
     address = ""
     while "watch it at" not in address:
         address = process.stderr.readline()

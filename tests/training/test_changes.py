@@ -130,3 +130,17 @@ def test_an_epoch_that_was_cut_short_goes_on_where_there_are_more_steps_now(tmp_
     assert [row["step"] for row in epochs(straight)] == [10, 20, 25]
     rows = [row for row in epochs(cut) if row["step"] != steps]
     assert [row | {"best": None} for row in rows] == [row | {"best": None} for row in epochs(straight)]
+
+
+def test_no_epoch_that_ended_is_opened_again(tmp_path):
+    """Not even where there are more samples now, so that the steps taken are fewer epochs than were closed."""
+    source = "{type: synthetic, size: 8, classes: 3, samples: 48, noise: 0.3}"
+    config = write(tmp_path, TINY.replace(source, f"{{type: npz, path: {tmp_path / 'data.npz'}}}"))
+    rng, folder = np.random.default_rng(0), tmp_path / "run"
+    x, y = rng.integers(0, 256, (60, 8, 8, 1), np.uint8), np.arange(60) % 3
+    np.savez(tmp_path / "data.npz", x_train=x[:48], y_train=y[:48])
+    with pytest.raises(PausedError):
+        run(config, folder, ("train.epochs=5",), pause_at=Duration(30, "st"))
+    np.savez(tmp_path / "data.npz", x_train=x, y_train=y)
+    run(None, folder, resume=True, allow_data_change=True)
+    assert [row["epoch"] for row in epochs(folder)] == [1, 2, 3, 4, 5]

@@ -32,7 +32,7 @@ def test_the_network_is_built_once_where_the_config_tells_the_shapes(tmp_path, n
     assert len(networks) == 1
     assert job.network.graph is networks[0].graph
     assert networks[0].loss.class_weight == "balanced"
-    counts = build_data.class_counts(job.data)
+    counts = build_data.occurrences(job.data)
     assert job.network.loss.class_weight == tuple(sum(counts) / (3 * count) for count in counts)
     assert [metric.label() for metric in job.network.tally.metrics] == ["accuracy", "error"]
 

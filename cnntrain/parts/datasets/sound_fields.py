@@ -91,8 +91,8 @@ class SoundFields(Dataset):
             return heard
         return (
             f"{heard}; then {self.bands} rows of 1 + decibels / {_FLOOR:g}, at least 0: periodic Hann windows of "
-            f"{self._samples_in(self.window)} samples every {self._samples_in(self.hop)}, the square of 2 |FFT of "
-            f"length {self._spectrum()}| over the sum of the window, and triangles on the mel scale of HTK up to half "
+            f"{self._samples_in(self.window)} samples every {self._samples_in(self.hop)}, the square of (2 |FFT of "
+            f"length {self._spectrum()}| / the sum of the window), and triangles on the mel scale of HTK up to half "
             "the rate"
         )
 

@@ -84,7 +84,7 @@ def _looked(trained: Trained, passed: Passage) -> list[Markup]:
     if at is None or passed.outputs.ndim != 2:
         return []
     walk = Walk(trained.network.graph, trained.engine.params)
-    (shares,) = gradcam.heat(walk, at, passed.x, np.argmax(passed.outputs, axis=1))
+    (shares,) = gradcam.heat(walk, at, passed.x, np.argmax(passed.answered, axis=1))
     told = "the brighter a place, the more it counted towards the answer"
     where = f"Grad-CAM in {trained.network.graph.nodes[at].name}"
     image = passed.x[0]

@@ -61,7 +61,7 @@ def duties_of(trained: Trained) -> Duties:
         shape = ()
     asked = trained.network.task
     source = cast(Dataset, trained.loaded.experiment.data.source)
-    return Duties(shape, asked.shares or "nothing", trained.unseen.fit, asked.remains, source.prepared())
+    return Duties(shape, asked.shares or "nothing", trained.unseen.fit, asked.remains, source.origins()[0].prepared())
 
 
 def port(name: str, shape: Shape, channels_first: bool) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class _States:
                 sections = [[key, text] for key, text in self._views.sections(name).items()]
                 answer = json.dumps({"title": self._title, "sections": sections}).encode()
                 end = time.monotonic()
+                self._made = {key: made for key, made in self._made.items() if made[0] > end}
                 self._made[name] = (end + min(_REST * (end - begin), _LONGEST), answer)
         return answer
 

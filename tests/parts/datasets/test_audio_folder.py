@@ -47,8 +47,8 @@ def test_what_an_export_says_of_sounds_gives_the_samples() -> None:
     source: Any = registry.make("datasets", "audio_folder", root="x", **fields)
     assert source.prepared() == (
         "one channel, the mean of several; 8,000 Hz, in [-1, 1]; the middle 0.5 s, or silence around less; then 12 "
-        "rows of 1 + decibels / 80, at least 0: periodic Hann windows of 240 samples every 100, the square of 2 |FFT "
-        "of length 256| over the sum of the window, and triangles on the mel scale of HTK up to half the rate"
+        "rows of 1 + decibels / 80, at least 0: periodic Hann windows of 240 samples every 100, the square of (2 |FFT "
+        "of length 256| / the sum of the window), and triangles on the mel scale of HTK up to half the rate"
     )
     heard = tone(440) + 0.01 * np.random.default_rng(0).normal(size=RATE // 2)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(240) / 240)
