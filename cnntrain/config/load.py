@@ -20,6 +20,7 @@ from cnntrain.config.problems import Problems
 from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import (
     MAX_BYTES,
+    MAX_NODES,
     MAX_RESOLVED,
     MAX_RESOLVED_BYTES,
     TOO_LARGE,
@@ -99,14 +100,9 @@ def load_text(text: str, file: str) -> Loaded:
 
     `file` is what messages call it. Raises ConfigError.
     """
-    problems = Problems()
-    source = Source(file, text)
-    start = source.mark(0, 0)
     if len(text) > MAX_BYTES:
-        problems.fail(Mark(file, 1, 1), TOO_LARGE)
-    tree = root_map(parse(source, problems), start, problems)
-    refuse(tree, problems)
-    return _read(tree, text, Path(file).stem, problems)
+        Problems().fail(Mark(file, 1, 1), TOO_LARGE)
+    return _whole(Source(file, text))
 
 
 def load_resolved(path: Path) -> Loaded:
@@ -114,14 +110,18 @@ def load_resolved(path: Path) -> Loaded:
 
     Raises ConfigError, StorageError, or UsageError where the file cannot be read.
     """
-    problems = Problems()
     try:
-        source = read_source(str(path), MAX_RESOLVED_BYTES)
+        return _whole(read_source(str(path), MAX_RESOLVED_BYTES), MAX_RESOLVED)
     except UnreadableError as error:
         raise UsageError(f"the config {path} {error} (looked for {path.absolute()}). Check the path") from error
-    tree = root_map(parse(source, problems, MAX_RESOLVED), source.mark(0, 0), problems)
+
+
+def _whole(source: Source, most: int = MAX_NODES) -> Loaded:
+    """The experiment of a config with nothing left to resolve, of at most so many values."""
+    problems = Problems()
+    tree = root_map(parse(source, problems, most), source.mark(0, 0), problems)
     refuse(tree, problems)
-    return _read(tree, source.text, path.stem, problems)
+    return _read(tree, source.text, Path(source.file).stem, problems)
 
 
 def load_plain(config: Any, file: str, sets: Sequence[str] = ()) -> Loaded:

@@ -179,9 +179,7 @@ class Columns:
 
     def _pad(self, x: Array, border: Array, edges: bool) -> Calls:
         """Copy whole images between the margins, and zero those where they may still hold anything."""
-        vertical, horizontal = self.windows.rows, self.windows.columns
-        margins = vertical.before, vertical.after, horizontal.before, horizontal.after
-        used = border[: len(x)]
+        used, margins = border[: len(x)], self.windows.margins
         return framed(x, used, margins) if edges else [copy(middle(used, margins), x)]
 
     def _surround(self, x: Array, chunk: Chunk, border: Array) -> Calls:
@@ -236,9 +234,7 @@ class Columns:
             padded = border[: taps.shape[1]]
             after = self._add_taps(padded, chunk, taps)
             if chunk.last:
-                top, left = self.windows.rows.before, self.windows.columns.before
-                inside = padded[:, top : top + dx.shape[1], left : left + dx.shape[2]]
-                after.append(copy(dx[chunk.images], inside))
+                after.append(copy(dx[chunk.images], middle(padded, self.windows.margins)))
             yield chunk, flat, [clear(padded)] if chunk.first else [], after
 
     def _add_taps(self, padded: Array, chunk: Chunk, taps: Array) -> Calls:

@@ -109,8 +109,7 @@ class Depthwise:
             calls, x = self._gathered(x, border), border
             along = horizontal.out * self.channels
         elif self.windows.padded:
-            margins = vertical.before, vertical.after, horizontal.before, horizontal.after
-            calls, x = framed(x, border, margins), border
+            calls, x = framed(x, border, self.windows.margins), border
         n, (sn, sh, _, sc) = len(x), x.strides
         shape = (vertical.kernel, horizontal.kernel, n, vertical.out, horizontal.out * self.channels)
         return calls, as_strided(x, shape, (sh * vertical.dilation, along * sc, sn, sh * vertical.stride, sc))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from cnntrain.config.fields import NonNegativeInt, Pair
+from cnntrain.ops.margins import Margins
 
 Padding = (
     NonNegativeInt
@@ -128,9 +129,14 @@ class Windows:
         return self.rows.kernel * self.columns.kernel
 
     @property
+    def margins(self) -> Margins:
+        """How far windows may reach outside the image on each side."""
+        return self.rows.before, self.rows.after, self.columns.before, self.columns.after
+
+    @property
     def padded(self) -> bool:
         """Whether any window may reach outside the image."""
-        return any((self.rows.before, self.rows.after, self.columns.before, self.columns.after))
+        return any(self.margins)
 
     @property
     def pointwise(self) -> bool:
