@@ -40,8 +40,9 @@ def command(as_json: bool) -> None:
         return
     shown = document | {"memory": machine.human(document["memory"])}
     show(pairs([(label, str(shown[key])) for key, label in (DECIDES_BITS | _MACHINE).items()]))
+    extras = [(f"  {name}", _installed(name, packages)) for name, packages in document["extras"].items()]
     show("\nextras")
-    show(pairs([(f"  {name}", _installed(name, packages)) for name, packages in document["extras"].items()]))
+    show(pairs(extras) if extras else "  unknown: cnntrain runs from a folder and is not installed")
 
 
 def _extras() -> dict[str, dict[str, str | None]]:

@@ -41,8 +41,13 @@ _SIDE, _TIMES = 384, 4  # of products that need a workspace, and take long enoug
 
 def _loaded_libraries() -> list[str]:
     """Paths of shared libraries in this process that may hold a BLAS."""
-    beside_numpy = Path(np.__file__).parent.glob(".dylibs/*openblas*")  # as the wheels for macOS have it
-    return loaded_libraries("blas", "mkl_rt", "libmkl") or sorted(map(str, beside_numpy))
+    return loaded_libraries("blas", "mkl_rt", "libmkl") or _beside_numpy(Path(np.__file__).parent)
+
+
+def _beside_numpy(package: Path) -> list[str]:
+    """What NumPy's wheels bring, where the system does not tell what is loaded: macOS, and Linux without /proc."""
+    macos, linux = package.glob(".dylibs/*openblas*"), package.parent.glob("numpy.libs/*openblas*")
+    return sorted(map(str, [*macos, *linux]))
 
 
 @functools.cache

@@ -37,3 +37,16 @@ def test_an_extra_that_is_not_there_is_told_with_what_to_run(cnntrain, monkeypat
 
     monkeypatch.setattr(metadata, "requires", lambda name: ["numpy>=2", 'nowhere-at-all>=2; extra == "far"'])
     assert cnntrain("env").out.endswith(f"extras\n  far  lacks nowhere-at-all: {install('far')}\n")
+
+
+def test_a_checkout_that_is_not_installed_says_so(cnntrain, monkeypatch):
+    from importlib import metadata
+
+    def requires(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", requires)
+    outcome = cnntrain("env")
+    assert outcome.code == 0
+    assert outcome.out.endswith("extras\n  unknown: cnntrain runs from a folder and is not installed\n")
+    assert json.loads(cnntrain("env", "--json").out)["extras"] == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,19 @@ def test_the_user_cannot_give_blas_threads() -> None:
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert set(done.stdout.strip()) <= set("[1, ]")
     assert "1" in done.stdout
+
+
+def test_where_the_system_does_not_tell_what_is_loaded_numpys_wheel_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In containers without /proc, and on macOS."""
+    linux, macos = tmp_path / "numpy.libs" / "libscipy_openblas64_-1.so", tmp_path / "numpy/.dylibs/libopenblas.dylib"
+    for library in (linux, macos):
+        library.parent.mkdir(parents=True)
+        library.touch()
+    monkeypatch.setattr(blas, "loaded_libraries", lambda *words: [])
+    monkeypatch.setattr("cnntrain.core.blas.np.__file__", str(tmp_path / "numpy" / "__init__.py"))
+    assert blas._loaded_libraries() == [str(linux), str(macos)]
 
 
 def test_an_unknown_library_is_warned_about_once(monkeypatch: pytest.MonkeyPatch) -> None:
