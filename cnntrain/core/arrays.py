@@ -49,6 +49,17 @@ def shared(shape: Shape | int, dtype: npt.DTypeLike) -> Array:
     return found.view(dtype).reshape(shape)
 
 
+def to_file(array: Array) -> Array:
+    """An array whose bytes are as files have them, C-contiguous and little-endian; a view where they are so."""
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+
+
+def from_file(array: Array, stored: npt.DTypeLike) -> None:
+    """Put bytes that were read from a file into this processor's order, in place; `stored` is "<f4" and the like."""
+    if not np.dtype(stored).isnative:
+        array.byteswap(inplace=True)
+
+
 def round_up(size: int, unit: int = ALIGNMENT) -> int:
     """The smallest multiple of `unit` that holds `size`."""
     return -(-size // unit) * unit

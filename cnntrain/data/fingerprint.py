@@ -6,9 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from cnntrain.core.arrays import Array
+from cnntrain.core.arrays import Array, to_file
 from cnntrain.data.build_data import Data
 from cnntrain.data.identity import SampleIdentity
 
@@ -49,5 +47,5 @@ def difference(saved: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def _digest(arrays: Sequence[Array]) -> str:
     sha = hashlib.sha256()
     for array in arrays:
-        sha.update(np.ascontiguousarray(array).data)
+        sha.update(to_file(array).data)
     return sha.hexdigest()

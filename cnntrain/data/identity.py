@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 
 from cnntrain.core import strict_json
-from cnntrain.core.arrays import Array
+from cnntrain.core.arrays import Array, to_file
 from cnntrain.core.errors import StorageError
 from cnntrain.core.regular_file import read_own
 from cnntrain.data.manifest import normal
@@ -27,6 +27,7 @@ from cnntrain.parts.tasks.base import recognized
 FILE = "samples.json"  # in a run directory
 _FORMAT = 1
 _BYTES = 8  # of a digest: two of a million samples share one with a chance of 3e-8
+_NUMBER = np.dtype("<u8")  # a digest as a number, the same on every processor
 _CHUNK = 1024
 _LARGEST = 2**30  # bytes of the file
 
@@ -91,7 +92,7 @@ def _among(these: Array, others: Array) -> Array:
 
 def identify(images: Images, indices: Array) -> SampleIdentity:
     """The identity of the samples at these indices. Reads every pixel once."""
-    pixels = np.empty(len(indices), np.uint64)
+    pixels = np.empty(len(indices), _NUMBER)
     for start in range(0, len(indices), _CHUNK):
         chosen = indices[start : start + _CHUNK]
         pixels[start : start + len(chosen)] = _short(_bytes_of(images.pixels[chosen]))
@@ -110,24 +111,24 @@ def _of_targets(images: Images, indices: Array) -> Array:
     words = sorted({name for name in named if name is not None})
     values = dict(zip(words, _short(name.encode(errors="surrogateescape") for name in words).tolist(), strict=True))
     if len(values) and None not in named:
-        return np.array([values[cast(str, name)] for name in named], np.uint64)
+        return np.array([values[cast(str, name)] for name in named], _NUMBER)
     of_rows = _short(_bytes_of(rows)).tolist()
     found = [row if name is None else values[name] for name, row in zip(named, of_rows, strict=True)]
-    return np.array(found, np.uint64)
+    return np.array(found, _NUMBER)
 
 
 def _bytes_of(rows: Array) -> list[memoryview]:
-    """The bytes of each row (n, ...)."""
+    """The bytes of each row (n, ...), the same on every processor."""
     if not len(rows):
         return []
-    flat = np.ascontiguousarray(rows).reshape(len(rows), -1).view(np.uint8)
+    flat = to_file(rows).reshape(len(rows), -1).view(np.uint8)
     return [row.data for row in flat]
 
 
 def _short(pieces: Iterable[bytes | memoryview]) -> Array:
     """The BLAKE2b digest of each piece, of 8 bytes, as a number: uint64 (n,)."""
     digest = functools.partial(hashlib.blake2b, digest_size=_BYTES)
-    return np.frombuffer(b"".join([digest(piece).digest() for piece in pieces]), np.uint64)
+    return np.frombuffer(b"".join([digest(piece).digest() for piece in pieces]), _NUMBER)
 
 
 def listed(train: SampleIdentity, val: SampleIdentity) -> bytes:
@@ -150,9 +151,9 @@ def beside(checkpoint: Path) -> dict[str, SampleIdentity]:
 
 def _read(columns: Mapping[str, Any]) -> SampleIdentity:
     """Raises ValueError, TypeError or KeyError for what is not an identity."""
-    pixels, targets = (np.frombuffer(bytes.fromhex(columns[key]), np.uint64) for key in ("pixels", "targets"))
+    pixels, targets = (np.frombuffer(bytes.fromhex(columns[key]), _NUMBER) for key in ("pixels", "targets"))
     named = columns.get("names")
-    names = None if named is None else np.frombuffer(bytes.fromhex(named), np.uint64)
+    names = None if named is None else np.frombuffer(bytes.fromhex(named), _NUMBER)
     if len(pixels) != len(targets) or (names is not None and len(names) != len(pixels)):
         raise ValueError("its columns differ in length")
     return SampleIdentity(pixels, targets, names)

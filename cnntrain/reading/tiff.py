@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import sys
 from collections.abc import Mapping
 from typing import Any, BinaryIO, NamedTuple
 
@@ -43,7 +44,9 @@ class Tags:
 
     def __init__(self, found: Mapping[int, Any], order: str, wide: bool = False) -> None:
         """`found` has a number or numbers for each tag; `order` is "<" or ">"; `wide` says that it is a BigTIFF."""
-        self._found, self._big, self._wide = found, order == ">", wide
+        self._found, self._wide = found, wide
+        self._order = {"<": "little", ">": "big"}[order]
+        self._foreign = self._order != sys.byteorder
 
     def numbers(self, tag: int) -> tuple[int, ...]:
         """The numbers of a tag, or its default where there is none."""
@@ -82,7 +85,7 @@ class Tags:
         bits, kind, packed = depths.pop(), formats.pop(), self.number(_COMPRESSION) != 1
         grey = photometric in (_WHITE_IS_ZERO, _GREY)
         if bits == 32 and (kind in (_FLOAT, _SIGNED)):
-            return grey and bands == 1 and not (packed and self._big)
+            return grey and bands == 1 and not (packed and self._foreign)
         if kind != _UNSIGNED or (bits > 8 and self.number(_FILL_ORDER) != 1):
             return False
         if (
@@ -108,7 +111,7 @@ class Tags:
         further = [depth, _NAMES.get(self.number(_PHOTOMETRIC), f"photometric {self.number(_PHOTOMETRIC)}")]
         further += ["planar"] if bands > 1 and self.number(_PLANAR) != 1 else []
         further += ["compressed"] if self.number(_COMPRESSION) != 1 else []
-        further += ["big-endian"] if self._big else []
+        further += [f"{self._order}-endian"] if self._foreign else []
         what = f"a {'Big' * self._wide}TIFF of {bands} band{'s' * (bands != 1)} ({', '.join(further)})"
         return f"{what}, which is not read. Convert it to 8 or 16 bits of grey or RGB, or save arrays for npz"
 

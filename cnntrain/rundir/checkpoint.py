@@ -27,7 +27,7 @@ import numpy.typing as npt
 import cnntrain
 from cnntrain.core import archive, strict_json
 from cnntrain.core.archive import Bytes, DamagedError, ForeignError, Member
-from cnntrain.core.arrays import Array, Shape, aligned
+from cnntrain.core.arrays import Array, Shape, aligned, from_file, to_file
 from cnntrain.core.errors import CheckpointError, StorageError
 from cnntrain.core.output import Output
 from cnntrain.core.regular_file import open_regular
@@ -114,8 +114,8 @@ class Checkpoint:
             )
 
     def digests(self) -> dict[str, str]:
-        """The SHA-256 of every array's bytes, by name."""
-        return {name: _digest(array) for name, array in self.arrays.items()}
+        """The SHA-256 of every array's bytes as the file has them, by name."""
+        return {name: _digest(to_file(array)) for name, array in self.arrays.items()}
 
 
 def pack(meta: Meta, arrays: Mapping[str, Array]) -> list[Bytes]:
@@ -129,10 +129,10 @@ def pack(meta: Meta, arrays: Mapping[str, Array]) -> list[Bytes]:
     for name, array in arrays.items():
         if not name.startswith(PREFIXES) or not _sound(name):
             raise ValueError(f"an array of a checkpoint is called {' or '.join(PREFIXES)}..., got {name!r}")
-        descr = array.dtype.newbyteorder("<").str
+        data = to_file(array)
+        descr = data.dtype.str
         if descr not in _DTYPES:
             raise ValueError(f"{name!r} is {array.dtype}; a checkpoint holds {', '.join(map(str, _DTYPES.values()))}")
-        data = np.ascontiguousarray(array, descr)
         table[name] = {"dtype": descr, "shape": list(array.shape), "sha256": _digest(data)}
         parts[f"{name}.npy"] = [_npy_header(descr, array.shape), _bytes_of(data)]
     about = {"format": FORMAT, "min_reader": MIN_READER, "cnntrain": cnntrain.__version__}
@@ -351,6 +351,7 @@ def _arrays(file: BinaryIO, meta: Meta, members: Mapping[str, Member]) -> Iterat
             raise DamagedError("it is truncated")
         if _digest(array) != entry["sha256"]:
             raise DamagedError(f"{_shown(name)} does not match its SHA-256")
+        from_file(array, entry["dtype"])
         yield name, array
 
 

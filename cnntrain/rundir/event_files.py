@@ -123,4 +123,4 @@ def _double(field: int, value: float) -> bytes:
 def _float(field: int, value: float) -> bytes:
     """In float32: what is too large for it is infinite there."""
     with np.errstate(over="ignore"):
-        return _varint(field << 3 | 5) + np.float32(value).tobytes()
+        return _varint(field << 3 | 5) + struct.pack("<f", np.float32(value))

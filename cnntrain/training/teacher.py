@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from cnntrain.config.load import Loaded, problem
-from cnntrain.core.arrays import Array
+from cnntrain.core.arrays import Array, to_file
 from cnntrain.data.build_data import Data
 from cnntrain.data.loader import Samples
 from cnntrain.engine.pool import Pool
@@ -50,5 +50,5 @@ def learn(loaded: Loaded, data: Data, threads: int) -> Data:
             )
         trained.check_scale(train.pixels, "the training split")
         logits = trained.engine.outputs(Samples(train, np.arange(len(train)), trained.transforms))
-        digest = hashlib.sha256(trained.engine.params.tobytes()).hexdigest()
+        digest = hashlib.sha256(to_file(trained.engine.params).data).hexdigest()
     return replace(data, lesson=Lesson(logits, trained.path, digest, trained.own.recorded))

@@ -18,8 +18,10 @@ from cnntrain.core.arrays import (
     Span,
     TreeSum,
     aligned,
+    from_file,
     round_up,
     shared,
+    to_file,
     tree_blocks,
     tree_sum,
 )
@@ -246,3 +248,19 @@ def test_what_a_forked_process_writes_to_shared_memory_is_there():
         os._exit(0)
     os.waitpid(child, 0)
     assert array[1, 2] == 7
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", "i8", "u1"])
+def test_files_are_little_endian_on_every_processor(kind: str) -> None:
+    """Written from arrays of either order; read into an array of this processor's."""
+    values = np.array([[1, 2, 3], [200, 5, 6]])
+    stored = values.astype(f"<{kind}").tobytes()
+    for order in "<>":
+        written = to_file(np.asfortranarray(values, f"{order}{kind}"))
+        assert written.tobytes() == bytes(written.reshape(-1).view(np.uint8)) == stored
+        found = np.frombuffer(bytearray(values.astype(f"{order}{kind}").tobytes()), kind).reshape(values.shape)
+        from_file(found, f"{order}{kind}")
+        np.testing.assert_array_equal(found, values)
+        assert found.dtype.isnative
+    ours = np.ones(3, f"<{kind}")
+    assert np.shares_memory(to_file(ours), ours)

@@ -30,8 +30,8 @@ def test_pixels_a_class_by_its_name_and_the_path_of_a_file():
 def test_a_target_without_a_name_by_its_bytes():
     values = np.random.default_rng(1).random((5, 2)).astype(np.float32)
     found = identify(Images(PIXELS.astype(np.float32), values, ()), np.arange(5))
-    assert found.targets.tolist() == [digest(row.tobytes()) for row in values]
-    assert found.pixels.tolist() == [digest(row.tobytes()) for row in PIXELS.astype(np.float32)]
+    assert found.targets.tolist() == [digest(row.tobytes()) for row in values.astype("<f4")]
+    assert found.pixels.tolist() == [digest(row.tobytes()) for row in PIXELS.astype("<f4")]
     assert found.names is None
     assert len(identify(Images(PIXELS, values, ()), np.arange(0))) == 0
 

@@ -83,7 +83,7 @@ def test_without_soundfile_the_install_is_named(tmp_path: Path, monkeypatch: pyt
 def wav(path: Path, sound: Array, rate: int) -> Path:
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, rate, 0, "NONE", ""))
-        file.writeframes(np.round(sound * 32767).astype("<i2").tobytes())
+        file.writeframes(np.round(sound * 32767).astype(np.int16).tobytes())
     return path
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from cnntrain.core import archive
-from cnntrain.core.arrays import Array
+from cnntrain.core.arrays import Array, to_file
 from cnntrain.core.errors import CheckpointError
 from cnntrain.rundir import checkpoint
 
@@ -44,7 +44,7 @@ def declared(arrays: Mapping[str, Array]) -> dict[str, tuple[tuple[int, ...], An
 
 
 def bits(arrays: Mapping[str, Array]) -> dict[str, tuple[Any, ...]]:
-    return {name: (array.dtype, array.shape, array.tobytes()) for name, array in arrays.items()}
+    return {name: (to_file(array).dtype, array.shape, to_file(array).tobytes()) for name, array in arrays.items()}
 
 
 def write(path: Path, meta: Any, arrays: Mapping[str, Array], **more: bytes) -> Path:
@@ -58,16 +58,16 @@ def write(path: Path, meta: Any, arrays: Mapping[str, Array], **more: bytes) -> 
 
 def npy(array: Array) -> bytes:
     stream = io.BytesIO()
-    np.save(stream, array, allow_pickle=False)
+    np.save(stream, to_file(array), allow_pickle=False)
     return stream.getvalue()
 
 
 def table(arrays: Mapping[str, Array]) -> dict[str, Any]:
     return {
         name: {
-            "dtype": array.dtype.str,
+            "dtype": to_file(array).dtype.str,
             "shape": list(array.shape),
-            "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
+            "sha256": hashlib.sha256(to_file(array).data).hexdigest(),
         }
         for name, array in arrays.items()
     }
@@ -293,7 +293,7 @@ def test_damage_names_the_next_best_sound_file_and_does_not_use_it(tmp_path: Pat
     whole = (tmp_path / "last.npz").read_bytes()
     for name, hint in [("last", "best"), ("best", "epoch-0010"), ("epoch-0010", "epoch-0009")]:
         damaged = bytearray(whole)
-        damaged[whole.index(np.float32(11).tobytes())] ^= 1
+        damaged[whole.index(np.array(11, "<f4").tobytes())] ^= 1
         (tmp_path / f"{name}.npz").write_bytes(damaged)
         assert refused(tmp_path / f"{name}.npz") == (
             f"{name}.npz is damaged: 'param/w' does not match its SHA-256. {hint}.npz is sound: name it to use it"

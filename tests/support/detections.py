@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnntrain.core.arrays import Array
+from cnntrain.core.arrays import Array, to_file
 from cnntrain.core.boxes import COUNTED, CROWD, DIFFICULT
 from cnntrain.ops.average_precision import Found, Truth
 
@@ -63,5 +63,5 @@ def digest(one: RandomSet) -> str:
     sha = hashlib.sha256()
     for part in (*one.found, *one.truth):
         for array in vars(part).values():
-            sha.update(np.ascontiguousarray(array).tobytes())
+            sha.update(to_file(array).data)
     return sha.hexdigest()[:16]
