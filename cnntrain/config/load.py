@@ -28,13 +28,12 @@ from cnntrain.config.tree import (
     Node,
     Scalar,
     Source,
-    UnreadableError,
     of_plain,
     parse,
-    read_source,
+    read_named,
 )
 from cnntrain.config.variables import mentions, refuse, substitute
-from cnntrain.core.errors import ConfigError, Mark, Problem, UsageError
+from cnntrain.core.errors import ConfigError, Mark, Problem
 
 DEFAULT = "default"
 
@@ -66,33 +65,61 @@ class Loaded:
         }
 
 
-def load(
-    paths: Sequence[str | Path | Config], sets: Sequence[str] = (), changes: Sequence[tuple[Scalar, Node]] = ()
-) -> Loaded:
-    """The experiment that these files describe, later ones laid over earlier ones, with `KEY=VALUE` overrides applied.
+@dataclass(frozen=True)
+class Draft:
+    """Config files, read and merged once, from which each cell of a sweep makes an experiment of its own.
 
-    A mapping stands for a file that holds it.
+    text        the first file, as it is
+    stem        what a run without a name is called after
+    mentioned   the variables that any of the files uses
+    problems    what is wrong so far
+    """
 
-    `changes` are overrides that another file gives, such as that of a sweep; they come before `sets`. Raises
-    ConfigError with everything that is wrong, or UsageError where a named file cannot be read.
+    tree: Map
+    text: str
+    stem: str
+    mentioned: frozenset[str]
+    problems: Problems
+
+    def experiment(self, sets: Sequence[str] = (), changes: Sequence[tuple[Scalar, Node]] = ()) -> Loaded:
+        """The experiment with `KEY=VALUE` overrides applied, after the changes that a sweep file gives.
+
+        Raises ConfigError with everything that is wrong.
+        """
+        problems, tree = self.problems.copy(), self.tree
+        for key, value in changes:
+            tree = change(tree, key, value, problems)
+        for number, text in enumerate(sets, 1):
+            tree = override(tree, text, number, problems)
+        tree = expand(tree, problems)
+        tree = substitute(tree, self.mentioned | mentions(tree), problems)
+        loaded = _read(tree, self.text, self.stem, problems)
+        if sum(1 for _ in leaves(plain(loaded.experiment))) > MAX_RESOLVED // 2:  # each leaf is a key and a value
+            problems.fail(tree.where, f"with its defaults the config has over {MAX_RESOLVED} values; use 'repeat'")
+        return loaded
+
+
+def draft(paths: Sequence[str | Path | Config]) -> Draft:
+    """These files, later ones laid over earlier ones; a mapping stands for a file that holds it.
+
+    Raises UsageError where a named file cannot be read, or ConfigError where it is no YAML.
     """
     problems = Problems()
     composition = Composition(problems)
     tree = composition.files([path if isinstance(path, Mapping) else str(path) for path in paths])
-    for key, value in changes:
-        tree = change(tree, key, value, problems)
-    for number, text in enumerate(sets, 1):
-        tree = override(tree, text, number, problems)
-    varied = [key for key in ("grid", "list", "random", "search", "seeds") if key in tree.entries]
+    varied = tree.entries.keys() & {"grid", "list", "random", "search", "seeds"}
     if "config" in tree.entries and varied and not isinstance(paths[0], Mapping):
         problems.fail(tree.where, f"this is a sweep; train it with: cnntrain sweep {shlex.quote(str(paths[-1]))}")
-    tree = expand(tree, problems)
-    tree = substitute(tree, composition.mentioned | mentions(tree), problems)
     stem = NAME if isinstance(paths[0], Mapping) else Path(paths[0]).stem
-    loaded = _read(tree, composition.text, stem, problems)
-    if sum(1 for _ in leaves(plain(loaded.experiment))) > MAX_RESOLVED // 2:  # each leaf is a key and a value
-        problems.fail(tree.where, f"with its defaults the config has over {MAX_RESOLVED} values; use 'repeat'")
-    return loaded
+    return Draft(tree, composition.text, stem, frozenset(composition.mentioned), problems)
+
+
+def load(paths: Sequence[str | Path | Config], sets: Sequence[str] = ()) -> Loaded:
+    """The experiment that these files describe, with `KEY=VALUE` overrides applied.
+
+    Raises ConfigError with everything that is wrong, or UsageError where a named file cannot be read.
+    """
+    return draft(paths).experiment(sets)
 
 
 def load_text(text: str, file: str) -> Loaded:
@@ -110,10 +137,7 @@ def load_resolved(path: Path) -> Loaded:
 
     Raises ConfigError, StorageError, or UsageError where the file cannot be read.
     """
-    try:
-        return _whole(read_source(str(path), MAX_RESOLVED_BYTES), MAX_RESOLVED)
-    except UnreadableError as error:
-        raise UsageError(f"the config {path} {error} (looked for {path.absolute()}). Check the path") from error
+    return _whole(read_named(str(path), "the config", MAX_RESOLVED_BYTES), MAX_RESOLVED)
 
 
 def _whole(source: Source, most: int = MAX_NODES) -> Loaded:

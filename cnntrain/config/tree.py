@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import functools
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ import yaml
 from yaml.reader import Reader as YamlReader
 
 from cnntrain.config.problems import Problems
-from cnntrain.core.errors import Mark
+from cnntrain.core.errors import Mark, UsageError
 from cnntrain.core.regular_file import open_regular
 
 MAX_BYTES = 256 * 1024
@@ -120,7 +121,7 @@ class Source:
 
 
 class UnreadableError(Exception):
-    """A file cannot be read; the message begins with the verb ("is not a regular file")."""
+    """A file cannot be read; the message names it, says why, and where it was looked for."""
 
 
 def read_source(path: str, most: int = MAX_BYTES) -> Source:
@@ -128,7 +129,11 @@ def read_source(path: str, most: int = MAX_BYTES) -> Source:
 
     Raises UnreadableError, StorageError, or ConfigError where it is no such text.
     """
-    with open_regular(Path(path), UnreadableError) as file:
+
+    def fail(reason: str) -> UnreadableError:
+        return UnreadableError(f"{path} {reason} (looked for {os.path.abspath(path)})")
+
+    with open_regular(Path(path), fail) as file:
         data = file.read(most + 1)
     if len(data) > most:
         Problems().fail(Mark(path, 1, 1), _TOO_LARGE.format(most // 1024))
@@ -140,6 +145,14 @@ def read_source(path: str, most: int = MAX_BYTES) -> Source:
         where = source.mark_at(len(data[: error.start].decode("utf-8")))
         Problems().fail(where, f"not UTF-8 text (byte 0x{data[error.start]:02x}); save the file as UTF-8")
     return source
+
+
+def read_named(path: str, what: str, most: int = MAX_BYTES) -> Source:
+    """The text of a file that the user has named: `what` is "the config". Raises UsageError, else as `read_source`."""
+    try:
+        return read_source(path, most)
+    except UnreadableError as error:
+        raise UsageError(f"{what} {error}. Check the path") from error
 
 
 def parse(source: Source, problems: Problems, most: int = MAX_NODES) -> Node | None:
