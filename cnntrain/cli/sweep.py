@@ -91,6 +91,7 @@ def command(
     from cnntrain.core import machine
     from cnntrain.core.errors import StoppedError, UsageError
     from cnntrain.rundir.directory import RUNS
+    from cnntrain.rundir.history import is_run
     from cnntrain.sweep.answer import write_answer
     from cnntrain.sweep.cells import read_sweep
     from cnntrain.sweep.cluster import DaskExecutor
@@ -149,7 +150,7 @@ def command(
         if search:
             _tell_answer(search, folder, board)
             context.exit(search.exit_code)
-        if any((folder / cell.name / "config.resolved.yaml").exists() for cell in plan.cells):
+        if any(is_run(folder / cell.name) for cell in plan.cells):
             board.say(f"next: cnntrain compare {shlex.quote(str(folder))}")
         context.exit(trained.worst)
 

@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from cnntrain.config.mapping import NAME, Config, text_of
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import (
-    MAX_BYTES,
-    TOO_LARGE,
+    COMPLETE,
     Broken,
     Entry,
     List,
@@ -72,11 +71,11 @@ class Composition:
             self.problems.fail(cited, str(error))
 
     def _mapping(self, config: Config) -> Map:
-        """A mapping over what it extends."""
+        """A mapping over what it extends. It may be that of a run, with every default."""
         text = text_of(config)
-        source = Source(NAME, text)
-        if len(text) > MAX_BYTES:
-            self.problems.fail(source.mark(0, 0), TOO_LARGE)
+        source = Source(NAME, text, limits=COMPLETE)
+        if len(text) > COMPLETE.bytes:
+            self.problems.fail(source.mark(0, 0), COMPLETE.too_large)
         return self._tree(source, NAME, ())
 
     def _tree(self, source: Source, path: str, above: tuple[str, ...]) -> Map:

@@ -13,27 +13,27 @@ from typing import Any
 from cnntrain.config.binder import Binder, Place
 from cnntrain.config.blocks import expand
 from cnntrain.config.compose import Composition, root_map
-from cnntrain.config.dump import plain
+from cnntrain.config.dump import plain, to_yaml
 from cnntrain.config.mapping import NAME, Config
 from cnntrain.config.overrides import change, override
 from cnntrain.config.problems import Problems
 from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import (
+    COMPLETE,
     MAX_BYTES,
     MAX_NODES,
-    MAX_RESOLVED,
-    MAX_RESOLVED_BYTES,
-    TOO_LARGE,
+    TYPED,
     Map,
     Node,
     Scalar,
     Source,
     of_plain,
     parse,
-    read_named,
+    source_of,
 )
 from cnntrain.config.variables import mentions, refuse, substitute
 from cnntrain.core.errors import ConfigError, Mark, Problem
+from cnntrain.core.regular_file import read_own
 
 DEFAULT = "default"
 
@@ -94,9 +94,31 @@ class Draft:
         tree = expand(tree, problems)
         tree = substitute(tree, self.mentioned | mentions(tree), problems)
         loaded = _read(tree, self.text, self.stem, problems)
-        if sum(1 for _ in leaves(plain(loaded.experiment))) > MAX_RESOLVED // 2:  # each leaf is a key and a value
-            problems.fail(tree.where, f"with its defaults the config has over {MAX_RESOLVED} values; use 'repeat'")
+        _check_complete(plain(loaded.experiment), tree.where, problems)
         return loaded
+
+
+def _check_complete(config: Any, where: Mark, problems: Problems) -> None:
+    """Raise ConfigError for a config that could not be read again once a run has written it with its defaults."""
+    nodes, letters = _size(config)
+    if nodes > COMPLETE.nodes:
+        problems.fail(where, f"with its defaults the config has over {COMPLETE.nodes} values; use 'repeat'")
+    if nodes <= MAX_NODES and letters <= MAX_BYTES:  # however deep and however quoted, its text is short enough
+        return
+    if letters > COMPLETE.bytes or len(to_yaml(config).encode(errors="backslashreplace")) > COMPLETE.bytes:
+        most = COMPLETE.bytes // 1024
+        problems.fail(where, f"with its defaults the config has over {most} KiB; use 'repeat', or shorter texts")
+
+
+def _size(value: Any) -> tuple[int, int]:
+    """Values and keys of a plain config, and the bytes of its texts."""
+    if isinstance(value, str):
+        return 1, len(value.encode(errors="backslashreplace"))
+    if not isinstance(value, dict | list):
+        return 1, 0
+    keys = list(value) if isinstance(value, dict) else []
+    sizes = [_size(item) for item in [*keys, *(value.values() if isinstance(value, dict) else value)]]
+    return 1 + sum(nodes for nodes, _ in sizes), sum(letters for _, letters in sizes)
 
 
 def draft(paths: Sequence[str | Path | Config]) -> Draft:
@@ -127,23 +149,23 @@ def load_text(text: str, file: str) -> Loaded:
 
     `file` is what messages call it. Raises ConfigError.
     """
-    if len(text) > MAX_BYTES:
-        Problems().fail(Mark(file, 1, 1), TOO_LARGE)
+    if len(text) > TYPED.bytes:
+        Problems().fail(Mark(file, 1, 1), TYPED.too_large)
     return _whole(Source(file, text))
 
 
 def load_resolved(path: Path) -> Loaded:
     """The experiment of a config that a run has written, with every default: longer than one that was typed may be.
 
-    Raises ConfigError, StorageError, or UsageError where the file cannot be read.
+    Raises ConfigError, or StorageError where the file cannot be read, or is a link or a pipe.
     """
-    return _whole(read_named(str(path), "the config", MAX_RESOLVED_BYTES), MAX_RESOLVED)
+    return _whole(source_of(str(path), read_own(path, COMPLETE.bytes), COMPLETE))
 
 
-def _whole(source: Source, most: int = MAX_NODES) -> Loaded:
-    """The experiment of a config with nothing left to resolve, of at most so many values."""
+def _whole(source: Source) -> Loaded:
+    """The experiment of a config with nothing left to resolve."""
     problems = Problems()
-    tree = root_map(parse(source, problems, most), source.mark(0, 0), problems)
+    tree = root_map(parse(source, problems), source.mark(0, 0), problems)
     refuse(tree, problems)
     return _read(tree, source.text, Path(source.file).stem, problems)
 

@@ -28,7 +28,7 @@ import cnntrain
 from cnntrain.core import archive, strict_json
 from cnntrain.core.archive import Bytes, DamagedError, ForeignError, Member
 from cnntrain.core.arrays import Array, Shape, aligned
-from cnntrain.core.errors import CheckpointError, StorageError
+from cnntrain.core.errors import CheckpointError, StorageError, UsageError
 from cnntrain.core.output import Output
 from cnntrain.core.regular_file import open_regular
 
@@ -122,7 +122,8 @@ def pack(meta: Meta, arrays: Mapping[str, Array]) -> list[Bytes]:
     """The bytes of a checkpoint as chunks that are views of the arrays, so write them before the next step.
 
     Equal content gives equal bytes. Adds format, min_reader, the version and the table of arrays to `meta`. Raises
-    ValueError for what `read` would refuse: a name without one of the prefixes, another dtype, an oversized meta.
+    ValueError for what `read` would refuse: a name without one of the prefixes or another dtype; and UsageError where
+    there are more arrays, or a longer config, than it would take.
     """
     parts: dict[str, list[Bytes]] = {}
     table = {}
@@ -138,7 +139,10 @@ def pack(meta: Meta, arrays: Mapping[str, Array]) -> list[Bytes]:
     about = {"format": FORMAT, "min_reader": MIN_READER, "cnntrain": cnntrain.__version__}
     text = strict_json.encode({**about, **meta, **about, "arrays": table}).encode()
     if len(text) > LARGEST_META or _cost(text) > _COSTLIEST_META:
-        raise ValueError(f"the meta of a checkpoint has {len(text)} bytes, more than would be read again")
+        raise UsageError(
+            f"the network is too large for a checkpoint: {len(table)} arrays and the config take {len(text)} bytes to "
+            "describe, more than would be read again. Give it fewer layers"
+        )
     return archive.pack({"meta.npy": [_npy_header("|u1", (len(text),)), text], **parts})
 
 
