@@ -37,7 +37,7 @@ _UNPRINTABLE = YamlReader.NON_PRINTABLE
 
 
 @dataclass(frozen=True)
-class Limits:
+class Caps:
     """How much is read of a config: bytes of text, values and keys, levels of nesting."""
 
     bytes: int
@@ -51,8 +51,8 @@ class Limits:
         return f"larger than {most} KiB, the most that is read of a YAML file; check that it is the right one"
 
 
-TYPED = Limits(MAX_BYTES, MAX_NODES, MAX_DEPTH)
-COMPLETE = Limits(15 * MAX_BYTES, 15 * MAX_NODES, MAX_DEPTH + 10)  # with the defaults that the program has filled in
+TYPED = Caps(MAX_BYTES, MAX_NODES, MAX_DEPTH)
+COMPLETE = Caps(15 * MAX_BYTES, 15 * MAX_NODES, MAX_DEPTH + 10)  # with the defaults that the program has filled in
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Source:
     text: str
     number: int = 0
     skip: int = 0
-    limits: Limits = TYPED
+    limits: Caps = TYPED
 
     @property
     def yaml(self) -> str:
@@ -156,7 +156,7 @@ def read_source(path: str) -> Source:
     return source_of(path, data, limits)
 
 
-def source_of(path: str, data: bytes, limits: Limits) -> Source:
+def source_of(path: str, data: bytes, limits: Caps) -> Source:
     """The bytes of a file as a text. Raises ConfigError where they are none, or too many."""
     if len(data) > limits.bytes:
         Problems().fail(Mark(path, 1, 1), limits.too_large)

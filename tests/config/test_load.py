@@ -12,7 +12,7 @@ from cnntrain.config import tree
 from cnntrain.config.dump import plain, to_yaml
 from cnntrain.config.load import load, load_plain, load_resolved, load_text
 from cnntrain.config.problems import Problems
-from cnntrain.config.tree import MAX_BYTES, MAX_DEPTH, MAX_NODES, RESOLVED, Limits, Source, _Parser, parse
+from cnntrain.config.tree import MAX_BYTES, MAX_DEPTH, MAX_NODES, RESOLVED, Caps, Source, _Parser, parse
 from cnntrain.core.errors import ConfigError
 from tests.support.configs import SMALL, complaints, loaded, messages
 
@@ -114,13 +114,13 @@ def _nested() -> str:
 @pytest.mark.parametrize(
     ("text", "limits"),
     [
-        pytest.param(SMALL, Limits(MAX_BYTES, 60, MAX_DEPTH), id="many values"),
-        pytest.param(SMALL, Limits(512, MAX_NODES, MAX_DEPTH), id="long"),
-        pytest.param(_nested(), Limits(MAX_BYTES, MAX_NODES, MAX_DEPTH), id="deep"),
+        pytest.param(SMALL, Caps(MAX_BYTES, 60, MAX_DEPTH), id="many values"),
+        pytest.param(SMALL, Caps(512, MAX_NODES, MAX_DEPTH), id="long"),
+        pytest.param(_nested(), Caps(MAX_BYTES, MAX_NODES, MAX_DEPTH), id="deep"),
     ],
 )
 def test_what_a_run_has_written_is_read_wherever_one_may_be_named(
-    tmp_path: Path, text: str, limits: Limits, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, text: str, limits: Caps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tree, "TYPED", limits)
     (tmp_path / "typed.yaml").write_text(text)
@@ -142,15 +142,15 @@ def test_what_a_run_has_written_is_read_wherever_one_may_be_named(
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        (Limits(MAX_BYTES, 60, MAX_DEPTH), "over 60 values; use 'repeat'"),
+        (Caps(MAX_BYTES, 60, MAX_DEPTH), "over 60 values; use 'repeat'"),
         (
-            Limits(1024, MAX_NODES, MAX_DEPTH),
+            Caps(1024, MAX_NODES, MAX_DEPTH),
             "over 1 KiB; use 'repeat', or shorter texts",
         ),
     ],
 )
 def test_a_config_that_could_not_be_read_again_is_refused_before_it_trains(
-    tmp_path: Path, limits: Limits, message: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, limits: Caps, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.yaml").write_text(SMALL)
     monkeypatch.setattr(reading, "COMPLETE", limits)
@@ -166,5 +166,5 @@ def test_the_size_of_a_config_is_counted_as_its_readers_count_it() -> None:
     counting.document()
     assert reading._size(config)[0] == counting.count
     with pytest.raises(ConfigError, match="too many values"):
-        parse(Source("a", to_yaml(config), limits=Limits(MAX_BYTES, counting.count - 1, MAX_DEPTH)), Problems())
+        parse(Source("a", to_yaml(config), limits=Caps(MAX_BYTES, counting.count - 1, MAX_DEPTH)), Problems())
     assert reading._size({"é": ["abc", 1, None]}) == (6, 5)
