@@ -106,7 +106,7 @@ class Checkpoint:
     def _refuse_film(self) -> None:
         """Raise CheckpointError where this is a file of a film, which is easily mistaken for a checkpoint."""
         if any(name.startswith("film/") for name in self.arrays):
-            run = self.path.parent.parent
+            run = self.path.parent.parent if len(self.path.parts) > 1 else _in_full(self.path).parent.parent
             raise CheckpointError(
                 f"{self.path} is a file of a film, which shows a moment of training "
                 f"(cnntrain report {shlex.quote(str(run))} --film) and does not hold the network. Give the run "
@@ -222,13 +222,19 @@ def _difference(
 
 def _opened(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:
     """A checkpoint, open for reading. Among those of a run directory, which may be a stranger's, a link is refused."""
-    return open_regular(path, _refusal(path), follow=path.parent.name != FOLDER)
+    return open_regular(path, _refusal(path), follow=_in_full(path).parent.name != FOLDER)
+
+
+def _in_full(path: Path) -> Path:
+    """A path from the root on, without "..": so that a file is known by its folder from wherever it is named."""
+    return Path(os.path.abspath(path))
 
 
 def _refusal(path: Path) -> Callable[[str], CheckpointError]:
     def refuse(reason: str) -> CheckpointError:
         if not os.path.lexists(path):
-            hint = (path.parent.name == FOLDER and the_latest(path.parent.parent)) or _WANTED
+            folder = _in_full(path).parent
+            hint = (folder.name == FOLDER and the_latest(folder.parent)) or _WANTED
             return CheckpointError(f"there is no checkpoint {path} (that is {path.absolute()}). {hint}")
         return CheckpointError(f"{path} {reason}. {_WANTED}")
 
