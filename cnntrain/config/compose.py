@@ -73,7 +73,7 @@ class Composition:
     def _mapping(self, config: Config) -> Map:
         """A mapping over what it extends. It may be that of a run, with every default."""
         text = text_of(config)
-        source = Source(NAME, text, limits=COMPLETE)
+        source = Source(NAME, text, caps=COMPLETE)
         if len(text) > COMPLETE.bytes:
             self.problems.fail(source.mark(0, 0), COMPLETE.too_large)
         return self._tree(source, NAME, ())

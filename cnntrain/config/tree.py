@@ -34,6 +34,7 @@ RESOLVED = "config.resolved.yaml"  # the file in which a run keeps its config wi
 _NO_SPACE = re.compile(r"^[ -]*([A-Za-z_]\w*):([^\s:/]\S{0,40})\s*$", re.ASCII)  # "lr:0.1", one word to YAML
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML counts as one
 _UNPRINTABLE = YamlReader.NON_PRINTABLE
+_SECTIONS = b"name seed data model init loss optimizer schedule train checkpoint".split()  # which every dump has
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Source:
     text: str
     number: int = 0
     skip: int = 0
-    limits: Caps = TYPED
+    caps: Caps = TYPED
 
     @property
     def yaml(self) -> str:
@@ -142,26 +143,26 @@ class UnreadableError(Exception):
 
 
 def read_source(path: str) -> Source:
-    """The text of a config file, which may be longer where its name says that a run has written it.
+    """The text of a config file, which may be longer where it has every section, as those that the program writes.
 
     Raises UnreadableError, StorageError, or ConfigError where it is no such text.
     """
-    limits = COMPLETE if os.path.basename(path) == RESOLVED else TYPED
 
     def fail(reason: str) -> UnreadableError:
         return UnreadableError(f"{path} {reason} (looked for {os.path.abspath(path)})")
 
     with open_regular(Path(path), fail) as file:
-        data = file.read(limits.bytes + 1)
-    return source_of(path, data, limits)
+        data = file.read(COMPLETE.bytes + 1)
+    complete = all(re.search(rb"^%s:" % section, data, re.MULTILINE) for section in _SECTIONS)
+    return source_of(path, data, COMPLETE if complete else TYPED)
 
 
-def source_of(path: str, data: bytes, limits: Caps) -> Source:
+def source_of(path: str, data: bytes, caps: Caps) -> Source:
     """The bytes of a file as a text. Raises ConfigError where they are none, or too many."""
-    if len(data) > limits.bytes:
-        Problems().fail(Mark(path, 1, 1), limits.too_large)
+    if len(data) > caps.bytes:
+        Problems().fail(Mark(path, 1, 1), caps.too_large)
     data = data.removeprefix(codecs.BOM_UTF8)
-    source = Source(path, data.decode("utf-8", errors="replace"), limits=limits)
+    source = Source(path, data.decode("utf-8", errors="replace"), caps=caps)
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -220,7 +221,7 @@ class _Parser:
     """Builds the tree from the parser's events."""
 
     def __init__(self, source: Source, problems: Problems) -> None:
-        self.source, self.problems, self.limits = source, problems, source.limits
+        self.source, self.problems, self.caps = source, problems, source.caps
         self.events: Iterator[Any] = iter(yaml.parse(source.yaml, Loader=yaml.SafeLoader))
         self.anchors: dict[str, Node] = {}
         self.count = 0
@@ -264,11 +265,11 @@ class _Parser:
     def take(self, nodes: int, depth: int, where: Mark) -> None:
         """Count nodes, and stop a file that has too many or nests too deeply."""
         self.count += nodes
-        if self.count > self.limits.nodes:
-            most = self.limits.nodes
+        if self.count > self.caps.nodes:
+            most = self.caps.nodes
             self.problems.fail(where, f"too many values: a config has at most {most}, aliases counted at each use")
-        if depth > self.limits.depth:
-            self.problems.fail(where, f"nested too deeply: at most {self.limits.depth} levels")
+        if depth > self.caps.depth:
+            self.problems.fail(where, f"nested too deeply: at most {self.caps.depth} levels")
 
     def alias(self, event: Any, depth: int) -> Node:
         where = self.place(event)

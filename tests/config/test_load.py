@@ -112,7 +112,7 @@ def _nested() -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "limits"),
+    ("text", "caps"),
     [
         pytest.param(SMALL, Caps(MAX_BYTES, 60, MAX_DEPTH), id="many values"),
         pytest.param(SMALL, Caps(512, MAX_NODES, MAX_DEPTH), id="long"),
@@ -120,18 +120,19 @@ def _nested() -> str:
     ],
 )
 def test_what_a_run_has_written_is_read_wherever_one_may_be_named(
-    tmp_path: Path, text: str, limits: Caps, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, text: str, caps: Caps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tree, "TYPED", limits)
+    monkeypatch.setattr(tree, "TYPED", caps)
     (tmp_path / "typed.yaml").write_text(text)
     experiment = load([tmp_path / "typed.yaml"]).experiment
     config = plain(experiment)
     (tmp_path / RESOLVED).write_text(to_yaml(config))
     (tmp_path / "upper.yaml").write_text(f"extends: {RESOLVED}\n")
-    (tmp_path / "typed.yaml").write_text(to_yaml(config))
+    (tmp_path / "typed.yaml").write_text(to_yaml({key: config[key] for key in config if key != "seed"}))
+    (tmp_path / "best.yaml").write_text(f"# The best of 3 trials\n{to_yaml(config)}")
     with pytest.raises(ConfigError, match=r"too many values|larger than|nested too deeply"):
         load([tmp_path / "typed.yaml"])
-    assert load([tmp_path / RESOLVED]).experiment == experiment
+    assert load([tmp_path / RESOLVED]).experiment == load([tmp_path / "best.yaml"]).experiment == experiment
     assert load([tmp_path / RESOLVED], ["seed=5"]).experiment.seed == 5
     assert load([tmp_path / "upper.yaml"]).experiment == experiment
     assert load([config]).experiment == experiment
@@ -140,7 +141,7 @@ def test_what_a_run_has_written_is_read_wherever_one_may_be_named(
 
 
 @pytest.mark.parametrize(
-    ("limits", "message"),
+    ("caps", "message"),
     [
         (Caps(MAX_BYTES, 60, MAX_DEPTH), "over 60 values; use 'repeat'"),
         (
@@ -150,10 +151,10 @@ def test_what_a_run_has_written_is_read_wherever_one_may_be_named(
     ],
 )
 def test_a_config_that_could_not_be_read_again_is_refused_before_it_trains(
-    tmp_path: Path, limits: Caps, message: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, caps: Caps, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.yaml").write_text(SMALL)
-    monkeypatch.setattr(reading, "COMPLETE", limits)
+    monkeypatch.setattr(reading, "COMPLETE", caps)
     monkeypatch.setattr(reading, "MAX_NODES", 60)
     with pytest.raises(ConfigError) as raised:
         load([tmp_path / "a.yaml"])
@@ -166,5 +167,5 @@ def test_the_size_of_a_config_is_counted_as_its_readers_count_it() -> None:
     counting.document()
     assert reading._size(config)[0] == counting.count
     with pytest.raises(ConfigError, match="too many values"):
-        parse(Source("a", to_yaml(config), limits=Caps(MAX_BYTES, counting.count - 1, MAX_DEPTH)), Problems())
+        parse(Source("a", to_yaml(config), caps=Caps(MAX_BYTES, counting.count - 1, MAX_DEPTH)), Problems())
     assert reading._size({"é": ["abc", 1, None]}) == (6, 5)
