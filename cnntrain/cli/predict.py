@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnntrain.cli.options import PATH, Command, Number, WholeNumber, as_json, debug, print_json, threads
+from cnntrain.cli.options import PATH, Command, Number, WholeNumber, as_json, debug, print_json, reading_sets, threads
 from cnntrain.cli.text import pairs, show
 from cnntrain.core import csv_text, terminal
 from cnntrain.core.errors import printable
@@ -48,14 +48,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
 @click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
 @click.argument("paths", nargs=-1, required=True, type=PATH, metavar="PATH...")
 @click.option("--top", type=WholeNumber(1), metavar="N", default=1, show_default=True, help="How many classes to show.")
-@click.option(
-    "-s",
-    "--set",
-    "sets",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Read files differently from training: data.source.max_pixels=N. Repeatable.",
-)
+@reading_sets
 @click.option("--csv", "as_csv", is_flag=True, help="Print a table: path, class, every probability.")
 @click.option(
     "--draw",

@@ -6,7 +6,6 @@ deviation. Layers that have a name are called by it, as in `--set`.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import statistics
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnntrain.config.dump import value_text
 from cnntrain.core import csv_text, strict_json
 from cnntrain.core.conditions import Condition, require_name
 from cnntrain.core.console import Console
@@ -171,11 +171,6 @@ def name_of(line: ComparedRun, keys: Sequence[str]) -> str:
     short, there = short_names(keys), [key for key in keys if key in line.settings]
     name = ", ".join(f"{short[key]} {value_text(line.settings[key])}" for key in there)
     return name if len(there) <= _MOST_KEYS and len(name) <= _LONGEST else ""
-
-
-def value_text(value: Any) -> str:
-    """A value of a config for people."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from cnntrain.config.dump import value_text
 from cnntrain.results.report.html import Markup, duration, element, folded, number, section, table
 from cnntrain.rundir.history import Record
 
@@ -26,8 +26,7 @@ def _config(record: Record) -> Markup:
     def line(key: str, value: Any) -> list[Any]:
         origin = record.origins.get(key, "")
         said = origin and origin != "default"
-        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        cells = [key, shown, *([origin] if record.origins else [])]
+        cells = [key, value_text(value), *([origin] if record.origins else [])]
         return [element("b" if said else "span", cell) for cell in cells]
 
     header = ["key", "value", *(["from"] if record.origins else [])]
