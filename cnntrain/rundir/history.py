@@ -131,7 +131,10 @@ def _below(path: Path) -> list[Path]:
 
 
 def read(path: Path) -> Record:
-    """The record of a run directory. Raises UsageError where it is not one, StorageError where a file is damaged."""
+    """The record of a run directory.
+
+    Raises UsageError where it is not one, StorageError or ConfigError where a file is damaged.
+    """
     if not is_run(path):
         raise UsageError(f"{path} is no run directory (looked for {path.absolute()}). Name one that cnntrain fit wrote")
     return Record(
