@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import os
 import re
 import shlex
 import textwrap
@@ -405,7 +406,8 @@ def _lines(found: _Findings, path: Path, config: Path) -> Iterator[str]:
 
 def _name(path: Path) -> str:
     """The name of the runs: that of the folder or file."""
-    stem = path.absolute().stem if path.is_file() else path.absolute().name
+    full = Path(os.path.abspath(path))  # without "..", which is no name
+    stem = full.stem if path.is_file() else full.name
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")[:100] or "run"
 
 

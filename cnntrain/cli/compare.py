@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,6 +119,8 @@ def _best(document: dict[str, Any]) -> str:
 
 
 def _run(run: dict[str, Any], keys: Sequence[str], metrics: Sequence[str], shared: str | None) -> list[str]:
+    from cnntrain.config.dump import value_text
+
     state = "" if run["state"] == "finished" else f" ({run['state'] or 'unknown'})"
     value = _number(run["best"]["value"])
     best = value if shared or run["best"]["metric"] is None else f"{run['best']['metric']} {value}"
@@ -127,7 +128,7 @@ def _run(run: dict[str, Any], keys: Sequence[str], metrics: Sequence[str], share
     finals = [_number(run["final"].get(name)) for name in metrics]
     return [
         run["run"] + state,
-        *(_value(run["config"][key]) for key in keys),
+        *(value_text(run["config"][key]) for key in keys),
         best,
         epoch,
         *finals,
@@ -139,10 +140,6 @@ def _group(group: dict[str, Any], metrics: Sequence[str]) -> list[str]:
     finals = [_spread(group["final"].get(name)) for name in metrics]
     seconds = _time(group["seconds"]["mean"])
     return [group["name"], str(len(group["runs"])), _spread(group["best"]), *finals, seconds]
-
-
-def _value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _number(value: float | None) -> str:

@@ -122,7 +122,7 @@ def _of_value(annotation: Any, steps: Sequence[str], node: Node | None) -> Itera
     for base, marks in _members(annotation):
         kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
         if kind:
-            return _of_part(kind.names, bool("layers" in kind.names), steps, node)
+            return _of_part(kind.names, "layers" in kind.names, steps, node)
         if _is_list(base):
             return _of_list(base, steps, node)
         if dataclasses.is_dataclass(base) and isinstance(base, type):

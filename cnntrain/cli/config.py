@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -49,22 +48,21 @@ def command(configs: tuple[Path, ...], sets: tuple[str, ...], origin: bool, othe
 
 def _difference(theirs: dict[str, Any], mine: dict[str, Any], as_json: bool) -> None:
     """Print the keys that differ; a key that only one of the two has is null in the other."""
+    from cnntrain.config.dump import value_text
+
     changed = {key: [theirs.get(key), mine.get(key)] for key in theirs | mine if theirs.get(key) != mine.get(key)}
     if as_json:
         print_json(changed)
         return
     for key, (there, here) in changed.items():
-        show(f"{key}: {_value(there)} -> {_value(here)}")
+        show(f"{key}: {value_text(there)} -> {value_text(here)}")
 
 
 def _origins(values: dict[str, Any], origins: dict[str, str], as_json: bool) -> None:
     if as_json:
         print_json({key: {"value": value, "from": origins[key]} for key, value in values.items()})
         return
-    rows = [[key, _value(value), origins[key]] for key, value in values.items()]
+    from cnntrain.config.dump import value_text
+
+    rows = [[key, value_text(value), origins[key]] for key, value in values.items()]
     show(table([["key", "value", "from"], *rows], fold=1))
-
-
-def _value(value: Any) -> str:
-    """A value as YAML has it on one line."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

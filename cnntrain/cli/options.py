@@ -118,29 +118,17 @@ def _complete_key(context: click.Context, parameter: click.Parameter, incomplete
     return set_keys(context, parameter, incomplete)
 
 
-def sets(command: F) -> F:
-    """Add `-s/--set KEY=VALUE`, repeatable."""
-    return click.option(
-        "-s",
-        "--set",
-        "sets",
-        multiple=True,
-        metavar="KEY=VALUE",
-        shell_complete=_complete_key,
-        help="Override a config key, such as optimizer.lr=0.1 or model.layers.2.filters=64. Repeatable.",
-    )(command)
+def _sets(meaning: str, **more: Any) -> Callable[[F], F]:
+    """The option `-s/--set KEY=VALUE`, repeatable, of this meaning."""
+    names = ("-s", "--set", "sets")
+    return click.option(*names, multiple=True, metavar="KEY=VALUE", help=f"{meaning} Repeatable.", **more)
 
 
-def data_sets(command: F) -> F:
-    """Add `-s/--set KEY=VALUE` for a trained network, which can be told only where its data is."""
-    return click.option(
-        "-s",
-        "--set",
-        "sets",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Say where the data is now, if it has moved: data.source.root=PATH. Repeatable.",
-    )(command)
+sets = _sets(
+    "Override a config key, such as optimizer.lr=0.1 or model.layers.2.filters=64.", shell_complete=_complete_key
+)
+data_sets = _sets("Say where the data is now, if it has moved: data.source.root=PATH.")  # of a trained network
+reading_sets = _sets("Read files differently from training: data.source.max_pixels=N.")
 
 
 def threads(command: F) -> F:

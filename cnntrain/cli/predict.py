@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnntrain.cli.options import PATH, Command, Number, WholeNumber, as_json, debug, print_json, threads
+from cnntrain.cli.options import PATH, Command, Number, WholeNumber, as_json, debug, print_json, reading_sets, threads
 from cnntrain.cli.text import pairs, show
 from cnntrain.core import csv_text, terminal
 from cnntrain.core.errors import printable
 from cnntrain.core.letters import plain
 
 if TYPE_CHECKING:
+    from cnntrain.api.model import Model
     from cnntrain.core.display import Answer
 
 
@@ -47,14 +48,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
 @click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
 @click.argument("paths", nargs=-1, required=True, type=PATH, metavar="PATH...")
 @click.option("--top", type=WholeNumber(1), metavar="N", default=1, show_default=True, help="How many classes to show.")
-@click.option(
-    "-s",
-    "--set",
-    "sets",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Read files differently from training: data.source.max_pixels=N. Repeatable.",
-)
+@reading_sets
 @click.option("--csv", "as_csv", is_flag=True, help="Print a table: path, class, every probability.")
 @click.option(
     "--draw",
@@ -120,7 +114,6 @@ def command(
     from cnntrain.api.model import Model
     from cnntrain.core.console import Console
     from cnntrain.core.errors import DataError, UsageError
-    from cnntrain.reading.input_files import without_name
     from cnntrain.results.annotations import ResultsFile, TextFolder
     from cnntrain.results.renderings import Folder
 
@@ -148,20 +141,27 @@ def command(
     if results is not None:
         Console("none").say(results.write())
     if as_json:
-        bad = [{"path": path, "reason": without_name(reason, path)} for path, reason in failures]
-        predictions = [{"path": name} | answer.document for name, answer in answers]
-        document = {"checkpoint": str(model.path), "weights": model.trained.weights, "predictions": predictions}
-        print_json(document | ({"unreadable": bad} if bad else {}))
+        _print_document(model, answers, failures)
     elif as_csv:
         terminal.out(_table(answers), end="")
     else:
         show(pairs([(printable(name), plain(answer.text)) for name, answer in answers]))
-    if not as_json and model.trained.averaged:  # the JSON document says so itself
+    if not as_json and trained.averaged:  # the JSON document says so itself
         Console("none").say(f"{model.path}: its averaged weights are used")
     if failures and not unseen.skips:
         raise DataError(unseen.refusal(failures, asked))
     if failures:
         Console("none").warn(unseen.refusal(failures, asked, "Skipped, as the config says"))
+
+
+def _print_document(model: Model, answers: Sequence[tuple[str, Answer]], failures: Sequence[tuple[str, str]]) -> None:
+    """Print every answer, and why what could not be read has none."""
+    from cnntrain.reading.input_files import without_name
+
+    bad = [{"path": path, "reason": without_name(reason, path)} for path, reason in failures]
+    predictions = [{"path": name} | answer.document for name, answer in answers]
+    document = {"checkpoint": str(model.path), "weights": model.trained.weights, "predictions": predictions}
+    print_json(document | ({"unreadable": bad} if bad else {}))
 
 
 def _along(

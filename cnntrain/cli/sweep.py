@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from cnntrain.core.errors import StorageError, printable
 
 if TYPE_CHECKING:
     from cnntrain.sweep.cells import Sweep
+    from cnntrain.sweep.executor import Executor
     from cnntrain.sweep.scheduler import Outcome
     from cnntrain.sweep.search import SearchQueue
     from cnntrain.sweep.standing import Standing
@@ -89,16 +91,9 @@ def command(
     runs stay, others resume. Ends with a table, and with the worst exit code. configs/README.md says what SWEEP holds.
     """
     from cnntrain.core import machine
-    from cnntrain.core.errors import StoppedError, UsageError
+    from cnntrain.core.errors import UsageError
     from cnntrain.rundir.directory import RUNS
-    from cnntrain.sweep.answer import write_answer
     from cnntrain.sweep.cells import read_sweep
-    from cnntrain.sweep.cluster import DaskExecutor
-    from cnntrain.sweep.executor import Executor
-    from cnntrain.sweep.processes import LocalExecutor
-    from cnntrain.sweep.scheduler import Cells, held, train
-    from cnntrain.sweep.search import searching
-    from cnntrain.training.interrupts import Interrupts
 
     answers = {"--dry-run": dry_run, "--print-commands": print_commands, "--slurm": slurm is not None}
     asked = [name for name, given in answers.items() if given]
@@ -122,36 +117,53 @@ def command(
         _Board(quiet).say(f"{slurm} trains {_runs(plan)} in {folder}. {further}")
     elif dry_run:
         _dry_run(plan, folder, usable, at_once, as_json)
-    else:
+    elif dask:
+        from cnntrain.sweep.cluster import DaskExecutor
+
         board = _Board(quiet)
-        with Interrupts() as interrupts, held(folder), contextlib.ExitStack() as stack:
-            search = stack.enter_context(searching(plan, folder)) if plan.search else None
-            executor: Executor = (
-                DaskExecutor(dask, folder, usable, board.warn, processes) if dask else LocalExecutor(usable, at_once)
-            )
-            where = f"on {dask}" if dask else f"{at_once} at a time"
-            board.say(f"{_runs(plan)} in {folder}, {where}{_left_out(plan)}")
-            trained = train(search or Cells(plan, folder), executor, interrupts, board.watch)
-            answer = write_answer(search, folder) if search else None
-        board.clear()
-        with contextlib.suppress(*_GONE) if trained.stopped else contextlib.nullcontext():
-            compared = {"groups": []} if search else _compared(trained.standings)
-            if as_json:
-                document = _document(plan, folder, trained) | {"groups": compared["groups"]}
-                print_json(document | ({"search": answer} if answer else {}))
-            else:
-                _show(trained.standings)
-                show_groups(compared)
-        if trained.stopped:
-            name = trained.stopped.name
-            message = f"stopped by {name}; the runs under way are saved. Go on with the same command"
-            raise StoppedError(message, trained.stopped)
-        if search:
-            _tell_answer(search, folder, board)
-            context.exit(search.exit_code)
-        if any((folder / cell.name / "config.resolved.yaml").exists() for cell in plan.cells):
-            board.say(f"next: cnntrain compare {shlex.quote(str(folder))}")
-        context.exit(trained.worst)
+        cluster = functools.partial(DaskExecutor, dask, folder, usable, board.warn, processes)
+        context.exit(_train(plan, folder, cluster, f"on {dask}", board, as_json))
+    else:
+        from cnntrain.sweep.processes import LocalExecutor
+
+        here = functools.partial(LocalExecutor, usable, at_once)
+        context.exit(_train(plan, folder, here, f"{at_once} at a time", _Board(quiet), as_json))
+
+
+def _train(plan: Sweep, folder: Path, start: Callable[[], Executor], where: str, board: _Board, as_json: bool) -> int:
+    """Train all cells where `start` begins them, show how they stand, and return the exit code."""
+    from cnntrain.core.errors import StoppedError
+    from cnntrain.rundir.history import is_run
+    from cnntrain.sweep.answer import write_answer
+    from cnntrain.sweep.scheduler import Cells, held, train
+    from cnntrain.sweep.search import searching
+    from cnntrain.training.interrupts import Interrupts
+
+    with Interrupts() as interrupts, held(folder), contextlib.ExitStack() as stack:
+        search = stack.enter_context(searching(plan, folder)) if plan.search else None
+        executor = start()
+        board.say(f"{_runs(plan)} in {folder}, {where}{_left_out(plan)}")
+        trained = train(search or Cells(plan, folder), executor, interrupts, board.watch)
+        answer = write_answer(search, folder) if search else None
+    board.clear()
+    with contextlib.suppress(*_GONE) if trained.stopped else contextlib.nullcontext():
+        compared = {"groups": []} if search else _compared(trained.standings)
+        if as_json:
+            document = _document(plan, folder, trained) | {"groups": compared["groups"]}
+            print_json(document | ({"search": answer} if answer else {}))
+        else:
+            _show(trained.standings)
+            show_groups(compared)
+    if trained.stopped:
+        name = trained.stopped.name
+        message = f"stopped by {name}; the runs under way are saved. Go on with the same command"
+        raise StoppedError(message, trained.stopped)
+    if search:
+        _tell_answer(search, folder, board)
+        return search.exit_code
+    if any(is_run(folder / cell.name) for cell in plan.cells):
+        board.say(f"next: cnntrain compare {shlex.quote(str(folder))}")
+    return trained.worst
 
 
 def _tell_answer(search: SearchQueue, folder: Path, board: _Board) -> None:

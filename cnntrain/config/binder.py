@@ -279,7 +279,7 @@ class Binder:
         for key, entry in node.entries.items():
             if key in keys:
                 continue
-            shown = repr(key if len(key) <= 40 else key[:37] + "...")
+            shown = scalars.quoted(key)
             ours = foreign.key_name(key, keys)
             if ours:
                 message = f"unknown key {shown}{of_owner}: cnntrain calls it {ours!r}"

@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from cnntrain.config.mapping import NAME, Config, text_of
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import (
-    MAX_BYTES,
-    TOO_LARGE,
+    COMPLETE,
     Broken,
     Entry,
     List,
@@ -23,6 +22,7 @@ from cnntrain.config.tree import (
     Source,
     UnreadableError,
     parse,
+    read_named,
     read_source,
 )
 from cnntrain.config.variables import mentions
@@ -61,21 +61,21 @@ class Composition:
             self.problems.fail(cited, f"extends goes in a circle: {' -> '.join([*above, path])}")
         if cited and self._count > MAX_FILES:
             self.problems.fail(cited, f"extends reaches more than {MAX_FILES} files")
+        return self._tree(read_named(path, "the config") if cited is None else self._cited(path, cited), path, above)
+
+    def _cited(self, path: str, cited: Mark) -> Source:
+        """The text of a file that another one extends."""
         try:
-            source = read_source(path)
+            return read_source(path)
         except UnreadableError as error:
-            message = f"{path} {error} (looked for {os.path.abspath(path)})"
-            if cited is None:
-                raise UsageError(f"the config {message}. Check the path") from error
-            self.problems.fail(cited, message)
-        return self._tree(source, path, above)
+            self.problems.fail(cited, str(error))
 
     def _mapping(self, config: Config) -> Map:
-        """A mapping over what it extends."""
+        """A mapping over what it extends. It may be that of a run, with every default."""
         text = text_of(config)
-        source = Source(NAME, text)
-        if len(text) > MAX_BYTES:
-            self.problems.fail(source.mark(0, 0), TOO_LARGE)
+        source = Source(NAME, text, caps=COMPLETE)
+        if len(text) > COMPLETE.bytes:
+            self.problems.fail(source.mark(0, 0), COMPLETE.too_large)
         return self._tree(source, NAME, ())
 
     def _tree(self, source: Source, path: str, above: tuple[str, ...]) -> Map:

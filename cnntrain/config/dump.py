@@ -73,6 +73,11 @@ def to_line(plain_value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
+def value_text(value: Any) -> str:
+    """A value of what `plain` gives, for people: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def fingerprint(experiment: Experiment) -> str:
     """SHA-256, in hex, of everything the experiment says; equal experiments have equal ones."""
     text = json.dumps(plain(experiment), sort_keys=True, separators=(",", ":"), allow_nan=False)

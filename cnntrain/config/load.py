@@ -13,28 +13,27 @@ from typing import Any
 from cnntrain.config.binder import Binder, Place
 from cnntrain.config.blocks import expand
 from cnntrain.config.compose import Composition, root_map
-from cnntrain.config.dump import plain
+from cnntrain.config.dump import plain, to_yaml
 from cnntrain.config.mapping import NAME, Config
 from cnntrain.config.overrides import change, override
 from cnntrain.config.problems import Problems
 from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import (
+    COMPLETE,
     MAX_BYTES,
     MAX_NODES,
-    MAX_RESOLVED,
-    MAX_RESOLVED_BYTES,
-    TOO_LARGE,
+    TYPED,
     Map,
     Node,
     Scalar,
     Source,
-    UnreadableError,
     of_plain,
     parse,
-    read_source,
+    source_of,
 )
 from cnntrain.config.variables import mentions, refuse, substitute
-from cnntrain.core.errors import ConfigError, Mark, Problem, UsageError
+from cnntrain.core.errors import ConfigError, Mark, Problem
+from cnntrain.core.regular_file import read_own
 
 DEFAULT = "default"
 
@@ -66,33 +65,83 @@ class Loaded:
         }
 
 
-def load(
-    paths: Sequence[str | Path | Config], sets: Sequence[str] = (), changes: Sequence[tuple[Scalar, Node]] = ()
-) -> Loaded:
-    """The experiment that these files describe, later ones laid over earlier ones, with `KEY=VALUE` overrides applied.
+@dataclass(frozen=True)
+class Draft:
+    """Config files, read and merged once, from which each cell of a sweep makes an experiment of its own.
 
-    A mapping stands for a file that holds it.
+    text        the first file, as it is
+    stem        what a run without a name is called after
+    mentioned   the variables that any of the files uses
+    problems    what is wrong so far
+    """
 
-    `changes` are overrides that another file gives, such as that of a sweep; they come before `sets`. Raises
-    ConfigError with everything that is wrong, or UsageError where a named file cannot be read.
+    tree: Map
+    text: str
+    stem: str
+    mentioned: frozenset[str]
+    problems: Problems
+
+    def experiment(self, sets: Sequence[str] = (), changes: Sequence[tuple[Scalar, Node]] = ()) -> Loaded:
+        """The experiment with `KEY=VALUE` overrides applied, after the changes that a sweep file gives.
+
+        Raises ConfigError with everything that is wrong.
+        """
+        problems, tree = self.problems.copy(), self.tree
+        for key, value in changes:
+            tree = change(tree, key, value, problems)
+        for number, text in enumerate(sets, 1):
+            tree = override(tree, text, number, problems)
+        tree = expand(tree, problems)
+        tree = substitute(tree, self.mentioned | mentions(tree), problems)
+        loaded = _read(tree, self.text, self.stem, problems)
+        _check_complete(plain(loaded.experiment), tree.where, problems)
+        return loaded
+
+
+def _check_complete(config: Any, where: Mark, problems: Problems) -> None:
+    """Raise ConfigError for a config that could not be read again once a run has written it with its defaults."""
+    nodes, letters = _size(config)
+    if nodes > COMPLETE.nodes:
+        problems.fail(where, f"with its defaults the config has over {COMPLETE.nodes} values; use 'repeat'")
+    if nodes <= MAX_NODES and letters <= MAX_BYTES:  # however deep and however quoted, its text is short enough
+        return
+    if letters > COMPLETE.bytes or len(to_yaml(config).encode(errors="backslashreplace")) > COMPLETE.bytes:
+        most = COMPLETE.bytes // 1024
+        problems.fail(where, f"with its defaults the config has over {most} KiB; use 'repeat', or shorter texts")
+
+
+def _size(value: Any) -> tuple[int, int]:
+    """Values and keys of a plain config, and the bytes of its texts."""
+    if isinstance(value, str):
+        return 1, len(value.encode(errors="backslashreplace"))
+    if not isinstance(value, dict | list):
+        return 1, 0
+    keys = list(value) if isinstance(value, dict) else []
+    sizes = [_size(item) for item in [*keys, *(value.values() if isinstance(value, dict) else value)]]
+    return 1 + sum(nodes for nodes, _ in sizes), sum(letters for _, letters in sizes)
+
+
+def draft(paths: Sequence[str | Path | Config]) -> Draft:
+    """These files, later ones laid over earlier ones; a mapping stands for a file that holds it.
+
+    Raises UsageError where a named file cannot be read, or ConfigError where it is no YAML.
     """
     problems = Problems()
     composition = Composition(problems)
     tree = composition.files([path if isinstance(path, Mapping) else str(path) for path in paths])
-    for key, value in changes:
-        tree = change(tree, key, value, problems)
-    for number, text in enumerate(sets, 1):
-        tree = override(tree, text, number, problems)
-    varied = [key for key in ("grid", "list", "random", "search", "seeds") if key in tree.entries]
+    varied = tree.entries.keys() & {"grid", "list", "random", "search", "seeds"}
     if "config" in tree.entries and varied and not isinstance(paths[0], Mapping):
         problems.fail(tree.where, f"this is a sweep; train it with: cnntrain sweep {shlex.quote(str(paths[-1]))}")
-    tree = expand(tree, problems)
-    tree = substitute(tree, composition.mentioned | mentions(tree), problems)
     stem = NAME if isinstance(paths[0], Mapping) else Path(paths[0]).stem
-    loaded = _read(tree, composition.text, stem, problems)
-    if sum(1 for _ in leaves(plain(loaded.experiment))) > MAX_RESOLVED // 2:  # each leaf is a key and a value
-        problems.fail(tree.where, f"with its defaults the config has over {MAX_RESOLVED} values; use 'repeat'")
-    return loaded
+    return Draft(tree, composition.text, stem, frozenset(composition.mentioned), problems)
+
+
+def load(paths: Sequence[str | Path | Config], sets: Sequence[str] = ()) -> Loaded:
+    """The experiment that these files describe, with `KEY=VALUE` overrides applied.
+
+    Raises ConfigError with everything that is wrong, or UsageError where a named file cannot be read.
+    """
+    return draft(paths).experiment(sets)
 
 
 def load_text(text: str, file: str) -> Loaded:
@@ -100,26 +149,23 @@ def load_text(text: str, file: str) -> Loaded:
 
     `file` is what messages call it. Raises ConfigError.
     """
-    if len(text) > MAX_BYTES:
-        Problems().fail(Mark(file, 1, 1), TOO_LARGE)
+    if len(text) > TYPED.bytes:
+        Problems().fail(Mark(file, 1, 1), TYPED.too_large)
     return _whole(Source(file, text))
 
 
 def load_resolved(path: Path) -> Loaded:
     """The experiment of a config that a run has written, with every default: longer than one that was typed may be.
 
-    Raises ConfigError, StorageError, or UsageError where the file cannot be read.
+    Raises ConfigError, or StorageError where the file cannot be read, or is a link or a pipe.
     """
-    try:
-        return _whole(read_source(str(path), MAX_RESOLVED_BYTES), MAX_RESOLVED)
-    except UnreadableError as error:
-        raise UsageError(f"the config {path} {error} (looked for {path.absolute()}). Check the path") from error
+    return _whole(source_of(str(path), read_own(path, COMPLETE.bytes), COMPLETE))
 
 
-def _whole(source: Source, most: int = MAX_NODES) -> Loaded:
-    """The experiment of a config with nothing left to resolve, of at most so many values."""
+def _whole(source: Source) -> Loaded:
+    """The experiment of a config with nothing left to resolve."""
     problems = Problems()
-    tree = root_map(parse(source, problems, most), source.mark(0, 0), problems)
+    tree = root_map(parse(source, problems), source.mark(0, 0), problems)
     refuse(tree, problems)
     return _read(tree, source.text, Path(source.file).stem, problems)
 

@@ -16,6 +16,12 @@ class Problems:
         self._found: dict[Problem, None] = {}
         self.reported = 0  # repetitions included, so that comparing the count before and after misses none
 
+    def copy(self) -> Problems:
+        """Another list that begins with these."""
+        other = Problems()
+        other._found, other.reported = dict(self._found), self.reported
+        return other
+
     def add(self, where: Mark, message: str, *notes: str) -> None:
         """Note a problem and go on. Raises ConfigError when there are enough of them."""
         self.reported += 1

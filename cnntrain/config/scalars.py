@@ -47,6 +47,11 @@ def is_ordinary_text(text: str) -> bool:
     return _WORD.fullmatch(text) is not None and text.lower() not in _YES | _NO | {"true", "false", "null"}
 
 
+def quoted(text: str) -> str:
+    """A text in quotes, in a message of one line: no more than its beginning where it is long."""
+    return repr(text if len(text) <= 40 else text[:37] + "...")
+
+
 def found(node: Node) -> str:
     """What stands at a place, for the end of a message."""
     if isinstance(node, Scalar):
@@ -54,7 +59,7 @@ def found(node: Node) -> str:
             return "nothing"
         if is_boolean(node) or (node.plain and is_number(node) and len(node.text) <= 40):
             return node.text
-        return repr(node.text if len(node.text) <= 40 else node.text[:37] + "...")
+        return quoted(node.text)
     return f"a list of {len(node.items)}" if isinstance(node, List) else "a mapping"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import functools
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,22 +21,39 @@ import yaml
 from yaml.reader import Reader as YamlReader
 
 from cnntrain.config.problems import Problems
-from cnntrain.core.errors import Mark
+from cnntrain.core.errors import Mark, UsageError
 from cnntrain.core.regular_file import open_regular
 
 MAX_BYTES = 256 * 1024
-_TOO_LARGE = "larger than {} KiB, the most that is read of a YAML file; check that it is the right one"
-TOO_LARGE = _TOO_LARGE.format(MAX_BYTES // 1024)
-MAX_NODES = 20_000  # with every alias counted as often as it is used
+MAX_NODES = 20_000  # values and keys, with every alias counted as often as it is used
 MAX_DEPTH = 50
-MAX_RESOLVED = 10 * MAX_NODES  # once every default is filled in
-MAX_RESOLVED_BYTES = 10 * MAX_BYTES  # of a file that holds them all
 
 SET = "--set"  # the "file" in which overrides are written
+RESOLVED = "config.resolved.yaml"  # the file in which a run keeps its config with every default filled in
 
 _NO_SPACE = re.compile(r"^[ -]*([A-Za-z_]\w*):([^\s:/]\S{0,40})\s*$", re.ASCII)  # "lr:0.1", one word to YAML
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML counts as one
 _UNPRINTABLE = YamlReader.NON_PRINTABLE
+_SECTIONS = b"name seed data model init loss optimizer schedule train checkpoint".split()  # which every dump has
+
+
+@dataclass(frozen=True)
+class Caps:
+    """How much is read of a config: bytes of text, values and keys, levels of nesting."""
+
+    bytes: int
+    nodes: int
+    depth: int
+
+    @property
+    def too_large(self) -> str:
+        """What is said of a text of more bytes."""
+        most = self.bytes // 1024
+        return f"larger than {most} KiB, the most that is read of a YAML file; check that it is the right one"
+
+
+TYPED = Caps(MAX_BYTES, MAX_NODES, MAX_DEPTH)
+COMPLETE = Caps(15 * MAX_BYTES, 15 * MAX_NODES, MAX_DEPTH + 10)  # with the defaults that the program has filled in
 
 
 @dataclass(frozen=True)
@@ -97,6 +115,7 @@ class Source:
     text: str
     number: int = 0
     skip: int = 0
+    caps: Caps = TYPED
 
     @property
     def yaml(self) -> str:
@@ -120,20 +139,30 @@ class Source:
 
 
 class UnreadableError(Exception):
-    """A file cannot be read; the message begins with the verb ("is not a regular file")."""
+    """A file cannot be read; the message names it, says why, and where it was looked for."""
 
 
-def read_source(path: str, most: int = MAX_BYTES) -> Source:
-    """The text of a config file of at most so many bytes.
+def read_source(path: str) -> Source:
+    """The text of a config file, which may be longer where it has every section, as those that the program writes.
 
     Raises UnreadableError, StorageError, or ConfigError where it is no such text.
     """
-    with open_regular(Path(path), UnreadableError) as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        Problems().fail(Mark(path, 1, 1), _TOO_LARGE.format(most // 1024))
+
+    def fail(reason: str) -> UnreadableError:
+        return UnreadableError(f"{path} {reason} (looked for {os.path.abspath(path)})")
+
+    with open_regular(Path(path), fail) as file:
+        data = file.read(COMPLETE.bytes + 1)
+    complete = all(re.search(rb"^%s:" % section, data, re.MULTILINE) for section in _SECTIONS)
+    return source_of(path, data, COMPLETE if complete else TYPED)
+
+
+def source_of(path: str, data: bytes, caps: Caps) -> Source:
+    """The bytes of a file as a text. Raises ConfigError where they are none, or too many."""
+    if len(data) > caps.bytes:
+        Problems().fail(Mark(path, 1, 1), caps.too_large)
     data = data.removeprefix(codecs.BOM_UTF8)
-    source = Source(path, data.decode("utf-8", errors="replace"))
+    source = Source(path, data.decode("utf-8", errors="replace"), caps=caps)
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -142,8 +171,16 @@ def read_source(path: str, most: int = MAX_BYTES) -> Source:
     return source
 
 
-def parse(source: Source, problems: Problems, most: int = MAX_NODES) -> Node | None:
-    """The tree of a text of at most so many values; None where it is empty.
+def read_named(path: str, what: str) -> Source:
+    """The text of a file that the user has named: `what` is "the config". Raises UsageError, else as `read_source`."""
+    try:
+        return read_source(path)
+    except UnreadableError as error:
+        raise UsageError(f"{what} {error}. Check the path") from error
+
+
+def parse(source: Source, problems: Problems) -> Node | None:
+    """The tree of a text within its limits; None where it is empty.
 
     Duplicate keys and tags are added to `problems`; where the text is not YAML, ConfigError is raised at once.
     """
@@ -153,7 +190,7 @@ def parse(source: Source, problems: Problems, most: int = MAX_NODES) -> Node | N
             source.mark_at(unprintable.start()), f"a config is text; found the character U+{ord(unprintable[0]):04X}"
         )
     try:
-        return _Parser(source, problems, most).document()
+        return _Parser(source, problems).document()
     except yaml.MarkedYAMLError as error:
         _fail_syntax(source, problems, error)
     except (ValueError, OverflowError) as error:  # PyYAML's own, for "\Uffffffff"
@@ -183,8 +220,8 @@ def _fail_syntax(source: Source, problems: Problems, error: yaml.MarkedYAMLError
 class _Parser:
     """Builds the tree from the parser's events."""
 
-    def __init__(self, source: Source, problems: Problems, most: int) -> None:
-        self.source, self.problems, self.most = source, problems, most
+    def __init__(self, source: Source, problems: Problems) -> None:
+        self.source, self.problems, self.caps = source, problems, source.caps
         self.events: Iterator[Any] = iter(yaml.parse(source.yaml, Loader=yaml.SafeLoader))
         self.anchors: dict[str, Node] = {}
         self.count = 0
@@ -228,10 +265,11 @@ class _Parser:
     def take(self, nodes: int, depth: int, where: Mark) -> None:
         """Count nodes, and stop a file that has too many or nests too deeply."""
         self.count += nodes
-        if self.count > self.most:
-            self.problems.fail(where, f"too many values: a config has at most {self.most}, aliases counted at each use")
-        if depth > MAX_DEPTH:
-            self.problems.fail(where, f"nested too deeply: at most {MAX_DEPTH} levels")
+        if self.count > self.caps.nodes:
+            most = self.caps.nodes
+            self.problems.fail(where, f"too many values: a config has at most {most}, aliases counted at each use")
+        if depth > self.caps.depth:
+            self.problems.fail(where, f"nested too deeply: at most {self.caps.depth} levels")
 
     def alias(self, event: Any, depth: int) -> Node:
         where = self.place(event)
@@ -281,9 +319,10 @@ def of_plain(value: Any, where: Mark) -> Node:
     def node(value: Any, depth: int) -> Node:
         nonlocal count
         count += 1
-        if count > MAX_RESOLVED or depth > MAX_DEPTH:
-            raise ValueError(f"a config has at most {MAX_RESOLVED} values, nested at most {MAX_DEPTH} deep")
+        if count > COMPLETE.nodes or depth > COMPLETE.depth:
+            raise ValueError(f"a config has at most {COMPLETE.nodes} values, nested at most {COMPLETE.depth} deep")
         if isinstance(value, dict):
+            count += len(value)  # the keys
             items = {str(key): node(item, depth + 1) for key, item in value.items()}
             return Map(where, {key: Entry(Scalar(where, key, False), item) for key, item in items.items()})
         if isinstance(value, list):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Set
 
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import (
@@ -37,7 +38,7 @@ def mentions(tree: Node) -> set[str]:
     return {word.split(".")[1] for word in found if word.startswith("vars.")}
 
 
-def substitute(tree: Map, mentioned: set[str], problems: Problems) -> Map:
+def substitute(tree: Map, mentioned: Set[str], problems: Problems) -> Map:
     """The tree with every reference replaced, and without `vars`.
 
     A variable that is not in `mentioned` is a problem: nothing written in a config is without effect.

@@ -6,15 +6,16 @@ deviation. Layers that have a name are called by it, as in `--set`.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import statistics
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnntrain.config.dump import value_text
 from cnntrain.core import csv_text, strict_json
 from cnntrain.core.conditions import Condition, require_name
 from cnntrain.core.console import Console
@@ -173,24 +174,19 @@ def name_of(line: ComparedRun, keys: Sequence[str]) -> str:
     return name if len(there) <= _MOST_KEYS and len(name) <= _LONGEST else ""
 
 
-def value_text(value: Any) -> str:
-    """A value of a config for people."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def short_names(keys: Sequence[str]) -> dict[str, str]:
     """Dotted keys by as few of their last words as tell them apart.
 
     A layer's name is always among these, and so is a list's before a number: "train_transforms.0.type".
     """
+    split = {key: key.split(".") for key in keys}
+    shared = Counter(".".join(words[at:]) for words in split.values() for at in range(len(words)))
     found = {}
-    for key in keys:
-        words = key.split(".")
+    for key, words in split.items():
         last = len(words) - (2 if words[:2] == ["model", "layers"] and len(words) > 3 else 1)
         starts = [at for at in range(last, -1, -1) if not any(map(str.isdecimal, words[max(at - 1, 0) : at + 1]))]
         ends = [".".join(words[at:]) for at in starts]
-        alone = [end for end in ends if sum(k == end or k.endswith(f".{end}") for k in keys) == 1]
-        found[key] = alone[0] if alone else key
+        found[key] = next((end for end in ends if shared[end] == 1), key)
     return found
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from cnntrain.config.dump import libraries
+from cnntrain.config.tree import RESOLVED
 from cnntrain.core import blas, machine, strict_json
 from cnntrain.core.console import Console
 from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError
@@ -211,7 +212,7 @@ def _how_to_keep(path: Path, last: Checkpoint, least: int) -> str:
         resume = f"cnntrain fit --run-dir {shlex.quote(str(path))} --resume -s checkpoint.keep=2"
         return f"Keep some when you resume the run: {resume}"
     every = max(1, min(position["step"] // 2, position["step"] - least))
-    config, keep = shlex.quote(str(path / "config.resolved.yaml")), position["step"] // every
+    config, keep = shlex.quote(str(path / RESOLVED)), position["step"] // every
     again = f"cnntrain fit {config} -s checkpoint.every={every}st -s checkpoint.keep={keep}"
     return f"Train once more and keep some: {again}"
 

@@ -28,7 +28,7 @@ import cnntrain
 from cnntrain.core import archive, strict_json
 from cnntrain.core.archive import Bytes, DamagedError, ForeignError, Member
 from cnntrain.core.arrays import Array, Shape, aligned, from_file, to_file
-from cnntrain.core.errors import CheckpointError, StorageError
+from cnntrain.core.errors import CheckpointError, StorageError, UsageError
 from cnntrain.core.output import Output
 from cnntrain.core.regular_file import open_regular
 
@@ -106,7 +106,7 @@ class Checkpoint:
     def _refuse_film(self) -> None:
         """Raise CheckpointError where this is a file of a film, which is easily mistaken for a checkpoint."""
         if any(name.startswith("film/") for name in self.arrays):
-            run = self.path.parent.parent
+            run = self.path.parent.parent if len(self.path.parts) > 1 else _in_full(self.path).parent.parent
             raise CheckpointError(
                 f"{self.path} is a file of a film, which shows a moment of training "
                 f"(cnntrain report {shlex.quote(str(run))} --film) and does not hold the network. Give the run "
@@ -122,7 +122,8 @@ def pack(meta: Meta, arrays: Mapping[str, Array]) -> list[Bytes]:
     """The bytes of a checkpoint as chunks that are views of the arrays, so write them before the next step.
 
     Equal content gives equal bytes. Adds format, min_reader, the version and the table of arrays to `meta`. Raises
-    ValueError for what `read` would refuse: a name without one of the prefixes, another dtype, an oversized meta.
+    ValueError for what `read` would refuse: a name without one of the prefixes or another dtype; and UsageError where
+    there are more arrays, or a longer config, than it would take.
     """
     parts: dict[str, list[Bytes]] = {}
     table = {}
@@ -138,7 +139,10 @@ def pack(meta: Meta, arrays: Mapping[str, Array]) -> list[Bytes]:
     about = {"format": FORMAT, "min_reader": MIN_READER, "cnntrain": cnntrain.__version__}
     text = strict_json.encode({**about, **meta, **about, "arrays": table}).encode()
     if len(text) > LARGEST_META or _cost(text) > _COSTLIEST_META:
-        raise ValueError(f"the meta of a checkpoint has {len(text)} bytes, more than would be read again")
+        raise UsageError(
+            f"the network is too large for a checkpoint: {len(table)} arrays and the config take {len(text)} bytes to "
+            "describe, more than would be read again. Give it fewer layers"
+        )
     return archive.pack({"meta.npy": [_npy_header("|u1", (len(text),)), text], **parts})
 
 
@@ -218,13 +222,19 @@ def _difference(
 
 def _opened(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:
     """A checkpoint, open for reading. Among those of a run directory, which may be a stranger's, a link is refused."""
-    return open_regular(path, _refusal(path), follow=path.parent.name != FOLDER)
+    return open_regular(path, _refusal(path), follow=_in_full(path).parent.name != FOLDER)
+
+
+def _in_full(path: Path) -> Path:
+    """A path from the root on, without "..": so that a file is known by its folder from wherever it is named."""
+    return Path(os.path.abspath(path))
 
 
 def _refusal(path: Path) -> Callable[[str], CheckpointError]:
     def refuse(reason: str) -> CheckpointError:
         if not os.path.lexists(path):
-            hint = (path.parent.name == FOLDER and the_latest(path.parent.parent)) or _WANTED
+            folder = _in_full(path).parent
+            hint = (folder.name == FOLDER and the_latest(folder.parent)) or _WANTED
             return CheckpointError(f"there is no checkpoint {path} (that is {path.absolute()}). {hint}")
         return CheckpointError(f"{path} {reason}. {_WANTED}")
 

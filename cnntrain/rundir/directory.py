@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from cnntrain.config.tree import RESOLVED
 from cnntrain.core import files, strict_json
 from cnntrain.core.anchor import Anchor
 from cnntrain.core.append_log import AppendLog
@@ -40,7 +41,7 @@ LOCK = ".lock"  # the first file of a run: a directory that has it is one
 _FILES = (  # what --overwrite removes besides checkpoints; everything else in the directory belongs to the user
     *(
         "config.yaml",
-        "config.resolved.yaml",
+        RESOLVED,
         "origins.json",
         "env.json",
         "data.json",
@@ -141,7 +142,7 @@ class RunDirectory:
     def write_config(self, given: str, resolved: str) -> None:
         """Keep the config as the user gave it, and as YAML with every default filled in and override applied."""
         self._write("config.yaml", given)
-        self._write("config.resolved.yaml", resolved)
+        self._write(RESOLVED, resolved)
 
     def write_json(self, name: str, value: Any) -> None:
         """Replace a JSON file such as env.json."""

@@ -14,11 +14,10 @@ from typing import Any
 
 from cnntrain.config.dump import plain
 from cnntrain.config.load import leaves, load_resolved
+from cnntrain.config.tree import RESOLVED
 from cnntrain.core.errors import ConfigError, StorageError, UsageError
 from cnntrain.rundir import numbering
 from cnntrain.rundir.json_files import Row, read_object, read_rows
-
-_CONFIG = "config.resolved.yaml"
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Record:
 
 def is_run(path: Path) -> bool:
     """Whether a directory is a run's."""
-    return os.path.isfile(path / _CONFIG)
+    return os.path.isfile(path / RESOLVED)
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
@@ -114,7 +113,7 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         runs = [path] if is_run(path) else sorted(_below(path))
         if not runs:
-            there = f"holds no run (none of its folders has a {_CONFIG})" if path.is_dir() else "is no run directory"
+            there = f"holds no run (none of its folders has a {RESOLVED})" if path.is_dir() else "is no run directory"
             raise UsageError(f"{path} {there} (looked for {path.absolute()}). Name directories that cnntrain fit wrote")
         for run in runs:
             found.setdefault(os.path.realpath(run), run)
@@ -132,12 +131,15 @@ def _below(path: Path) -> list[Path]:
 
 
 def read(path: Path) -> Record:
-    """The record of a run directory. Raises UsageError where it is not one, StorageError where a file is damaged."""
+    """The record of a run directory.
+
+    Raises UsageError where it is not one, StorageError or ConfigError where a file is damaged.
+    """
     if not is_run(path):
         raise UsageError(f"{path} is no run directory (looked for {path.absolute()}). Name one that cnntrain fit wrote")
     return Record(
         path,
-        plain(load_resolved(path / _CONFIG).experiment),
+        plain(load_resolved(path / RESOLVED).experiment),
         read_object(path / "origins.json"),
         _rows(path / "metrics.jsonl", lambda row: _EVENTS.get(str(row.get("event")), {})),
         _rows(path / "timing.jsonl", lambda _: _TIMING),

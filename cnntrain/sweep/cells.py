@@ -28,12 +28,12 @@ from cnntrain.config.binder import INVALID, Binder, Place
 from cnntrain.config.compose import root_map
 from cnntrain.config.dump import fingerprint
 from cnntrain.config.fields import PositiveInt, RunName, Seed, keys_of
-from cnntrain.config.load import Loaded, load, run_name
+from cnntrain.config.load import Draft, Loaded, draft, run_name
 from cnntrain.config.problems import Problems
 from cnntrain.config.schema import Experiment
-from cnntrain.config.tree import SET, List, Map, Node, Scalar, UnreadableError, parse, read_source
+from cnntrain.config.tree import SET, List, Map, Node, Scalar, parse, read_named
 from cnntrain.config.tree import scalars as scalars_of
-from cnntrain.core.errors import ConfigError, Mark, UsageError, printable
+from cnntrain.core.errors import ConfigError, Mark, printable
 from cnntrain.sweep.names import Setting, name_of, names_of, short_names
 from cnntrain.sweep.space import Choice, Choices, Pruning, Random, Search, Spread, drawn
 from cnntrain.sweep.value_text import read_value, to_text
@@ -85,6 +85,7 @@ class Sweep:
 
     name: str
     configs: tuple[str, ...]
+    draft: Draft  # those configs, as they were read
     sets: tuple[str, ...]
     cells: tuple[Cell, ...]
     repeated: int
@@ -101,7 +102,7 @@ class Sweep:
         """The cell of a search that has this number and these values, as YAML text. Raises ConfigError."""
         values = [(key, read_value(key, texts[key.text])) for key, _ in self.choices]
         settings = [*self.constant, *values, *self.watched()]
-        loaded = load(self.configs, self.sets, settings)
+        loaded = self.draft.experiment(self.sets, settings)
         labels = short_names({key.text for key, _ in self.choices})
         name = name_of({labels[key.text]: node for key, node in values})
         return _cell(f"{number:04d},{name}", settings, loaded)
@@ -122,10 +123,7 @@ def read_sweep(path: Path, sets: Sequence[str] = ()) -> Sweep:
     Raises ConfigError with everything that is wrong in any cell, or UsageError where a file cannot be read.
     """
     problems = Problems()
-    try:
-        source = read_source(str(path))
-    except UnreadableError as error:
-        raise UsageError(f"the sweep {path} {error} (looked for {path.absolute()}). Check the path") from error
+    source = read_named(str(path), "the sweep")
     tree = root_map(parse(source, problems), source.mark(0, 0), problems, _WHAT)
     if "config" not in tree.entries and tree.entries.keys() & keys_of(Experiment).keys() - keys_of(SweepFile).keys():
         problems.fail(tree.where, f"this is a config; train it with: cnntrain fit {shlex.quote(str(path))}")
@@ -145,11 +143,12 @@ def read_sweep(path: Path, sets: Sequence[str] = ()) -> Sweep:
     _check_keys(cells, problems)
     _check_sets(sets, [one for cell in cells for one in cell if one[0].text not in sweep.set_.entries], problems)
     problems.check()
-    loaded = _load(configs, sets, cells, problems)
+    composed = draft(configs)
+    loaded = _load(composed, sets, cells, problems)
     names = names_of(cells, constant=set(sweep.set_.entries))
     first = {fingerprint(one.experiment): number for number, one in reversed([*enumerate(loaded)])}
     chosen = tuple(_cell(names[n], cells[n], loaded[n]) for n in sorted(first.values()))
-    return Sweep(sweep.name or run_name(path.stem), configs, tuple(sets), chosen, len(cells) - len(chosen))
+    return Sweep(sweep.name or run_name(path.stem), configs, composed, tuple(sets), chosen, len(cells) - len(chosen))
 
 
 def _cell(name: str, settings: Sequence[Setting], loaded: Loaded) -> Cell:
@@ -180,7 +179,8 @@ def _search(sweep: SweepFile, name: str, configs: tuple[str, ...], sets: Sequenc
     monitored = section.entries["monitor"].value.where if search.monitor else _NOWHERE
     watched = _watched(search, monitored)
     _check_keys([[*corners[0][len(constant) :], *watched]], problems)
-    loaded = _load(configs, sets, [[*corner, *watched] for corner in corners], problems)
+    composed = draft(configs)
+    loaded = _load(composed, sets, [[*corner, *watched] for corner in corners], problems)
     if search.prune:
         _check_rungs(search.prune, section.entries["prune"].key.where, loaded, choices, problems)
     problems.check()
@@ -188,13 +188,13 @@ def _search(sweep: SweepFile, name: str, configs: tuple[str, ...], sets: Sequenc
         if any(_overlap(varied.text, name) for name in DECIDE):
             others = [(other, its[0]) for other, its in ends[:number] + ends[number + 1 :]]
             cells = [[*constant, *others, (varied, value), *watched] for value in values]
-            _check_comparable(varied, [*_yardsticks(configs, sets, cells)], problems)
+            _check_comparable(varied, [*_yardsticks(composed, sets, cells)], problems)
     problems.check()
     for one in loaded:
         with _gathered(problems):
             require_measured(one)
     problems.check()
-    return Sweep(name, configs, tuple(sets), (), 0, search, choices, tuple(constant), monitored)
+    return Sweep(name, configs, composed, tuple(sets), (), 0, search, choices, tuple(constant), monitored)
 
 
 def _overlap(key: str, other: str) -> bool:
@@ -231,11 +231,11 @@ def _check_rungs(prune: Pruning, where: Mark, loaded: Sequence[Loaded], choices:
         )
 
 
-def _yardsticks(configs: Sequence[str], sets: Sequence[str], cells: Sequence[Sequence[Setting]]) -> Iterator[Yardstick]:
+def _yardsticks(composed: Draft, sets: Sequence[str], cells: Sequence[Sequence[Setting]]) -> Iterator[Yardstick]:
     """What each of some trials would be judged by, without those that the config refuses."""
     for cell in cells:
         with contextlib.suppress(ConfigError):
-            yield Yardstick.of(load(configs, sets, cell).experiment)
+            yield Yardstick.of(composed.experiment(sets, cell).experiment)
 
 
 def _check_comparable(key: Scalar, found: Sequence[Yardstick], problems: Problems) -> None:
@@ -341,14 +341,12 @@ def _undoes(name: str, key: str, node: Node) -> bool:
     return step in node.entries if isinstance(node, Map) else step == "type"
 
 
-def _load(
-    configs: Sequence[str], sets: Sequence[str], cells: Sequence[Sequence[Setting]], problems: Problems
-) -> list[Loaded]:
+def _load(composed: Draft, sets: Sequence[str], cells: Sequence[Sequence[Setting]], problems: Problems) -> list[Loaded]:
     """The experiment of every cell. Raises ConfigError with the problems of all of them."""
     loaded = []
     for cell in cells:
         with _gathered(problems):
-            loaded.append(load(configs, sets, cell))
+            loaded.append(composed.experiment(sets, cell))
     problems.check()
     return loaded
 

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 
 from cnntrain.config.dump import plain
-from cnntrain.config.load import Loaded, load_plain, load_text
-from cnntrain.config.tree import MAX_BYTES
+from cnntrain.config.load import Loaded, load_plain, load_resolved
+from cnntrain.config.tree import RESOLVED
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import Description
 from cnntrain.core.errors import CheckpointError, ConfigError, StorageError
 from cnntrain.core.registry import KINDS, parts, unusable
-from cnntrain.core.regular_file import read_own
 from cnntrain.data import build_data
 from cnntrain.data.loader import array_shapes, with_arrays
 from cnntrain.network import build
@@ -55,10 +54,9 @@ def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = 
 
 def located(loaded: Loaded, path: Path) -> Loaded:
     """A checkpoint's experiment, whose network knows its lines in the run's config.resolved.yaml, if that has it."""
-    file = path / "config.resolved.yaml"
     try:
-        written = load_text(read_own(file, MAX_BYTES).decode(), str(file))
-    except (StorageError, ConfigError, UnicodeDecodeError):
+        written = load_resolved(path / RESOLVED)
+    except (StorageError, ConfigError):
         return loaded
     if plain(written.experiment.model) != plain(loaded.experiment.model):
         return loaded

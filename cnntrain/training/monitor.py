@@ -125,11 +125,14 @@ class Monitor:
                 f"{rule.monitor} lies between {low:g} and {high:g}, so that it never improves by {rule.min_delta:g}",
             )
 
-    def unseen(self) -> list[str]:
-        """Metrics that are monitored and had no value in any epoch, each with what was not decided for lack of it."""
+    def unseen(self, early: bool) -> list[str]:
+        """Metrics that are monitored and had no value in any epoch, each with what was not decided for lack of it.
+
+        `early` says whether early stopping had anything to decide.
+        """
         standing = self.standing
         found = {self.best: ["which epoch is the best"]} if standing.best is None else {}
-        if self._early and standing.record is None:
+        if early and self._early and standing.record is None:
             found.setdefault(self._early.monitor, []).append("whether to stop early")
         return [f"{name} had no value in any epoch: it was not decided {' and '.join(w)}" for name, w in found.items()]
 
@@ -137,11 +140,12 @@ class Monitor:
         self._known(f"{path}.monitor", name)
         return self.larger[name] if mode == "auto" else mode == "max"
 
-    def judge(self, values: Values, step: int, epoch: int) -> tuple[bool, str | None]:
+    def judge(self, values: Values, step: int, epoch: int, whole: bool = True) -> tuple[bool, str | None]:
         """Take in an epoch's values. Return whether it is the best so far, and why training should end, if it should.
 
         A value that is not a number is never the best and never reaches a threshold; nor does an epoch without a value,
-        as before an average begins, count as one without improvement.
+        as before an average begins, count as one without improvement. One that is not whole may be the best or reach
+        a threshold; early stopping counts it at its true end, if more steps lead there.
         """
         standing = self.standing
         name = self._averaged if self._averaged in values else self.best
@@ -151,7 +155,7 @@ class Monitor:
         if improved:
             standing.best, standing.best_step, standing.best_epoch = value, step, epoch
             standing.metric = name if self._averaged else None
-        return improved, self._threshold(values) or self._patience(values)
+        return improved, self._threshold(values) or (self._patience(values) if whole else None)
 
     def _threshold(self, values: Values) -> str | None:
         rule = self._until

@@ -15,6 +15,7 @@ from cnntrain.config.dump import fingerprint, libraries, plain, to_yaml
 from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, load, problem
 from cnntrain.config.mapping import Config
+from cnntrain.config.tree import RESOLVED
 from cnntrain.core import blas, collector, machine
 from cnntrain.core.conditions import require_name
 from cnntrain.core.console import Console, Progress
@@ -413,7 +414,7 @@ def _say_what_next(trainer: Trainer, run: RunDirectory | Follower, was_done: boo
     doubt = None if was_done else learned.at_chance(trainer.job, state.values)
     for line in advice.told(trainer.job.loaded, "at-chance", doubt):
         console.warn(line)
-        console.say(f"to find a better one: cnntrain lr-find {shlex.quote(str(run.path / 'config.resolved.yaml'))}")
+        console.say(f"to find a better one: cnntrain lr-find {shlex.quote(str(run.path / RESOLVED))}")
     console.say(f"results: {run.path}")
     split = usual_split(trainer.job)
     further = "" if split == "test" else f" --split {split}"

@@ -46,11 +46,12 @@ class State:
         """
         self.closed, self.finished, self.operating_point = epoch, finished, operating_point
         self.values = {name: value for name, value in values.items() if isinstance(value, float)}
-        if epoch == self._whole_epochs:
+        if epoch == self.whole_epochs:
             self.epoch_tally = self._job.network.tally.zeros()
 
     @property
-    def _whole_epochs(self) -> int:
+    def whole_epochs(self) -> int:
+        """Epochs whose last step has been taken; one that is cut short is closed without being whole."""
         return self.step // self._job.loader.steps_per_epoch
 
     def numbered(self) -> str:
@@ -163,5 +164,5 @@ class State:
                 self.finished = EXHAUSTED
         if self.finished is None:
             monitor.forget(best, early)
-            if ended and self.closed == self._whole_epochs + 1 and self.epoch_tally.any():
+            if ended and self.closed == self.whole_epochs + 1 and self.epoch_tally.any():
                 self.closed -= 1  # train.steps had cut its last epoch short, which goes on

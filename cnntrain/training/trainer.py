@@ -153,8 +153,10 @@ class Trainer:
         except AbandonedError:
             return False
         self._check_losses(values, epoch)
-        improved, reason = self.job.monitor.judge(values, state.step, epoch)
-        self.stepper.rates.judge(values)
+        whole = epoch == state.whole_epochs
+        improved, reason = self.job.monitor.judge(values, state.step, epoch, whole)
+        if whole:
+            self.stepper.rates.judge(values)
         state.close(epoch, values, reason or (EXHAUSTED if over else None), self.validation.operating_point)
         dead = self.vitals.dead_relu()
         vitals = {} if dead is None else {"dead_relu": dead}
@@ -236,7 +238,7 @@ class Trainer:
         state, best = self.state, self.job.monitor.summary()
         row = {"event": "end", "step": state.step, "epoch": state.closed, "reason": state.finished, "best": best}
         self.run.metric(row)
-        for line in self.job.monitor.unseen():
+        for line in self.job.monitor.unseen(early=state.whole_epochs > 0):
             self.console.warn(line)
         if self.live:
             self.live.write()  # with the last validation, after which there is no step

@@ -253,6 +253,17 @@ def test_a_column_in_doubt_is_asked_for_and_can_be_told(cnntrain, desk):
     assert outcome.error.endswith("shots is no table, and has no columns to choose among. Leave --target out")
 
 
+@pytest.mark.parametrize(("within", "named"), [(".", "my photos"), ("my photos", "."), ("my photos/a", "..")])
+def test_the_run_is_called_after_the_folder_however_it_is_named(cnntrain, desk, within, named, monkeypatch):
+    for kind in "ab":
+        (desk / "my photos" / kind).mkdir(parents=True)
+        for number in range(4):
+            Image.new("L", (8, 8), 30 * number).save(desk / "my photos" / kind / f"{number}.png")
+    monkeypatch.chdir(desk / within)
+    assert cnntrain("init", "--data", named, "-o", "new.yaml").code == 0
+    assert "\nname: my-photos\n" in (desk / within / "new.yaml").read_text()
+
+
 def test_a_name_that_no_config_can_hold_is_told_of(cnntrain, desk):
     outcome = cnntrain("init", "--data", desk / "\udcff")
     assert (outcome.code, outcome.error) == (

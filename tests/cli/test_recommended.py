@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -215,11 +216,13 @@ def test_after_a_search_comes_its_report(cnntrain, desk, config):
     assert "Search search" in (desk / "report.html").read_text()
 
 
-def test_a_moment_of_a_film_is_no_checkpoint(cnntrain, desk, config):
+@pytest.mark.parametrize("within", ["", "a run", "a run/film"])
+def test_a_moment_of_a_film_is_no_checkpoint(cnntrain, desk, config, within, monkeypatch):
     sets = ("-s", "checkpoint.film=2", "-s", "train.epochs=1")
     assert cnntrain("fit", str(config), "-o", "a run", "-q", *sets).code == 0
     moment = next(path for path in sorted((desk / "a run" / "film").iterdir()) if path.name != "samples.npz")
-    outcome = cnntrain("eval", str(moment))
+    monkeypatch.chdir(desk / within)
+    outcome = cnntrain("eval", os.path.relpath(moment, desk / within))
     assert outcome.code == 4
     (recommended,) = re.findall(r"\((cnntrain report [^)]*)\)", outcome.err)
     assert cnntrain(*shlex.split(recommended)[1:]).code == 0

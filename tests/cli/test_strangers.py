@@ -95,6 +95,21 @@ def test_a_checkpoint_that_is_a_link_is_not_resumed_from(cnntrain, finished, tmp
     assert other.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("folder", "named"),
+    [(".", "checkpoints/last.npz"), ("checkpoints", "last.npz"), ("checkpoints", "../checkpoints/last.npz")],
+)
+def test_a_checkpoint_that_is_a_link_is_not_read_however_it_is_named(
+    cnntrain, finished, tmp_path, folder, named, monkeypatch
+):
+    last = finished / "checkpoints" / "last.npz"
+    last.rename(tmp_path / "precious")
+    last.symlink_to(tmp_path / "precious")
+    monkeypatch.chdir(finished / folder)
+    outcome = cnntrain("inspect", named)
+    assert (outcome.code, "is a link, which may lead anywhere" in outcome.error) == (4, True)
+
+
 def test_names_from_files_do_not_steer_the_terminal(cnntrain, tmp_path, desk):
     evil = "\x1b]0;title\x07\x1b[31m"
     outcome = cnntrain("check", write(tmp_path, FULL.replace("name: full", f'name: "{evil}"'.replace("\x1b", r"\e"))))

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain.config.dump import plain
-from cnntrain.config.load import load, load_plain, load_text
-from cnntrain.config.tree import MAX_BYTES
+from cnntrain.config import load as reading
+from cnntrain.config import tree
+from cnntrain.config.dump import plain, to_yaml
+from cnntrain.config.load import load, load_plain, load_resolved, load_text
+from cnntrain.config.problems import Problems
+from cnntrain.config.tree import MAX_BYTES, MAX_DEPTH, MAX_NODES, RESOLVED, Caps, Source, _Parser, parse
 from cnntrain.core.errors import ConfigError
 from tests.support.configs import SMALL, complaints, loaded, messages
 
@@ -98,3 +101,71 @@ def test_importing_the_reader_imports_no_numpy() -> None:
 def test_a_network_of_thousands_of_layers_is_fine() -> None:
     text = SMALL.replace("    - relu\n", "    - relu\n" * 5000)
     assert len(loaded(text).experiment.model.layers) == 5003
+
+
+def _nested() -> str:
+    """A config as deep as one that is typed may be, with a bare name at the bottom."""
+    layer = "relu"
+    for _ in range((MAX_DEPTH - 4) // 2):  # the config, model, layers and an item of them lie around it
+        layer = f"{{type: residual, body: [{layer}]}}"
+    return SMALL.replace("    - relu\n", f"    - {layer}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "caps"),
+    [
+        pytest.param(SMALL, Caps(MAX_BYTES, 60, MAX_DEPTH), id="many values"),
+        pytest.param(SMALL, Caps(512, MAX_NODES, MAX_DEPTH), id="long"),
+        pytest.param(_nested(), Caps(MAX_BYTES, MAX_NODES, MAX_DEPTH), id="deep"),
+    ],
+)
+def test_what_a_run_has_written_is_read_wherever_one_may_be_named(
+    tmp_path: Path, text: str, caps: Caps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "TYPED", caps)
+    (tmp_path / "typed.yaml").write_text(text)
+    experiment = load([tmp_path / "typed.yaml"]).experiment
+    config = plain(experiment)
+    (tmp_path / RESOLVED).write_text(to_yaml(config))
+    (tmp_path / "upper.yaml").write_text(f"extends: {RESOLVED}\n")
+    (tmp_path / "typed.yaml").write_text(to_yaml({key: config[key] for key in config if key != "seed"}))
+    (tmp_path / "best.yaml").write_text(f"# The best of 3 trials\n{to_yaml(config)}")
+    with pytest.raises(ConfigError, match=r"too many values|larger than|nested too deeply"):
+        load([tmp_path / "typed.yaml"])
+    assert load([tmp_path / RESOLVED]).experiment == load([tmp_path / "best.yaml"]).experiment == experiment
+    assert load([tmp_path / RESOLVED], ["seed=5"]).experiment.seed == 5
+    assert load([tmp_path / "upper.yaml"]).experiment == experiment
+    assert load([config]).experiment == experiment
+    assert load_resolved(tmp_path / RESOLVED).experiment == experiment
+    assert load_plain(config, "last.npz").experiment == experiment
+
+
+@pytest.mark.parametrize(
+    ("caps", "message"),
+    [
+        (Caps(MAX_BYTES, 60, MAX_DEPTH), "over 60 values; use 'repeat'"),
+        (
+            Caps(1024, MAX_NODES, MAX_DEPTH),
+            "over 1 KiB; use 'repeat', or shorter texts",
+        ),
+    ],
+)
+def test_a_config_that_could_not_be_read_again_is_refused_before_it_trains(
+    tmp_path: Path, caps: Caps, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yaml").write_text(SMALL)
+    monkeypatch.setattr(reading, "COMPLETE", caps)
+    monkeypatch.setattr(reading, "MAX_NODES", 60)
+    with pytest.raises(ConfigError) as raised:
+        load([tmp_path / "a.yaml"])
+    assert messages(raised) == [f"with its defaults the config has {message}"]
+
+
+def test_the_size_of_a_config_is_counted_as_its_readers_count_it() -> None:
+    config = json.loads(json.dumps(plain(loaded(SMALL).experiment)))
+    counting = _Parser(Source("a", to_yaml(config)), Problems())
+    counting.document()
+    assert reading._size(config)[0] == counting.count
+    with pytest.raises(ConfigError, match="too many values"):
+        parse(Source("a", to_yaml(config), caps=Caps(MAX_BYTES, counting.count - 1, MAX_DEPTH)), Problems())
+    assert reading._size({"é": ["abc", 1, None]}) == (6, 5)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from cnntrain.config.dump import plain
 from cnntrain.config.problems import LIMIT, Problems
 from cnntrain.config.tree import List, Map, Scalar, Source, UnreadableError, parse, read_source
 from cnntrain.core.errors import ConfigError
-from tests.support.configs import messages, tree_of
+from tests.support.configs import SMALL, loaded, messages, tree_of
 
 
 def failure(text: str) -> tuple[str, str]:
@@ -141,3 +142,11 @@ def test_hostile_texts_are_refused_quickly_and_in_little_memory(text: str, messa
     assert message in failure(text)[1]
     assert time.process_time() - start < 2  # 0.3 s where it was written; a loop without a limit takes minutes
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 60_000  # KiB
+
+
+def test_a_text_with_every_section_has_its_bounds_too(tmp_path: Path) -> None:
+    sections = "".join(f"{name}: 1\n" for name in plain(loaded(SMALL).experiment))
+    for text, message in ((_BOMB, "at most 300000"), ("#" * (4 * 2**20), "larger than 3840 KiB")):
+        (tmp_path / "a.yaml").write_text(sections + text)
+        with pytest.raises(ConfigError, match=message):
+            parse(read_source(str(tmp_path / "a.yaml")), Problems())

@@ -17,7 +17,7 @@ import pytest
 
 from cnntrain.core import archive
 from cnntrain.core.arrays import Array, to_file
-from cnntrain.core.errors import CheckpointError
+from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.rundir import checkpoint
 
 META = {"config": {"seed": 2**63 - 1, "lr": 0.1, "name": "päris"}, "classes": ["0", "1"], "position": {"step": 7}}
@@ -167,7 +167,7 @@ def test_what_could_not_be_read_is_not_written(tmp_path: Path, arrays: dict[str,
 
 def test_a_meta_that_could_not_be_read_is_not_written(tmp_path: Path) -> None:
     for meta in ({"text": "x" * 5_000_000}, {"list": [0] * 1_000_000}):
-        with pytest.raises(ValueError, match="more than would be read again"):
+        with pytest.raises(UsageError, match=r"0 arrays and the config .* more than would be read again"):
             checkpoint.save(tmp_path / "a.npz", meta, {})
 
 

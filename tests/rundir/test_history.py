@@ -165,6 +165,18 @@ def test_a_folder_that_is_a_link_is_not_written_through(place, folder):
     assert {path.name: path.read_bytes() for path in outside.iterdir()} == before
 
 
+def test_a_config_that_is_a_link_is_not_read_and_its_run_left_out(place, capsys):
+    path = place / "bad" / "config.resolved.yaml"
+    path.rename(place / "elsewhere.yaml")
+    path.symlink_to(place / "elsewhere.yaml")
+    with pytest.raises(StorageError, match="is a link, which may lead anywhere"):
+        read(place / "bad")
+    assert main(["compare", ".", "--json"]) == 0
+    outcome = capsys.readouterr()
+    assert [one["run"] for one in json.loads(outcome.out)["runs"]] == ["good"]
+    assert "bad is left out" in outcome.err
+
+
 def test_a_config_of_more_values_than_one_that_is_typed_may_have_is_read(place):
     """Defaults make it so long: here, as many values in one list."""
     path = place / "good" / "config.resolved.yaml"

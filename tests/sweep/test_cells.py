@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cnntrain.config import tree
 from cnntrain.config.dump import plain
 from cnntrain.config.load import leaves, load
 from cnntrain.config.problems import Problems
@@ -279,3 +280,26 @@ def test_what_a_cells_process_says_of_a_set_is_said_of_the_sweep_file(tmp_path):
     assert sweep.cells[0].located(said) == (
         f"cnntrain: error: {place}:5:3: too large\n    optimizer.lr=0.1\n--set:1:3 and {place}:3:3: epochs"
     )
+
+
+def test_the_config_is_read_once_however_many_cells_are_made_of_it(tmp_path, monkeypatch):
+    read, opened = [], tree.open_regular
+    monkeypatch.setattr(tree, "open_regular", lambda path, fail: read.append(path.name) or opened(path, fail))
+    found = plan(tmp_path, "grid: {optimizer.lr: [0.1, 0.2, 0.3]}\nseeds: 4\n")
+    assert len(found.cells) == 12
+    assert read == ["sweep.yaml", "full.yaml"]
+    read.clear()
+    search = plan(tmp_path, "search: {count: 4, keys: {optimizer.lr: {low: 0.1, high: 0.4}, train.epochs: [1, 2]}}\n")
+    rates = [search.trial(n, {"optimizer.lr": f"0.{n}", "train.epochs": "1"}).loaded.experiment for n in (1, 2)]
+    assert [experiment.optimizer.lr for experiment in rates] == [0.1, 0.2]
+    assert read == ["sweep.yaml", "full.yaml"]
+
+
+def test_a_mistake_of_the_config_is_told_once_and_that_of_a_cell_beside_it(tmp_path):
+    write(tmp_path)
+    (tmp_path / "full.yaml").write_text((tmp_path / "full.yaml").read_text() + "seed: 2\nwrong: 1\n")
+    (tmp_path / "sweep.yaml").write_text("config: full.yaml\ngrid: {optimizer.lr: [0.1, -2, 0.3]}\n")
+    with pytest.raises(ConfigError) as raised:
+        read_sweep(tmp_path / "sweep.yaml")
+    said = [problem.message.partition(";")[0].partition(":")[0] for problem in raised.value.problems]
+    assert sorted(said) == ["duplicate key 'seed'", "lr must be at least 0, got -2.0", "unknown key 'wrong'"]

@@ -132,6 +132,30 @@ def test_an_epoch_that_was_cut_short_goes_on_where_there_are_more_steps_now(tmp_
     assert [row | {"best": None} for row in rows] == [row | {"best": None} for row in epochs(straight)]
 
 
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ("schedule={type: plateau, patience: 1, threshold: 0.99}", "train.early_stopping.min_delta=9"),
+        ("schedule=constant", "train.early_stopping={monitor: val/loss, patience: 3, min_delta: 9}"),
+    ],
+)
+@pytest.mark.parametrize("steps", [7, 14, 27])
+def test_an_epoch_that_was_cut_short_counts_once_at_its_true_end(tmp_path, rules, steps):
+    """Each epoch but the first is one without an improvement, for a schedule that watches and for early stopping."""
+    config, plain = write(tmp_path, TINY), ("train.epochs=null", STILL, *rules)
+    straight, cut = tmp_path / "straight", tmp_path / "cut"
+    run(config, straight, (*plain, "train.steps=45"))
+    run(config, cut, (*plain, f"train.steps={steps}"))
+    assert read_rows(cut / "metrics.jsonl")[-1]["reason"] == "all steps taken"
+    assert "had no value" not in (cut / "train.log").read_text()
+    run(None, cut, ("train.steps=45",), resume=True)
+    found, expected = (read(folder / "checkpoints/last.npz") for folder in (cut, straight))
+    assert found.digests() == expected.digests()
+    assert found.meta["schedules"] == expected.meta["schedules"]
+    assert found.meta["position"] == expected.meta["position"]
+    assert found.meta["monitor"]["stale"] == expected.meta["monitor"]["stale"] > 2
+
+
 def test_no_epoch_that_ended_is_opened_again(tmp_path):
     """Not even where there are more samples now, so that the steps taken are fewer epochs than were closed."""
     source = "{type: synthetic, size: 8, classes: 3, samples: 48, noise: 0.3}"

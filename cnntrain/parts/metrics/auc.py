@@ -51,7 +51,8 @@ class AUC(Metric):
         place = np.where(np.isnan(place), np.where(own, 0, self.bins - 1), np.clip(place, 0, self.bins - 1))
         place = place.astype(np.int64)
         cells = (np.arange(classes) * 2 + own) * self.bins + place
-        state += np.bincount(cells.ravel(), np.repeat(weights, classes), minlength=len(state))
+        touched, which = np.unique(cells.ravel(), return_inverse=True)  # few of the bins of many classes
+        state[touched] += np.bincount(which, np.repeat(weights, classes))
 
     def value(self, state: Array) -> Any:
         """A float, or a list with every class; NaN for a class without samples of both kinds."""
@@ -71,9 +72,11 @@ def log_odds(outputs: Array) -> Array:
     Where p rounds to 1, the others' sum is still there: each class is left out of its own.
     """
     logs = log_probabilities(outputs)
-    odds = np.empty_like(logs)
+    shares, odds = np.exp(logs), np.empty_like(logs)
+    others = shares[:, 1:].copy()  # of class 0; those of the next class have its share in place of the next one's
     for k in range(logs.shape[1]):
-        others = np.delete(logs, k, axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):  # no other value, or all at zero: infinitely sure
-            odds[:, k] = logs[:, k] - np.log(np.exp(others).sum(axis=1))
-    return odds
+        if k > 0:
+            others[:, k - 1] = shares[:, k - 1]
+        np.add.reduce(others, axis=1, out=odds[:, k])
+    with np.errstate(divide="ignore", invalid="ignore"):  # no other value, or all at zero: infinitely sure
+        return np.subtract(logs, np.log(odds, out=odds), out=odds)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnntrain.results.compare import NAME, differing_keys, line_of, short_names, spread, value_text
+from cnntrain.config.dump import value_text
+from cnntrain.results.compare import NAME, differing_keys, line_of, short_names, spread
 from cnntrain.results.ranking import shared_metric
 from cnntrain.results.report.charts import css
 from cnntrain.results.report.html import Markup, breakable, duration, element, number, rate, section, table

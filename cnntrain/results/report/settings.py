@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from cnntrain.config.dump import value_text
 from cnntrain.results.report.html import Markup, duration, element, folded, number, section, table
 from cnntrain.rundir.history import Record
+
+_MOST_EPOCHS = 1000  # rows of the table of epochs, which nobody reads to the end
 
 
 def of(record: Record) -> Markup:
@@ -24,8 +26,7 @@ def _config(record: Record) -> Markup:
     def line(key: str, value: Any) -> list[Any]:
         origin = record.origins.get(key, "")
         said = origin and origin != "default"
-        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        cells = [key, shown, *([origin] if record.origins else [])]
+        cells = [key, value_text(value), *([origin] if record.origins else [])]
         return [element("b" if said else "span", cell) for cell in cells]
 
     header = ["key", "value", *(["from"] if record.origins else [])]
@@ -37,9 +38,12 @@ def _pairs(document: Mapping[str, Any]) -> Markup:
 
 
 def _epochs(record: Record) -> Markup:
-    """Every epoch's numbers, with its time where that was kept."""
+    """The numbers of every epoch, or of as many as a page should hold, with its time where that was kept."""
     names = [key for key, value in record.final.items() if isinstance(value, float)]
     times = {row["epoch"]: row for row in record.timing}  # of an epoch that was repeated after a kill, the last
+    every = -(-len(record.epochs) // _MOST_EPOCHS)
+    last = len(record.epochs) - 1
+    shown = [row for n, row in enumerate(record.epochs) if n % every == 0 or n == last or row is record.best]
     rows = [
         [
             f"{row['epoch']}{' ★' if row.get('best') else ''}",
@@ -48,7 +52,9 @@ def _epochs(record: Record) -> Markup:
             duration(times.get(row["epoch"], {}).get("seconds")),
             number(times.get(row["epoch"], {}).get("images_per_second"), ",.0f"),
         ]
-        for row in record.epochs
+        for row in shown
     ]
     header = ["epoch", "step", *names, "time", "images/s"]
-    return table(header, rows, right=range(len(header)))
+    told = f"{len(shown):,} of {last + 1:,} epochs: one in {every}, the best and the last."
+    note = element("p", f"{told} metrics.jsonl has all.", class_="note") if every > 1 else Markup()
+    return Markup(note + table(header, rows, right=range(len(header))))

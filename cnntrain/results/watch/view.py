@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from cnntrain.config.tree import RESOLVED
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import Matrix
 from cnntrain.core.errors import CnntrainError
@@ -25,7 +26,7 @@ from cnntrain.rundir.directory import LIVE
 from cnntrain.rundir.history import Record, find_runs, is_run, read
 from cnntrain.rundir.json_files import Row, read_object
 
-_FILES = ("config.resolved.yaml", "metrics.jsonl", "timing.jsonl", "status.json", "data.json")
+_FILES = (RESOLVED, "metrics.jsonl", "timing.jsonl", "status.json", "data.json")
 _MOST = 40  # lines in one chart; all runs are in the table
 _LARGEST = 2**24  # values of an array in a live file
 _LOST = 60.0  # seconds without news after which a run that claims to be training is called silent

@@ -15,7 +15,8 @@ from cnntrain.checks.contracts.metric import state_of
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.parts.losses.base import one_hot
-from cnntrain.parts.metrics.base import Metric, larger_is_better
+from cnntrain.parts.metrics.auc import log_odds
+from cnntrain.parts.metrics.base import Metric, larger_is_better, log_probabilities
 from tests.support import golden
 
 SETTINGS = [
@@ -238,6 +239,32 @@ def test_auc_tells_apart_what_a_probability_in_float_cannot() -> None:
     outputs = np.array([[20, 0], [25, 0], [29, 0], [30, 0]], np.float32)  # p is 1 - 2e-9 and nearer to 1
     assert value("auc", outputs, [1, 1, 0, 0]) == 1
     assert value("auc", outputs, [0, 1, 1, 0]) == 0.5
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 10, 300])
+def test_log_odds_are_those_of_the_definition_to_the_last_bit(classes: int) -> None:
+    outputs = 5 * np.random.default_rng(4).standard_normal((9, classes))
+    outputs[:4, 0] = 0, 800, np.inf, np.nan
+    outputs[4], outputs[5] = 0, -np.inf
+    with np.errstate(all="ignore"):
+        logs = log_probabilities(outputs)
+        others = [np.exp(np.delete(logs, k, axis=1)).sum(axis=1) for k in range(classes)]
+        wanted = logs - np.log(np.stack(others, axis=1))
+        found = log_odds(outputs)
+    np.testing.assert_array_equal(found, wanted, strict=True)
+
+
+def test_auc_adds_what_a_shard_counts_in_each_bin_and_nothing_elsewhere() -> None:
+    """Weights of one bin are summed before they join what was there, so that figures stay the same to the last bit."""
+    rng = np.random.default_rng(5)
+    metric = registry.make("metrics", "auc", bins=4)
+    outputs, targets, weights = rng.standard_normal((50, 3)), rng.integers(0, 3, 50), rng.random(50)
+    before = rng.random(3 * 2 * 4)
+    place = np.clip(np.floor((log_odds(outputs) + 32) / 16), 0, 3).astype(int)
+    cells = (np.arange(3) * 2 + (np.arange(3) == targets[:, None])) * 4 + place
+    wanted = before + np.bincount(cells.ravel(), np.repeat(weights, 3), minlength=24)
+    metric.add(before, outputs, targets, weights)
+    np.testing.assert_array_equal(before, wanted)
 
 
 def test_auc_leaves_out_classes_without_both_kinds() -> None:
