@@ -16,6 +16,7 @@ import pytest
 
 from cnntrain.cli import main
 from cnntrain.config.load import load
+from cnntrain.core.append_log import AppendLog
 from cnntrain.core.errors import ConfigError, MissingExtraError, RunDirectoryError, StorageError
 from cnntrain.core.extras import install
 from cnntrain.results.report import page_of
@@ -222,6 +223,72 @@ def test_values_that_cannot_stand_together_are_a_trial_that_failed(tmp_path):
     again = Pretended()
     searched(plan(tmp_path, text=text, count=8), tmp_path / "out", again)
     assert again.begun == []
+
+
+class Scripted(Pretended):
+    """Runs that come to what is said of them, in the order in which they are begun: an exit code and a value."""
+
+    def __init__(self, *turns: tuple[int, float]) -> None:
+        super().__init__()
+        self.turns = [*turns]
+
+    def look(self) -> list[Ended]:
+        standing, *self.running = self.running
+        code, value = self.turns.pop(0) if self.turns else (0, 0.0)
+        standing.run_dir.mkdir(parents=True, exist_ok=True)
+        best = {"metric": "val/accuracy", "value": value}
+        (standing.run_dir / "status.json").write_text(json.dumps({"best": best}))
+        return [Ended(standing, code, "")]
+
+
+def test_a_run_that_ends_before_its_rung_is_finished(tmp_path):
+    queue = searched(plan(tmp_path, count=1), tmp_path / "out", Scripted((0, 0.5)))
+    assert [(one.until, one.values) for one in queue.trials] == [(None, {None: 0.5})]
+    assert (queue.best, queue.exit_code) == (queue.trials[0], 0)
+
+
+def test_those_that_failed_on_a_rung_are_among_those_that_one_is_the_best_of(tmp_path):
+    executor = Scripted((6, 0.0), (6, 0.0), (75, 0.5))
+    searched(plan(tmp_path, count=4), tmp_path / "out", executor)
+    first, second, third, fourth, *_ = executor.begun
+    assert len({first, second, third}) == 3
+    assert fourth == third, "the best one in three is promoted before another is begun"
+
+
+def test_the_highest_rung_with_one_that_has_earned_more_comes_first(tmp_path):
+    sweep, folder = plan(tmp_path), tmp_path / "out"
+    folder.mkdir()
+    with searching(sweep, folder):
+        pass
+    rows = [{"event": "ask", "trial": n, "values": _first(sweep), "epochs": 1} for n in range(12)]
+    rows += [{"event": "tell", "trial": n, "epochs": 1, "value": n / 100} for n in range(12)]
+    for n in (9, 10, 11):
+        rows += [
+            {"event": "promote", "trial": n, "epochs": 3},
+            {"event": "tell", "trial": n, "epochs": 3, "value": n / 50},
+        ]
+    with (folder / "search.jsonl").open("a") as file:
+        file.write("".join(json.dumps(row) + "\n" for row in rows))
+    with searching(sweep, folder) as queue:
+        begun = [queue.standings.index(queue.next()) for _ in range(3)]
+        assert [(n, queue.trials[n].until) for n in begun] == [(11, None), (8, 3), (12, 1)]
+
+
+def test_a_decision_is_on_the_disk_before_it_is_acted_upon(tmp_path, monkeypatch):
+    original, durable = AppendLog.sync, []
+
+    def sync(self):
+        original(self)
+        durable.append(self.length)
+
+    class Watching(Pretended):
+        def begin(self, standing, waiting):
+            assert durable[-1] == (tmp_path / "out/search.jsonl").stat().st_size
+            return super().begin(standing, waiting)
+
+    monkeypatch.setattr(AppendLog, "sync", sync)
+    queue = searched(plan(tmp_path, count=4), tmp_path / "out", Watching())
+    assert len(durable) == len(journal(tmp_path / "out")) > len(queue.trials)
 
 
 def test_where_none_was_promoted_the_best_is_trained_to_the_end(tmp_path):
