@@ -199,9 +199,63 @@ def test_more_trials_are_added_where_count_has_grown_but_other_rules_are_refused
     with pytest.raises(RunDirectoryError, match=r"a search with other rules than the file has now \(keys\)"):
         searched(plan(tmp_path, text=TEXT.replace("0.99", "0.9")), tmp_path / "out", Pretended())
     path = tmp_path / "out/search.jsonl"
-    path.write_text("\n".join([before[0], '{"event":"tell","trial":7,"epochs":1,"value":1}', ""]))
-    with pytest.raises(StorageError, match=r"search.jsonl:2 is damaged, or of another sweep file"):
+    for row in (
+        '{"event":"tell","trial":7,"epochs":1,"value":1}',
+        '{"event":"ask","trial":0}',
+        '{"event":"ask"}',
+        "{}",
+    ):
+        path.write_text("\n".join([before[0], row, ""]))
+        with pytest.raises(StorageError, match=r"search.jsonl:2 is damaged, or of another sweep file"):
+            searched(plan(tmp_path), tmp_path / "out", Pretended())
+    path.write_text("\n".join([*before[:2], '{"event":"demote","trial":0,"epochs":1}', ""]))
+    with pytest.raises(StorageError, match=r"search.jsonl:3 is damaged, or of another sweep file: 'demote'"):
         searched(plan(tmp_path), tmp_path / "out", Pretended())
+
+
+RULES = {
+    "prune": {
+        "{first: 1ep, keep: 1/3}": ["1ep", "1/3"],
+        "{first: 2ep, keep: 1/3}": ["2ep", "1/3"],
+        "{first: 1ep, keep: 1/4}": ["1ep", "1/4"],
+        "{first: 1ep, pruner: hyperband}": ["hyperband", "1ep", "1/3", "1ep"],
+        "{first: 1ep, pruner: median}": ["median", "1ep", "1/2", "1ep"],
+        "{first: 1ep, pruner: median, every: 2ep}": ["median", "1ep", "1/2", "2ep"],
+    },
+    "keys": {
+        "{low: 0, high: 0.99}": {"low": 0.0, "high": 0.99, "log": False, "integer": False},
+        "{low: 0.1, high: 0.99}": {"low": 0.1, "high": 0.99, "log": False, "integer": False},
+        "[0, .5]": ["0", ".5"],
+    },
+    "set": {"{train.epochs: 9}": {"train.epochs": "9"}, "{train.epochs: 12}": {"train.epochs": "12"}},
+    "sampler": {"sampler: random": "random"},
+    "seed": {"sampler: random": 0, "seed: 3\n  sampler: random": 3},
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        pytest.param(rule, text, marks=needs_optuna if "pruner" in text else ())
+        for rule, texts in RULES.items()
+        for text in texts
+    ],
+)
+def test_the_rules_of_a_journal_are_those_of_its_first_version(tmp_path, rule, text):
+    """So that a search that an earlier version began goes on, and any other rule is told from it."""
+    first, expected = next(iter(RULES[rule])), RULES[rule][text]
+    whole = TEXT.replace("SAMPLER", "random")
+    assert whole.count(first) == 1
+    (tmp_path / "out").mkdir()
+    with searching(plan(tmp_path, text=whole.replace(first, text)), tmp_path / "out"):
+        (line,) = journal(tmp_path / "out")
+    found = json.loads(line)
+    assert (found["keys"]["optimizer.momentum"] if rule == "keys" else found[rule]) == expected
+    assert [*found] == ["event", "metric", "larger", "sampler", "seed", "prune", "keys", "set", "sets"]
+    assert [*found["keys"]] == ["optimizer.lr", "optimizer.momentum", "model.layers.0.filters", "train.batch_size"]
+    if text != first:
+        with pytest.raises(RunDirectoryError, match=rf"other rules than the file has now \({rule}\)"):
+            searched(plan(tmp_path, text=whole), tmp_path / "out", Pretended())
 
 
 def test_what_diverges_is_a_result_and_what_always_fails_ends_the_search(tmp_path):
