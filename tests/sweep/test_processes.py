@@ -158,7 +158,7 @@ def test_processes_share_the_threads_that_are_left_among_those_still_to_come(mon
         executor.close()
 
 
-def test_all_that_a_process_says_is_kept_with_its_exit_code(monkeypatch):
+def test_all_that_a_process_says_is_kept_with_its_exit_code(monkeypatch, capfd):
     begun = programs(monkeypatch)
     executor, ended = LocalExecutor(1, 3), []
     long = "for i in 1 2 3; do echo $i >&2; sleep 0.02; done; head -c 200000 /dev/zero >&2; exit 6"
@@ -171,6 +171,7 @@ def test_all_that_a_process_says_is_kept_with_its_exit_code(monkeypatch):
     assert found[long] == (6, "1\n2\n3\n" + "\0" * 200000)
     assert [*found.values()].count((137, "\ufffd")) == 1, "as a shell has it"
     assert found["echo out; cat"] == (0, ""), "no input, and no output but stderr"
+    assert capfd.readouterr() == ("", "")
     assert all(words[1:] == ["--threads", "1", "--quiet"] for words in begun)
 
 

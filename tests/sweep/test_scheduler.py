@@ -35,6 +35,7 @@ class Scripted:
         self.waiting: list[int] = []
         self.sent: list[int] = []
         self.meanwhile: Callable[[], None] = lambda: None
+        self.closed = False
 
     @property
     def free(self) -> int:
@@ -64,7 +65,7 @@ class Scripted:
         self.sent.append(number)
 
     def close(self) -> None:
-        pass
+        self.closed = True
 
 
 def swept(folder: Path, monkeypatch: pytest.MonkeyPatch, executor: Scripted, interrupts: Interrupts | None = None):
@@ -81,8 +82,10 @@ def swept(folder: Path, monkeypatch: pytest.MonkeyPatch, executor: Scripted, int
 
     monkeypatch.setattr(scheduler.time, "monotonic", lambda: executor.now)
     cells = Cells(read_sweep(folder / "sweep.yaml"), folder / "runs")
-    outcome = train(cells, executor, interrupts or Interrupts(), watch)
-    return outcome, told
+    try:
+        return train(cells, executor, interrupts or Interrupts(), watch), told
+    finally:
+        assert executor.closed
 
 
 def names(executor: Scripted) -> list[str]:
@@ -158,6 +161,12 @@ def test_signals_are_passed_on_once_and_nothing_begins_after_a_stop(tmp_path, mo
     assert (outcome.stopped, outcome.worst) == (signal.SIGINT, 130)
     assert [one.code for one in outcome.standings] == [LostWorkerError.exit_code, None]
     assert Outcome([], None).worst == 0
+
+
+def test_a_bug_of_our_own_closes_the_executor_first(tmp_path, monkeypatch):
+    executor = Scripted({"lr=0.1": [], "lr=0.2": []})
+    with pytest.raises(IndexError):
+        swept(tmp_path, monkeypatch, executor)
 
 
 def test_a_second_look_sends_no_second_signal_to_stop(tmp_path, monkeypatch):

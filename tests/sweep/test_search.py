@@ -365,12 +365,13 @@ def test_tpe_finds_better_values_than_chance(tmp_path):
 
 
 @needs_optuna
-def test_the_answer_is_a_config_ready_to_fit_a_report_and_a_study(tmp_path):
+def test_the_answer_is_a_config_ready_to_fit_a_report_and_a_study(tmp_path, capfd):
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
     queue = searched(plan(tmp_path, "tpe", 12), tmp_path / "out", Pretended())
     document = write_answer(queue, tmp_path / "out")
+    assert capfd.readouterr().err == "", "Optuna has nothing to say to the user of a search"
     best = queue.best
     assert best is not None
     assert load([tmp_path / "out/best.yaml"]).experiment == queue.standings[best.number].cell.loaded.experiment
