@@ -182,6 +182,7 @@ def test_aliases_are_the_command(cnntrain, alias, name):
             "--allow-data-change is for resuming. Add --resume, or leave it out",
         ),
         (["eval"], "missing argument 'CHECKPOINT|RUN'. See 'cnntrain eval --help'"),
+        (["eval", "a", "--csv", "--json"], "--csv and --json are two forms of one answer. Choose one"),
         (["eval", ""], "invalid value for 'CHECKPOINT|RUN': the path is empty. See 'cnntrain eval --help'"),
         (
             ["eval", "a", "--split", "all"],
