@@ -155,4 +155,5 @@ def _spread(spread: dict[str, Any] | None) -> str:
 def _time(seconds: float | None) -> str:
     if seconds is None:
         return "-"
-    return f"{seconds:.1f}s" if seconds < 60 else f"{seconds // 60:.0f}m{seconds % 60:02.0f}s"
+    whole = round(seconds)
+    return f"{seconds:.1f}s" if whole < 60 else f"{whole // 60}m{whole % 60:02}s"

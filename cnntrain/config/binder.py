@@ -52,12 +52,9 @@ class Binder:
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
         self.marks: dict[str, Mark] = {}
-        self._overridden = True  # whether the command line put anything into the tree
 
     def read(self, node: Node, annotation: Any, at: Place) -> Any:
         """The value of a node as its annotation wants it, or INVALID after reporting why not."""
-        if not self.marks:
-            self._overridden = _override(node) is not None
         self.marks[at.path] = self.mark(node)
         if isinstance(node, Broken):
             return INVALID
@@ -75,7 +72,7 @@ class Binder:
 
     def mark(self, node: Node) -> Mark:
         """Where a value was written, and which part of it the command line gave."""
-        override = _override(node) if self._overridden and node.where.file != SET else None
+        override = _override(node) if node.where.file != SET else None
         return dataclasses.replace(node.where, override=override) if override else node.where
 
     def member(self, node: Node, base: Any, marks: tuple[Any, ...], at: Place) -> Any:

@@ -171,7 +171,7 @@ class _Expansion:
                 hint = registry.did_you_mean(name[:40], [*parameters, *_PLACE])
                 self.problems.add(entry.key.where, f"unknown key {name[:40]!r} of block {block.name!r}{hint}")
         given = {name: arguments.get(name, entry).value for name, entry in parameters.items()}
-        missing = [n for n, v in given.items() if n not in arguments and isinstance(v, Scalar) and scalars.is_null(v)]
+        missing = [name for name, value in given.items() if name not in arguments and scalars.is_null(value)]
         for name in missing:
             self.problems.add(where, f"missing key {name!r} of block {block.name!r}")
             given[name] = Broken(where)

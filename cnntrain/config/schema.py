@@ -178,9 +178,6 @@ class Freeze:
     until: Duration | None = None  # when they begin to be trained, from the start of training
     after: Duration | None = None  # when they stop being trained; with neither they are never trained
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
 
 @dataclass(frozen=True)
 class TrainConfig:

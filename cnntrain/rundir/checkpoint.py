@@ -357,7 +357,7 @@ def _arrays(file: BinaryIO, meta: Meta, members: Mapping[str, Member]) -> Iterat
         member = members[f"{name}.npy"]
         array = aligned(tuple(entry["shape"]), _DTYPES[entry["dtype"]])
         file.seek(member.start + member.size - array.nbytes)
-        if array.nbytes and file.readinto(_bytes_of(array)) != array.nbytes:  # type: ignore[attr-defined]
+        if file.readinto(_bytes_of(array)) != array.nbytes:  # type: ignore[attr-defined]
             raise DamagedError("it is truncated")
         if _digest(array) != entry["sha256"]:
             raise DamagedError(f"{_shown(name)} does not match its SHA-256")

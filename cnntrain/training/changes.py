@@ -47,9 +47,15 @@ def of_settings(saved: Loaded, now: Loaded) -> list[str]:
 
 
 def differing(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
-    """The keys in which two plain configs differ, with both values; None where one lacks the key."""
+    """The keys in which two plain configs differ, with both values; None where one lacks the key.
+
+    A list or mapping that is empty in one of them is told by what the other has in it.
+    """
     then, now = dict(leaves(before)), dict(leaves(after))
-    return {key: (then.get(key), now.get(key)) for key in then | now if then.get(key) != now.get(key)}
+    found = {key: (then.get(key), now.get(key)) for key in then | now if then.get(key) != now.get(key)}
+    empty = [key for key, values in found.items() if [] in values or {} in values]
+    filled = {key for key in empty if any(other.startswith(f"{key}.") for other in found)}
+    return {key: values for key, values in found.items() if key not in filled}
 
 
 def _is_harmless(key: str) -> bool:

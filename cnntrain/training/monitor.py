@@ -154,7 +154,7 @@ class Monitor:
         improved = value is not None and (anew or _better(value, standing.best, self._best_larger))
         if improved:
             standing.best, standing.best_step, standing.best_epoch = value, step, epoch
-            standing.metric = name if self._averaged else None
+            standing.metric = name
         return improved, self._threshold(values) or (self._patience(values) if whole else None)
 
     def _threshold(self, values: Values) -> str | None:

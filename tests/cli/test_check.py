@@ -88,6 +88,7 @@ def test_values_have_no_classes_to_count(cnntrain, tmp_path, desk):
     outcome = cnntrain("check", config)
     assert (outcome.code, outcome.err) == (0, "")
     assert "train       16 samples\n" in outcome.out
+    assert "class " not in outcome.out
 
 
 def test_what_was_mended_in_annotations_is_in_the_document_too(cnntrain, desk):

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cnntrain.cli.compare import _spread, _time
 from cnntrain.core import strict_json
 from cnntrain.parts.metrics.base import larger_is_better
 from cnntrain.results.compare import compare, short_names
@@ -275,3 +276,32 @@ def test_short_names_are_found_in_time_that_grows_with_the_keys():
     assert found["optimizer.lr"] == "lr"
     assert found["model.layers.stem.filters"] == "stem.filters"
     assert found["model.layers.7.weights.type"] == "layers.7.weights.type"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "-"),
+        (0.04, "0.0s"),
+        (59.4, "59.4s"),
+        (59.97, "1m00s"),
+        (119.7, "2m00s"),
+        (125.2, "2m05s"),
+        (7260, "121m00s"),
+    ],
+)
+def test_a_time_has_no_sixtieth_second(seconds, text):
+    assert _time(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("spread", "text"),
+    [
+        (None, "-"),
+        ({"mean": None, "std": None}, "-"),
+        ({"mean": 0.5, "std": None}, "0.5000"),
+        ({"mean": 0.5, "std": 0.25}, "0.5000 ±0.2500"),
+    ],
+)
+def test_a_mean_has_its_deviation_if_there_is_one(spread, text):
+    assert _spread(spread) == text

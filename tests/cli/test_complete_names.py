@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 
 import pytest
+from click.shell_completion import CompletionItem
 
-from cnntrain.cli.complete import CommandLine, quoted
+from cnntrain.cli.complete import Bash, CommandLine, quoted
 from tests.support.campaign import counts
 from tests.support.experiments import FULL
 
@@ -195,3 +196,17 @@ def test_what_readline_replaces(text: str, words: list[str], replaced: str) -> N
     line = CommandLine(text, " \t\n\"'@><=;|&(:")
     assert line.words == words
     assert line.unread("a/b=c d") == replaced
+
+
+def test_what_several_words_have_in_common_does_not_end_within_an_escape(monkeypatch) -> None:
+    """Readline puts it on the line, where the escape would take the next letter that is typed."""
+
+    def answers(*values: str) -> list[str]:
+        items = [CompletionItem(value) for value in values]
+        monkeypatch.setattr(Bash, "get_completions", lambda *_: items)
+        return [line.partition(",")[2] for line in Bash.__new__(Bash).complete().splitlines()]
+
+    monkeypatch.setenv("COMP_WORDS", "cnntrain fit a")
+    assert answers("a b", "a;c") == ["'a b'", "'a;c'"]
+    assert answers("a b", "a c", "a bc") == [r"a\ b", r"a\ c", r"a\ bc"]
+    assert answers("a b") == [r"a\ b"]

@@ -165,6 +165,11 @@ def test_aliases_are_the_command(cnntrain, alias, name):
             ["fit", "a.yaml", "-o", "~/run"],
             "--run-dir ~/run: the shell did not expand the ~. Write $HOME instead",
         ),
+        (
+            ["fit", "a.yaml", "--pause-at", "0ep"],
+            "invalid value for '--pause-at': expected a duration greater than zero, got '0ep'. "
+            "See 'cnntrain fit --help'",
+        ),
         (["fit", "--resume"], "--resume needs --run-dir, to know which run is meant"),
         (["fit", "--resume-or-start"], "--resume-or-start needs --run-dir, to know which run is meant"),
         (["fit", "a.yaml", "--overwrite"], "--overwrite needs --run-dir, to know which run is meant"),
@@ -182,6 +187,7 @@ def test_aliases_are_the_command(cnntrain, alias, name):
             "--allow-data-change is for resuming. Add --resume, or leave it out",
         ),
         (["eval"], "missing argument 'CHECKPOINT|RUN'. See 'cnntrain eval --help'"),
+        (["eval", "a", "--csv", "--json"], "--csv and --json are two forms of one answer. Choose one"),
         (["eval", ""], "invalid value for 'CHECKPOINT|RUN': the path is empty. See 'cnntrain eval --help'"),
         (
             ["eval", "a", "--split", "all"],

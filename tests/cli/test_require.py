@@ -28,6 +28,16 @@ def test_what_does_not(text):
     assert caught.value.exit_code == 9
 
 
+@pytest.mark.parametrize("name", ["train/loss", "val_average/loss", "loss", "val/loss"])
+def test_only_a_figure_of_validation_is_judged_by_the_averaged_weights(name):
+    values = {"train/loss": 0.5, "val_average/loss": 0.5, "loss": 0.5, "val/loss": 0.25}
+    with pytest.raises(CheckFailedError) as caught:
+        check([f"{name}<0.1"], values)
+    averaged = ", of the averaged weights, which eval measures"
+    judged = "val_average/loss is 0.5" + averaged if name == "val/loss" else f"{name} is 0.5"
+    assert str(caught.value) == f"{name}<0.1 was required, but {judged}"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -6,11 +6,18 @@ import json
 import re
 import shlex
 import statistics
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from cnntrain.cli import main
+from cnntrain.cli.sweep import _head, _row, _tell_answer
 from cnntrain.results.compare import spread
+from cnntrain.sweep.cells import Cell
+from cnntrain.sweep.search import SearchQueue
+from cnntrain.sweep.standing import Standing
 
 SWEEP = """\
 config: full.yaml
@@ -105,3 +112,34 @@ def test_folds_and_seeds_end_in_mean_and_deviation(cnntrain, sweep, desk):
     for line, (name, values) in zip(shown[1].splitlines()[2:], accuracies.items(), strict=True):
         assert line.startswith(f"type {name}, lr 0.")
         assert f"   3     {statistics.mean(values):.4f} ±{statistics.stdev(values):.4f}" in line
+
+
+def test_the_table_at_the_end_names_the_metric_where_it_is_one():
+    def standing(code, **status):
+        cell = SimpleNamespace(name="lr=0.1")
+        return Standing(cast(Cell, cell), Path("lr=0.1"), [], code=code, since=1.0, seconds=61.0, status=status)
+
+    best = {"best": {"metric": "val/accuracy", "value": 0.5}, "epoch": 3}
+    assert _head([standing(0, **best), standing(6)])[4] == "best val/accuracy"
+    assert _head([standing(0, **best), standing(0, best={"metric": "val/loss"})])[4] == "best"
+    assert _head([standing(None)])[4] == "best"
+    assert _row(standing(0, **best)) == ["lr=0.1", "0", "finished", "3", "0.5000", "61 s"]
+    assert _row(standing(6, best="?")) == ["lr=0.1", "6", "diverged", "-", "-", "61 s"]
+    assert _row(Standing(cast(Cell, SimpleNamespace(name="b")), Path("b"), []))[1:] == ["-", "waiting", "-", "-", "-"]
+
+
+@pytest.mark.parametrize("hopeless", [False, True])
+def test_a_search_says_what_it_found_or_that_there_is_nothing(hopeless):
+    trial = None if hopeless else SimpleNamespace(number=0, value=0.25)
+    cell = SimpleNamespace(cell=SimpleNamespace(name="0000,lr=0.1"))
+    search = SimpleNamespace(hopeless=hopeless, best=trial, metric="val/loss", standings=[cell])
+    said: list[str] = []
+    _tell_answer(cast(SearchQueue, search), Path("runs/a b"), cast(Any, SimpleNamespace(say=said.append)))
+    assert said == (
+        ["the search was ended: no trial could be trained"]
+        if hopeless
+        else [
+            "best val/loss: 0.25, 0000,lr=0.1; config: runs/a b/best.yaml",
+            "next: cnntrain report 'runs/a b'",
+        ]
+    )

@@ -12,13 +12,21 @@ import termios
 
 import pytest
 
-from cnntrain.cli.text import pairs, paragraphs, sentence, table
+from cnntrain.cli.text import duration, pairs, paragraphs, sentence, table
 from cnntrain.core.errors import Mark, Problem, printable
 
 
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (99.4, "99 s"), (99.5, "1.7 min"), (5999, "100.0 min"), (6000, "1.7 h"), (360_000, "100.0 h")],
+)
+def test_a_length_of_time_has_one_unit(seconds, text):
+    assert duration(seconds) == text
 
 
 def test_a_table_is_aligned_under_its_header():

@@ -12,9 +12,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
+from cnntrain.cli.watch import watching
 from tests.support.experiments import TINY, start, write
 
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/\?token=([\w-]{43})")
@@ -85,6 +87,15 @@ def test_what_cannot_be_watched_is_refused(cnntrain, finished, config):
     assert cnntrain("watch", "nowhere").error.startswith("nowhere does not exist")
     outcome = cnntrain("fit", config, "--watch", "--dry-run")
     assert (outcome.code, outcome.error) == (2, "--watch shows a training and --dry-run does not train. Choose one")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files in /proc")
+def test_nothing_stays_open_of_a_page_whose_training_is_over(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    before = os.listdir("/proc/self/fd")
+    with watching(True) as page:
+        assert page is not None
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_help_imports_neither_numpy_nor_a_server():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -113,6 +114,10 @@ def test_numpy_opens_it(tmp_path: Path) -> None:
         assert bits({name: found[name] for name in found if name != "meta"}) == bits(example())
     with zipfile.ZipFile(path) as found:
         assert found.testzip() is None
+        for name in found.namelist():  # NumPy's format 1.0: so aligned that an array can be mapped into memory
+            member = found.read(name)
+            start = 10 + int.from_bytes(member[8:10], "little")
+            assert (start % 64, member[start - 1 : start]) == (0, b"\n")
 
 
 def test_what_numpy_writes_is_read(tmp_path: Path) -> None:
@@ -121,6 +126,13 @@ def test_what_numpy_writes_is_read(tmp_path: Path) -> None:
     with np.load(path, allow_pickle=False) as found:
         np.savez(tmp_path / "again.npz", **dict(found))
     assert bits(checkpoint.read(tmp_path / "again.npz").arrays) == bits(example())
+
+
+def test_what_another_version_wrote_and_this_one_saves_is_of_this_version(tmp_path: Path) -> None:
+    theirs = checkpoint.read(write(tmp_path / "theirs.npz", forged(format=2, cnntrain="0.0.1"), small()))
+    checkpoint.save(tmp_path / "ours.npz", theirs.meta, theirs.arrays)
+    checkpoint.save(tmp_path / "new.npz", {}, small())
+    assert checkpoint.read_meta(tmp_path / "ours.npz") == checkpoint.read_meta(tmp_path / "new.npz")
 
 
 def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
@@ -187,6 +199,19 @@ def test_find_takes_best_then_last(tmp_path: Path) -> None:
     assert checkpoint.find(tmp_path / "latest").name == "best.npz"
 
 
+def test_a_folder_of_runs_taken_for_one_is_told_of_the_latest(tmp_path: Path) -> None:
+    (tmp_path / "latest/checkpoints").mkdir(parents=True)
+    (tmp_path / "checkpoints").mkdir()
+    meant = f"Did you mean {tmp_path}/latest?"
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.find(tmp_path)
+    assert str(caught.value).endswith(meant)
+    for name, hint in (("checkpoints/last.npz", meant), ("else/last.npz", WANTED), ("last.npz", WANTED)):
+        with pytest.raises(CheckpointError) as caught:
+            checkpoint.read(tmp_path / name)
+        assert str(caught.value).endswith(hint)
+
+
 @pytest.mark.parametrize("name", ["none", "n" * 300, "nul\0"])
 def test_find_names_the_absolute_path_of_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -232,7 +257,14 @@ def test_require_names_what_the_meta_lacks(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "a.npz", META, small())
     found = checkpoint.read(tmp_path / "a.npz")
     found.require(config=dict, classes=list, position__step=int)
-    for lacking in ({"values": dict}, {"position__step": str}, {"position__lr": int}, {"classes__0": str}):
+    found.meta["position"]["finished"] = True
+    for lacking in (
+        {"values": dict},
+        {"position__finished": int},
+        {"position__step": str},
+        {"position__lr": int},
+        {"classes__0": str},
+    ):
         name = next(iter(lacking)).replace("__", ".")
         with pytest.raises(CheckpointError, match=f"its meta has no {name}"):
             found.require(**lacking)
@@ -288,18 +320,37 @@ def test_every_truncation_is_found(tmp_path: Path) -> None:
 
 
 def test_damage_names_the_next_best_sound_file_and_does_not_use_it(tmp_path: Path) -> None:
-    for name in ("last", "best", "epoch-0009", "epoch-0010"):
+    hints = {"epoch-10001": "last", "last": "best", "best": "epoch-10000", "epoch-10000": "epoch-9999"}
+    for name in (*hints, "epoch-9999"):
         checkpoint.save(tmp_path / f"{name}.npz", META, small())
     whole = (tmp_path / "last.npz").read_bytes()
-    for name, hint in [("last", "best"), ("best", "epoch-0010"), ("epoch-0010", "epoch-0009")]:
+    for name, hint in hints.items():
         damaged = bytearray(whole)
         damaged[whole.index(np.array(11, "<f4").tobytes())] ^= 1
         (tmp_path / f"{name}.npz").write_bytes(damaged)
         assert refused(tmp_path / f"{name}.npz") == (
             f"{name}.npz is damaged: 'param/w' does not match its SHA-256. {hint}.npz is sound: name it to use it"
         )
-    (tmp_path / "epoch-0009.npz").unlink()
+    (tmp_path / "epoch-9999.npz").unlink()
     assert refused(tmp_path / "last.npz").endswith("Restore it from a copy")
+
+
+def test_what_is_no_help_beside_a_damaged_file_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / checkpoint.FOLDER
+    folder.mkdir()
+    for name in ("elsewhere", "checkpoints/epoch-0001", "checkpoints/epoch-0002"):
+        checkpoint.save(tmp_path / f"{name}.npz", META, small())
+    (folder / "last.npz").write_bytes(b"PK\x03\x04")
+    (folder / "best.npz").symlink_to(tmp_path / "elsewhere.npz")
+    opened = os.open
+
+    def failing(path: Any, *arguments: Any) -> int:
+        if str(path).endswith("epoch-0002.npz"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return opened(path, *arguments)
+
+    monkeypatch.setattr(os, "open", failing)
+    assert refused(folder / "last.npz").endswith("epoch-0001.npz is sound: name it to use it")
 
 
 # -- hostility -------------------------------------------------------------------------------------------------------

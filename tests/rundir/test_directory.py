@@ -16,7 +16,7 @@ import pytest
 
 from cnntrain.core import files, storage
 from cnntrain.core.errors import CnntrainError, RunDirectoryError, StorageError
-from cnntrain.rundir import checkpoint
+from cnntrain.rundir import checkpoint, film_files
 from cnntrain.rundir import directory as run_directory
 from cnntrain.rundir.directory import EVENT_FILES, RunDirectory
 from cnntrain.rundir.json_files import read_rows
@@ -99,18 +99,25 @@ def test_a_run_that_had_not_begun_to_train_is_replaced(tmp_path: Path) -> None:
 
 def test_overwrite_removes_our_files_and_no_others(tmp_path: Path) -> None:
     path = started(tmp_path / "run")
-    theirs = ["notes.txt", "checkpoints/mine.npz", "checkpoints/epoch-1.npz.bak", "curve.png"]
+    (path / "film").mkdir()
+    theirs = ["notes.txt", "checkpoints/mine.npz", "checkpoints/epoch-1.npz.bak", "curve.png", "film/step-1.npz"]
     for name in theirs:
         (path / name).write_text("theirs")
     events = EVENT_FILES.replace("*", "0000000008.cnntrain")
     (path / events).parent.mkdir()
-    for name in ("crash.log", "report.html", "checkpoints/epoch-0007.npz", events, files.TEMPORARY + "1-a"):
+    film = [f"film/{name}" for name in (film_files.SAMPLES, film_files.name(8))]
+    for name in ("crash.log", "report.html", "checkpoints/epoch-0007.npz", events, files.TEMPORARY + "1-a", *film):
         (path / name).write_text("ours")
     with RunDirectory.create(path, "name", HASH, overwrite=True) as directory:
         assert not run_directory.resumable(path)
         assert directory.metrics_length == 0
     logs = ["metrics.jsonl", "timing.jsonl", "train.log"]
     assert sorted(content(path)) == sorted([*theirs, *logs])
+
+
+def test_what_a_killed_process_left_makes_no_directory_somebody_elses(tmp_path: Path) -> None:
+    (tmp_path / f"{files.TEMPORARY}99-ab").write_text("half a file")
+    RunDirectory.create(tmp_path, "name", HASH).close()
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -214,6 +221,20 @@ def test_the_lock_is_released_on_close_and_on_failure(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match="holds a run already"):
         RunDirectory.create(path, "name", HASH)
     RunDirectory.open(path).close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files in /proc")
+def test_nothing_stays_open_after_close(tmp_path: Path) -> None:
+    path = started(tmp_path / "run")
+    before = os.listdir("/proc/self/fd")
+    with RunDirectory.open(path) as directory:
+        directory.resume_logs(directory.metrics_length)
+        directory.write_film(film_files.name(1), {}, {})
+        directory.write_command(["cnntrain"])
+        directory.write_flight_record({})
+    with pytest.raises(StorageError), RunDirectory.open(path) as directory:
+        directory.resume_logs(10**6)
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_opening_clears_what_a_killed_process_left(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ def test_the_environment_is_recorded_and_compared() -> None:
     earlier = {key: value for key, value in now.items() if key != "kernel"}
     assert environment.compare_environments(earlier | {"blas": f"{now['blas']} ({now['kernel']})"}, now) == []
     assert environment.compare_environments(earlier, now) == [f"BLAS kernel unknown -> {now['kernel']}"]
+    odd = environment.compare_environments(earlier | {"blas": 3}, now)
+    assert odd == [f"BLAS 3 -> {now['blas']}", f"BLAS kernel unknown -> {now['kernel']}"]
     del saved["pillow"]
     assert any(line.startswith("Pillow unknown -> ") for line in environment.compare_environments(saved, now))
 

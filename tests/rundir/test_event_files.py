@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cnntrain.rundir import event_files
+from cnntrain.rundir.directory import RunDirectory
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.training.session import Options, fit
 from tests.support.experiments import run, write
@@ -106,6 +107,15 @@ def test_the_checksum_is_that_of_the_standard():
     assert event_files.crc32c(b"123456789") == 0xE3069283
     assert event_files.crc32c(bytes(32)) == 0x8A9136AA
     assert event_files.crc32c(bytes([0xFF] * 32)) == 0x62A8AB43
+
+
+def test_they_are_closed_when_training_is_over(tmp_path):
+    with RunDirectory.create(tmp_path / "run", "name", "0" * 8) as directory:
+        with event_files.following(directory):
+            directory.metric({"event": "train", "step": 1, "lr": 0.5})
+        found = watched(tmp_path / "run", _ours)
+        directory.metric({"event": "train", "step": 2, "lr": 0.25})
+    assert found == watched(tmp_path / "run", _ours) == {("lr", 1): 0.5}
 
 
 def test_a_run_has_none_unless_asked(tmp_path):

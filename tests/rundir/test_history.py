@@ -70,7 +70,7 @@ WRONG += [("metrics.jsonl", "start", "steps_per_epoch", 0), ("metrics.jsonl", "e
 WRONG += [
     ("timing.jsonl", None, key, value)
     for key in ("epoch", "seconds", "training_seconds", "images_per_second")
-    for value in (..., None, "7", [])
+    for value in (..., None, "7", [], True)
 ]
 
 
@@ -101,6 +101,10 @@ def test_a_row_that_is_none_is_named(place, file, event, key, value):
 def test_a_bad_run_among_many_is_left_out(place, capsys):
     altered(place / "bad/timing.jsonl", None, "seconds", ...)
     holds(place, capsys, "timing.jsonl:1", (COMPARE, REPORT))
+    (place / "bad/config.resolved.yaml").write_text("train: [")
+    assert main(["compare", str(place / "bad"), str(place / "good")]) == 0
+    assert f"{place}/bad is left out: {place}/bad/config.resolved.yaml:1:" in capsys.readouterr().err.replace("\n", " ")
+    assert main(["compare", str(place / "bad")]) == 2
 
 
 @pytest.mark.parametrize("status", [{"state": "\x1b[31mred"}, {"state": 3}, {"best": 3}, {"best": {"metric": "a\nb"}}])

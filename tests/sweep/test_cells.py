@@ -115,6 +115,8 @@ def test_a_set_beside_what_the_sweep_varies_holds_in_all_of_it(tmp_path):
     found = plan(tmp_path, text, "optimizer.lr=0.5", "train.epochs=9")
     assert [cell.loaded.experiment.optimizer.lr for cell in found.cells] == [0.5, 0.5]
     assert [cell.loaded.experiment.train.epochs for cell in found.cells] == [9, 9]
+    trained = [load(found.configs, found.overrides(cell)).experiment for cell in found.cells]
+    assert trained == [cell.loaded.experiment for cell in found.cells]
 
 
 def test_what_a_cell_is_trained_with_is_what_was_checked(tmp_path):
@@ -189,6 +191,7 @@ def test_whole_numbers_are_drawn_from_the_first_to_the_last(log):
     assert sorted(set(drawn)) == ["1", "2", "3", "4"]
     assert drawn == sorted(drawn)
     assert log == (drawn.count("1") > 2 * drawn.count("4"))
+    assert spread.at(1 - 2**-53) == "4", "although it is rounded to 5 there"
     assert Spread(1e-8, 1.0, log=log).at(1 - 2**-53) == "1"
 
 

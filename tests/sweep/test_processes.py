@@ -9,13 +9,18 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from cnntrain.cli import main
 from cnntrain.core.directory_lock import DirectoryLock
-from cnntrain.sweep import scheduler
+from cnntrain.sweep import child, scheduler
+from cnntrain.sweep.cells import Cell
+from cnntrain.sweep.processes import LocalExecutor, begin, exit_code
+from cnntrain.sweep.standing import Standing
 from tests.support.experiments import call, evidence, run, start, write
 from tests.support.processes import alive
 
@@ -119,6 +124,62 @@ def check(desk: Path, document: dict[str, object], cells: int) -> None:
             straight = desk / f"straight-{number}"
             run(desk / "full.yaml", straight, sets)
             assert evidence(desk / cell["run_dir"]) == evidence(straight), f"seed {SEED}"
+
+
+def programs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Let shell scripts run in place of cnntrain; returns the words each was begun with."""
+    begun: list[list[str]] = []
+
+    def command(words: Sequence[str]) -> list[str]:
+        begun.append([*words])
+        return ["sh", "-c", words[0]]
+
+    monkeypatch.setattr(child, "command", command)
+    return begun
+
+
+def cell(script: str) -> Standing:
+    return Standing(cast(Cell, None), Path("none"), [script])
+
+
+def test_processes_share_the_threads_that_are_left_among_those_still_to_come(monkeypatch):
+    programs(monkeypatch)
+    for threads, most, count, shares in (
+        (8, 4, 2, [4, 4]),
+        (8, 3, 9, [2, 3, 3]),
+        (2, 4, 4, [1, 1, 1, 1]),
+        (5, 9, 1, [5]),
+    ):
+        executor, cells = LocalExecutor(threads, most), [cell("exit 0") for _ in range(count)]
+        for number, one in enumerate(cells[:most]):
+            assert executor.free == most - number
+            assert executor.begin(one, waiting=count - number)
+        assert [one.threads for one in cells[:most]] == shares
+        executor.close()
+
+
+def test_all_that_a_process_says_is_kept_with_its_exit_code(monkeypatch, capfd):
+    begun = programs(monkeypatch)
+    executor, ended = LocalExecutor(1, 3), []
+    long = "for i in 1 2 3; do echo $i >&2; sleep 0.02; done; head -c 200000 /dev/zero >&2; exit 6"
+    for script in (long, "printf '\\377' >&2; kill -9 $$", "echo out; cat"):
+        executor.begin(cell(script), 1)
+    while executor.running:
+        ended += executor.look()
+    executor.close()
+    found = {one.standing.words[0]: (one.code, one.said) for one in ended}
+    assert found[long] == (6, "1\n2\n3\n" + "\0" * 200000)
+    assert [*found.values()].count((137, "\ufffd")) == 1, "as a shell has it"
+    assert found["echo out; cat"] == (0, ""), "no input, and no output but stderr"
+    assert capfd.readouterr() == ("", "")
+    assert all(words[1:] == ["--threads", "1", "--quiet"] for words in begun)
+
+
+def test_a_wish_to_save_that_comes_before_there_is_anything_does_no_harm():
+    process = begin(["--version"])
+    process.send_signal(signal.SIGUSR1)
+    assert process.communicate()[1] == b""
+    assert exit_code(process) == 0
 
 
 @needs_proc

@@ -16,6 +16,7 @@ import pytest
 
 from cnntrain.cli import main
 from cnntrain.config.load import load
+from cnntrain.core.append_log import AppendLog
 from cnntrain.core.errors import ConfigError, MissingExtraError, RunDirectoryError, StorageError
 from cnntrain.core.extras import install
 from cnntrain.results.report import page_of
@@ -198,9 +199,63 @@ def test_more_trials_are_added_where_count_has_grown_but_other_rules_are_refused
     with pytest.raises(RunDirectoryError, match=r"a search with other rules than the file has now \(keys\)"):
         searched(plan(tmp_path, text=TEXT.replace("0.99", "0.9")), tmp_path / "out", Pretended())
     path = tmp_path / "out/search.jsonl"
-    path.write_text("\n".join([before[0], '{"event":"tell","trial":7,"epochs":1,"value":1}', ""]))
-    with pytest.raises(StorageError, match=r"search.jsonl:2 is damaged, or of another sweep file"):
+    for row in (
+        '{"event":"tell","trial":7,"epochs":1,"value":1}',
+        '{"event":"ask","trial":0}',
+        '{"event":"ask"}',
+        "{}",
+    ):
+        path.write_text("\n".join([before[0], row, ""]))
+        with pytest.raises(StorageError, match=r"search.jsonl:2 is damaged, or of another sweep file"):
+            searched(plan(tmp_path), tmp_path / "out", Pretended())
+    path.write_text("\n".join([*before[:2], '{"event":"demote","trial":0,"epochs":1}', ""]))
+    with pytest.raises(StorageError, match=r"search.jsonl:3 is damaged, or of another sweep file: 'demote'"):
         searched(plan(tmp_path), tmp_path / "out", Pretended())
+
+
+RULES = {
+    "prune": {
+        "{first: 1ep, keep: 1/3}": ["1ep", "1/3"],
+        "{first: 2ep, keep: 1/3}": ["2ep", "1/3"],
+        "{first: 1ep, keep: 1/4}": ["1ep", "1/4"],
+        "{first: 1ep, pruner: hyperband}": ["hyperband", "1ep", "1/3", "1ep"],
+        "{first: 1ep, pruner: median}": ["median", "1ep", "1/2", "1ep"],
+        "{first: 1ep, pruner: median, every: 2ep}": ["median", "1ep", "1/2", "2ep"],
+    },
+    "keys": {
+        "{low: 0, high: 0.99}": {"low": 0.0, "high": 0.99, "log": False, "integer": False},
+        "{low: 0.1, high: 0.99}": {"low": 0.1, "high": 0.99, "log": False, "integer": False},
+        "[0, .5]": ["0", ".5"],
+    },
+    "set": {"{train.epochs: 9}": {"train.epochs": "9"}, "{train.epochs: 12}": {"train.epochs": "12"}},
+    "sampler": {"sampler: random": "random"},
+    "seed": {"sampler: random": 0, "seed: 3\n  sampler: random": 3},
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        pytest.param(rule, text, marks=needs_optuna if "pruner" in text else ())
+        for rule, texts in RULES.items()
+        for text in texts
+    ],
+)
+def test_the_rules_of_a_journal_are_those_of_its_first_version(tmp_path, rule, text):
+    """So that a search that an earlier version began goes on, and any other rule is told from it."""
+    first, expected = next(iter(RULES[rule])), RULES[rule][text]
+    whole = TEXT.replace("SAMPLER", "random")
+    assert whole.count(first) == 1
+    (tmp_path / "out").mkdir()
+    with searching(plan(tmp_path, text=whole.replace(first, text)), tmp_path / "out"):
+        (line,) = journal(tmp_path / "out")
+    found = json.loads(line)
+    assert (found["keys"]["optimizer.momentum"] if rule == "keys" else found[rule]) == expected
+    assert [*found] == ["event", "metric", "larger", "sampler", "seed", "prune", "keys", "set", "sets"]
+    assert [*found["keys"]] == ["optimizer.lr", "optimizer.momentum", "model.layers.0.filters", "train.batch_size"]
+    if text != first:
+        with pytest.raises(RunDirectoryError, match=rf"other rules than the file has now \({rule}\)"):
+            searched(plan(tmp_path, text=whole), tmp_path / "out", Pretended())
 
 
 def test_what_diverges_is_a_result_and_what_always_fails_ends_the_search(tmp_path):
@@ -224,6 +279,72 @@ def test_values_that_cannot_stand_together_are_a_trial_that_failed(tmp_path):
     assert again.begun == []
 
 
+class Scripted(Pretended):
+    """Runs that come to what is said of them, in the order in which they are begun: an exit code and a value."""
+
+    def __init__(self, *turns: tuple[int, float]) -> None:
+        super().__init__()
+        self.turns = [*turns]
+
+    def look(self) -> list[Ended]:
+        standing, *self.running = self.running
+        code, value = self.turns.pop(0) if self.turns else (0, 0.0)
+        standing.run_dir.mkdir(parents=True, exist_ok=True)
+        best = {"metric": "val/accuracy", "value": value}
+        (standing.run_dir / "status.json").write_text(json.dumps({"best": best}))
+        return [Ended(standing, code, "")]
+
+
+def test_a_run_that_ends_before_its_rung_is_finished(tmp_path):
+    queue = searched(plan(tmp_path, count=1), tmp_path / "out", Scripted((0, 0.5)))
+    assert [(one.until, one.values) for one in queue.trials] == [(None, {None: 0.5})]
+    assert (queue.best, queue.exit_code) == (queue.trials[0], 0)
+
+
+def test_those_that_failed_on_a_rung_are_among_those_that_one_is_the_best_of(tmp_path):
+    executor = Scripted((6, 0.0), (6, 0.0), (75, 0.5))
+    searched(plan(tmp_path, count=4), tmp_path / "out", executor)
+    first, second, third, fourth, *_ = executor.begun
+    assert len({first, second, third}) == 3
+    assert fourth == third, "the best one in three is promoted before another is begun"
+
+
+def test_the_highest_rung_with_one_that_has_earned_more_comes_first(tmp_path):
+    sweep, folder = plan(tmp_path), tmp_path / "out"
+    folder.mkdir()
+    with searching(sweep, folder):
+        pass
+    rows = [{"event": "ask", "trial": n, "values": _first(sweep), "epochs": 1} for n in range(12)]
+    rows += [{"event": "tell", "trial": n, "epochs": 1, "value": n / 100} for n in range(12)]
+    for n in (9, 10, 11):
+        rows += [
+            {"event": "promote", "trial": n, "epochs": 3},
+            {"event": "tell", "trial": n, "epochs": 3, "value": n / 50},
+        ]
+    with (folder / "search.jsonl").open("a") as file:
+        file.write("".join(json.dumps(row) + "\n" for row in rows))
+    with searching(sweep, folder) as queue:
+        begun = [queue.standings.index(queue.next()) for _ in range(3)]
+        assert [(n, queue.trials[n].until) for n in begun] == [(11, None), (8, 3), (12, 1)]
+
+
+def test_a_decision_is_on_the_disk_before_it_is_acted_upon(tmp_path, monkeypatch):
+    original, durable = AppendLog.sync, []
+
+    def sync(self):
+        original(self)
+        durable.append(self.length)
+
+    class Watching(Pretended):
+        def begin(self, standing, waiting):
+            assert durable[-1] == (tmp_path / "out/search.jsonl").stat().st_size
+            return super().begin(standing, waiting)
+
+    monkeypatch.setattr(AppendLog, "sync", sync)
+    queue = searched(plan(tmp_path, count=4), tmp_path / "out", Watching())
+    assert len(durable) == len(journal(tmp_path / "out")) > len(queue.trials)
+
+
 def test_where_none_was_promoted_the_best_is_trained_to_the_end(tmp_path):
     queue = searched(plan(tmp_path, count=2), tmp_path / "out", Pretended())
     assert [trial.finished for trial in queue.trials].count(True) == 1
@@ -244,12 +365,13 @@ def test_tpe_finds_better_values_than_chance(tmp_path):
 
 
 @needs_optuna
-def test_the_answer_is_a_config_ready_to_fit_a_report_and_a_study(tmp_path):
+def test_the_answer_is_a_config_ready_to_fit_a_report_and_a_study(tmp_path, capfd):
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
     queue = searched(plan(tmp_path, "tpe", 12), tmp_path / "out", Pretended())
     document = write_answer(queue, tmp_path / "out")
+    assert capfd.readouterr().err == "", "Optuna has nothing to say to the user of a search"
     best = queue.best
     assert best is not None
     assert load([tmp_path / "out/best.yaml"]).experiment == queue.standings[best.number].cell.loaded.experiment

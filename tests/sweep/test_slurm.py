@@ -37,6 +37,12 @@ def written(*arguments: str) -> Path:
     return Path("job.sh")
 
 
+def test_a_task_has_as_many_processors_as_a_run_has_threads(desk):
+    assert Cluster(desk / "cluster", written("-j", "3")).options["cpus-per-task"] == "3"
+    (desk / "job.sh").unlink()
+    assert Cluster(desk / "another", written()).options["cpus-per-task"] == "1"
+
+
 def test_every_run_is_a_task_that_writes_its_log_beside_the_runs_and_trains_nothing_twice(desk):
     cluster = Cluster(desk / "cluster", written("-j", "1", "-p", "2"))
     assert (cluster.options["array"], cluster.options["job-name"], cluster.options["signal"]) == (

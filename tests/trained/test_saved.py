@@ -8,6 +8,7 @@ import pytest
 
 from cnntrain.config.load import load
 from cnntrain.core.errors import CheckpointError, ConfigError, Mark, Problem
+from cnntrain.core.registry import make
 from cnntrain.rundir.checkpoint import Checkpoint, read
 from cnntrain.trained import saved
 from tests.support.experiments import run, write
@@ -43,6 +44,17 @@ def test_an_error_of_the_config_is_the_checkpoints(finished):
     finished.meta["config"]["seed"] = "x"
     with pytest.raises(CheckpointError, match="holds a config that cannot be used: seed: expected an integer"):
         saved.experiment(finished, ["seed=9"])
+
+
+@pytest.mark.parametrize(
+    ("task", "point"),
+    [("classify", {"score": 0.5}), ("classify", 3), *(("detect", {"score": bad}) for bad in (-0.5, 2.0, 1, "x", None))],
+)
+def test_an_operating_point_that_the_task_has_not_is_damage(task, point):
+    found = Checkpoint(Path("a.npz"), {"operating_point": point}, {})
+    with pytest.raises(CheckpointError, match=r"a\.npz is damaged: the .* Restore it from a copy$"):
+        saved.operating(found, make("tasks", task))
+    assert saved.operating(Checkpoint(Path("a.npz"), {}, {}), make("tasks", task)) == make("tasks", task)
 
 
 @pytest.mark.parametrize(

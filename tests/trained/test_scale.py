@@ -68,6 +68,12 @@ def test_every_door_refuses_what_training_has_not_seen(place, mine, theirs):
                     door()
 
 
+def test_a_teacher_does_not_teach_what_it_has_not_seen(place, tmp_path):
+    config = write(tmp_path, CONFIG.format(path=place / "0 to 255.npz"))
+    with pytest.raises(DataError, match=r"the training split .* expected the same range of pixels"):
+        run(config, tmp_path / "run", (f"loss={{type: distillation, teacher: '{place / 'unit'}'}}",))
+
+
 @pytest.mark.parametrize("mine", RANGES)
 def test_what_was_trained_on_is_taken_sample_by_sample_even_a_black_one(place, mine):
     with load(place / mine) as model:

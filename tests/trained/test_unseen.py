@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import wave
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from cnntrain.api.model import Model
 from cnntrain.core.errors import DataError
+from cnntrain.core.registry import make
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.network.tally import Tally
@@ -134,9 +136,11 @@ def test_arrays_have_numbers_for_names_and_another_shape(folder, trained, tmp_pa
     with pytest.raises(DataError, match="not trained on: '0', '1'; it knows 'bright'"):
         trained.evaluate(None, path)
     np.savez(path, x_train=np.zeros((4, 9, 8, 3), np.uint8), y_train=np.arange(4) % 2)
-    with pytest.raises(DataError, match=r"the train split is 9x8x3 of 2 classes, .* was trained on 9x7x3 of 3 classes"):
+    same = r"\. Evaluate on data of the same kind$"
+    kinds = r"the train split is 9x8x3 of 2 classes, .* was trained on 9x7x3 of 3 classes"
+    with pytest.raises(DataError, match=kinds + same):
         trained.evaluate(None, path)
-    with pytest.raises(DataError, match=r"data.npz gives samples of 9x8x3, .* was trained on 9x7x3"):
+    with pytest.raises(DataError, match=r"data.npz gives samples of 9x8x3, .* was trained on 9x7x3$"):
         trained.predict([path])
 
 
@@ -280,3 +284,13 @@ def test_a_network_that_learned_from_computed_clips_takes_files_of_clips(tmp_pat
         assert found["top"] == model.predict(clip, top=2)["top"]
         with pytest.raises(DataError, match="one still picture"):
             model.predict([tmp_path / "clip" / "0.png"])
+
+
+def test_a_network_of_a_version_to_which_frames_were_channels_says_how_to_train_it_again(trained):
+    assert trained.unseen.former == ""
+    clips = replace(trained.unseen, trained_on=make("datasets", "frames_folder", root="clips"))
+    former = replace(clips, data=replace(clips.data, shape=(8, 8, 6))).former
+    assert former.endswith(
+        "Train it again with the transform frames_as_channels first in train_transforms and eval_transforms"
+    )
+    assert replace(clips, data=replace(clips.data, shape=(6, 8, 8, 1))).former == ""

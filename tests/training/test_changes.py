@@ -76,7 +76,7 @@ def test_what_spans_another_length_than_it_began_with_is_told(tmp_path):
     shares = (
         "schedule=constant",
         "train.early_stopping=null",
-        "train.freeze=[{match: conv2d_1, until: 50%}]",
+        "train.freeze=[{match: conv2d_1, until: 50%}, {match: dense_1, until: 100%}]",
         "train.average={type: swa, start: 90%}",
     )
     run(config, folder, (*shares, "train.epochs=4"))
@@ -84,6 +84,7 @@ def test_what_spans_another_length_than_it_began_with_is_told(tmp_path):
     told = (folder / "train.log").read_text()
     assert "train.freeze.0.until spans the new length: 50% was step 20 and is 40, but 40 are taken" in told
     assert "train.average.start spans the new length: 90% was step 36 and is 72, but 40 are taken" in told
+    assert "train.freeze.1" not in told, "it was frozen in every step so far, as it would have been"
 
 
 def test_a_source_within_another_and_a_teacher_may_be_found_elsewhere(tmp_path):

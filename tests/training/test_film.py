@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
 from cnntrain.checks import forecast as checks
 from cnntrain.cli import main
+from cnntrain.config.fields import Duration
+from cnntrain.core.errors import PausedError
 from cnntrain.rundir import film_files
 from cnntrain.rundir.directory import RunDirectory
 from cnntrain.training.film import Film, moments
@@ -102,6 +106,17 @@ def test_one_that_ends_early_or_goes_on_for_longer_has_its_last_step(tmp_path):
     run(None, tmp_path / "run", ("train.epochs=4", "train.until=null"), resume=True)
     names = [name for name in filmed(tmp_path / "run") if name != film_files.SAMPLES]
     assert {"step-00000010.npz"} < set(names)
+
+
+def test_moments_of_steps_that_are_taken_again_do_not_outlive_a_resume(tmp_path):
+    config = write(tmp_path, TINY)
+    with pytest.raises(PausedError):
+        run(config, tmp_path / "run", (FILM,), pause_at=Duration(1))
+    folder = tmp_path / "run" / film_files.FOLDER
+    for step in (11, 29):  # of another length of training, or filmed before the kill came
+        shutil.copy(folder / film_files.name(0), folder / film_files.name(step))
+    run(None, tmp_path / "run", ("train.epochs=2",), resume=True)
+    assert {film_files.name(11), film_files.name(29)}.isdisjoint(filmed(tmp_path / "run"))
 
 
 def test_a_file_of_it_that_is_taken_for_a_checkpoint_is_called_what_it_is(tmp_path, capsys):

@@ -145,15 +145,18 @@ def test_a_signal_ignored_from_the_start_stays_ignored(process):
 
 def test_handlers_are_put_back_whatever_happens():
     before = {number: signal.getsignal(number) for number in ALL}
-    inside = {}
+    inside, blocked = {}, {signal.SIGHUP, signal.SIGUSR1}
 
     def fail() -> None:
         with Interrupts():
             inside.update({number: signal.getsignal(number) for number in ALL})
+            assert not blocked & signal.pthread_sigmask(signal.SIG_BLOCK, ())
             raise RuntimeError("inside")
 
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
     with pytest.raises(RuntimeError, match="inside"):
         fail()
+    assert signal.pthread_sigmask(signal.SIG_SETMASK, mask) == mask | blocked
     assert all(inside[number] is not before[number] for number in ALL)
     assert {number: signal.getsignal(number) for number in ALL} == before
 

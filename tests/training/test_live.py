@@ -30,6 +30,7 @@ def test_it_changes_no_bit_and_shows_what_there_is(tmp_path, monkeypatch):
     assert not (tmp_path / "plain/live.json").exists()
     live = json.loads((tmp_path / "watched/live.json").read_text())
     assert live["step"] == written[-1] == len(written) - 1  # once more at the end
+    assert (live["step"], live["epoch"]) == (30, 3), "the last step is still of the last epoch"
     pictures, filters = array(live["batch"]), array(live["filters"])
     assert pictures.dtype == np.uint8
     assert len(pictures) == len(live["batch"]["captions"])

@@ -290,6 +290,15 @@ def test_a_rule_about_an_unknown_metric_is_an_error_at_its_place(train, checkpoi
 # -- its state -------------------------------------------------------------------------------------------------------
 
 
+def test_what_is_forgotten_leaves_nothing_behind():
+    rules = "average: swa, early_stopping: {monitor: val/loss, patience: 3}"
+    of = monitor(rules)
+    of.judge({"val/loss": 0.5, "val_average/loss": 0.25}, 10, 1)
+    assert of.summary() == {"metric": "val_average/loss", "value": 0.25, "step": 10, "epoch": 1}
+    of.forget(best=True, early=True)
+    assert (of.state(), of.summary()) == (monitor(rules).state(), monitor(rules).summary())
+
+
 @given(
     values=st.lists(st.one_of(st.floats(-3, 3), st.sampled_from([NAN, math.inf, 1.0])), min_size=1, max_size=12),
     cut=st.integers(0, 12),

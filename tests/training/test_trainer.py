@@ -8,19 +8,30 @@ import os
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import cnntrain
 from cnntrain.config.fields import Duration
+from cnntrain.core.append_log import AppendLog
 from cnntrain.core.console import Console
-from cnntrain.core.errors import ConfigError, DataError, DivergedError, PausedError, RunDirectoryError, StoppedError
+from cnntrain.core.errors import (
+    ConfigError,
+    DataError,
+    DivergedError,
+    PausedError,
+    RunDirectoryError,
+    StoppedError,
+    UsageError,
+)
 from cnntrain.core.scale import PixelScale
 from cnntrain.engine.pool import Pool
 from cnntrain.rundir.checkpoint import read, read_meta
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.training.interrupts import Wishes
+from cnntrain.training.session import Options, fit
 from cnntrain.training.trainer import Trainer
 from cnntrain.training.validation import Validation
 from tests.support.experiments import ADAM, FULL, evidence, run, write
@@ -51,6 +62,18 @@ def _stop_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr(Trainer, "_take_step", take)
 
 
+def _table(run_dir: Path) -> int:
+    """The rows of metrics.csv."""
+    with (run_dir / "metrics.csv").open() as file:
+        return len(list(csv.DictReader(file)))
+
+
+@pytest.mark.parametrize("resume", ["resume", "resume_or_start"])
+def test_which_run_to_resume_has_to_be_said(tmp_path, resume):
+    with pytest.raises(UsageError, match="need --run-dir"):
+        fit([write(tmp_path)], options=Options(**{resume: True}))
+
+
 @pytest.mark.parametrize("step", [1, 2, 7, 8, 9, 11])
 def test_a_run_stopped_at_any_step_resumes_to_the_same_bits(straight, step, tmp_path, monkeypatch):
     config, sets, expected = straight
@@ -61,6 +84,7 @@ def test_a_run_stopped_at_any_step_resumes_to_the_same_bits(straight, step, tmp_
     assert stopped.value.exit_code == 143
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "interrupted"
     assert read_meta(tmp_path / "run" / "checkpoints" / "last.npz")["position"]["step"] == step
+    assert f"stopped by SIGTERM after step {step}" in (tmp_path / "run" / "train.log").read_text()
     run(None, tmp_path / "run", resume=True)
     assert evidence(tmp_path / "run") == expected
 
@@ -73,6 +97,7 @@ def test_pauses_when_time_is_up_and_every_session_takes_a_step(straight, tmp_pat
         assert paused.value.exit_code == 75
         status = json.loads((tmp_path / "run" / "status.json").read_text())
         assert (status["state"], status["exit_code"]) == ("interrupted", 75)
+        assert _table(tmp_path / "run") == len(read_rows(tmp_path / "run/metrics.jsonl"))
     run(config, tmp_path / "run", sets, resume_or_start=True, max_time=600)
     assert evidence(tmp_path / "run") == expected
 
@@ -81,14 +106,14 @@ def test_what_is_finished_when_time_is_up_is_finished(tmp_path):
     assert run(write(tmp_path), tmp_path / "run", ("train={steps: 1}",), max_time=0)["state"] == "finished"
 
 
-@pytest.mark.parametrize("places", [("1ep", "2ep"), ("3st", "9st", "16st", "23st"), ("50%",), ("1ep", "99ep")])
+@pytest.mark.parametrize("places", [("1ep", "2ep"), ("3st", "9st", "16st", "23st"), ("50%", "3st"), ("1ep", "99ep")])
 def test_pausing_at_a_place_bends_nothing_and_is_done_once(tmp_path, places):
     config = write(tmp_path)
     run(config, tmp_path / "straight", THREE)
-    steps = {"ep": 8, "st": 1, "%": 0.24}
+    steps, step = {"ep": 8, "st": 1, "%": 0.24}, 0
     for place in places:
         duration = Duration.parse(place)
-        step = int(duration.value * steps[duration.unit])
+        step = max(int(duration.value * steps[duration.unit]), step)
         if step >= 24:
             assert run(config, tmp_path / "run", THREE, resume_or_start=True, pause_at=duration)["state"] == "finished"
             continue
@@ -229,6 +254,12 @@ def test_the_rows_of_metrics_tell_the_story(tmp_path):
     train = [row for row in rows if row["event"] == "train"]
     assert [(row["step"], row["epoch"], row["samples"]) for row in train] == [
         (3, 1, 30), (6, 1, 60), (9, 2, 82), (12, 2, 112), (15, 2, 142)]  # fmt: skip
+    assert [(row["step"], row["epoch"]) for row in rows if row["event"] in ("eval", "end")] == [
+        (8, 1),
+        (16, 2),
+        (16, 2),
+    ]
+    assert (result["step"], result["epochs"]) == (16, 2)
     for row in train:
         assert 0 < row["update_ratio"] < 1 < 100 * row["grad_norm"]
     assert all(0 <= row["dead_relu"] <= 1 for row in rows if row["event"] == "eval")
@@ -269,6 +300,16 @@ def test_numbered_checkpoints_are_kept_and_pruned(tmp_path, sets):
     run(config, tmp_path / "run", (*sets, "checkpoint.keep=2"))
     names = sorted(path.name for path in (tmp_path / "run/checkpoints").iterdir())
     assert names == ["best.npz", "epoch-0004.npz", "epoch-0005.npz", "last.npz"]
+    shutil.copy(tmp_path / "run/checkpoints/epoch-0004.npz", tmp_path / "run/checkpoints/epoch-0003.npz")
+    run(None, tmp_path / "run", resume=True)  # a kill may have come before the last one was pruned
+    assert sorted(path.name for path in (tmp_path / "run/checkpoints").iterdir()) == names
+
+
+def test_a_save_that_is_not_due_makes_no_numbered_checkpoint(tmp_path):
+    sets = ("train.epochs=3", "checkpoint.every=2ep", "checkpoint.keep=9")
+    run(write(tmp_path), tmp_path / "run", sets)
+    names = sorted(path.name for path in (tmp_path / "run/checkpoints").iterdir())
+    assert names == ["best.npz", "epoch-0002.npz", "last.npz"]
 
 
 def test_a_threshold_ends_training(tmp_path):
@@ -280,6 +321,18 @@ def test_a_threshold_ends_training(tmp_path):
     assert "train/error" in result["reason"]
     earlier = [row for row in read_rows(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"][:-1]
     assert all(row["train/error"] > 0.3 for row in earlier)
+
+
+def test_no_row_of_a_finished_run_is_left_to_a_power_cut(tmp_path, monkeypatch):
+    original, durable = AppendLog.sync, {}
+
+    def sync(self):
+        original(self)
+        durable[self.path.name] = self.length
+
+    monkeypatch.setattr(AppendLog, "sync", sync)
+    run(write(tmp_path), tmp_path / "run", SHORT)
+    assert durable == {"metrics.jsonl": (tmp_path / "run/metrics.jsonl").stat().st_size}
 
 
 def test_early_stopping_ends_training_after_its_patience(tmp_path):
@@ -325,6 +378,7 @@ def test_divergence_stops_before_the_update_and_keeps_the_last_good_checkpoint(t
     checkpoint = read(tmp_path / "run/checkpoints/last.npz")
     assert all(np.isfinite(array).all() for array in checkpoint.arrays.values())
     assert json.loads((tmp_path / "run/status.json").read_text())["state"] == "diverged"
+    assert _table(tmp_path / "run") == len(read_rows(tmp_path / "run/metrics.jsonl"))
     for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines():
         assert "NaN" not in line
 
@@ -385,6 +439,8 @@ def test_resume_refuses_another_experiment(tmp_path):
     before = evidence(tmp_path / "run")
     with pytest.raises(ConfigError, match=r"optimizer.lr was 0.1 when this run was started and is 0.2 now"):
         run(None, tmp_path / "run", ("train.epochs=3", "optimizer.lr=0.2"), resume=True)
+    with pytest.raises(ConfigError, match=r"train.freeze.0.match was None when this run was started and is 'dense_1'"):
+        run(None, tmp_path / "run", ("train.epochs=3", "train.freeze=[{match: dense_1}]"), resume=True)
     with pytest.raises(RunDirectoryError, match="holds a run already"):
         run(config, tmp_path / "run", SHORT)
     with pytest.raises(RunDirectoryError, match="nothing to resume"):

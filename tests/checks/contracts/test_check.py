@@ -127,12 +127,36 @@ SLIPS = [
     ("jaccard", "return hit, predicted + true - hit", "raise KeyError('odd')", "is nan of nothing", "KeyError: 'odd'"),
 ]
 
+NEGATIVE, ABSOLUTE = "return 1 - images", "return np.abs(difference), np.sign(difference)"
+SLIPS += [
+    ("transforms/invert", NEGATIVE, "return 2 - images", "keeps pixels in their range", "it gives a pixel of 1."),
+    ("transforms/invert", NEGATIVE, "return images * images.mean()", "sees each sample alone", "on their company"),
+    ("transforms/invert", NEGATIVE, "return images", "changes with the epoch only", "two epochs give the same images"),
+    ("transforms/invert", NEGATIVE, "return images[:, 1:]", "gives the declared shape", ""),
+    ("losses/absolute", ABSOLUTE, "return np.abs(difference), np.sign(y)", "has a gradient", "central difference"),
+    (
+        "losses/absolute",
+        ABSOLUTE,
+        "return abs(y - t) * len(y), np.sign(y - t) * len(y)",
+        "sees each sample",
+        "alone has",
+    ),
+    (
+        "losses/absolute",
+        ABSOLUTE,
+        "return np.abs(difference), np.sign(difference) + 0 * difference.sum()",
+        "keeps what is not finite in its own sample",
+        "changes other samples",
+    ),
+]
+
 
 @pytest.mark.parametrize(("name", "right", "wrong", "check", "words"), SLIPS)
 def test_a_slip_is_named(
     name: str, right: str, wrong: str, check: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = (WAVES / f"{name}.py").read_text()
+    text = (PARTS if "/" in name else WAVES).joinpath(f"{name}.py").read_text()
+    text = text.replace('@register("', '@register("own_')
     assert right in text
     path = tmp_path / "own.py"
     path.write_text(text.replace(right, wrong))
