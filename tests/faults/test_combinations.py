@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -52,6 +53,9 @@ COMMANDS = (  # on a run, its config and a file, each with the codes that it may
     (("export", "run", "--format", "onnx", "-o", "net.onnx", "--overwrite"), {0, 2}),
     (("export", "run", "--format", "safetensors", "-o", "net.safetensors", "--overwrite"), {0, 2}),
 )
+
+
+_ADVISED = re.compile(r"cnntrain fit (\S+config\.resolved\.yaml .*)")  # what a message says to type
 
 
 def asked(*arguments: str | Path) -> tuple[int, str, str]:
@@ -119,6 +123,19 @@ def _measured(about: str) -> None:
     assert {name: found.get(name) for name in expected} == expected, about
 
 
+def _warned(said: str) -> set[str]:
+    return {line for line in said.splitlines() if line.startswith("cnntrain: warning: ")}
+
+
+def _follow(advice: re.Match[str], command: tuple[str, ...], about: str) -> None:
+    """Train as a command advises, and give the command again for that run."""
+    code, _, said = asked("fit", *advice[1].split(), "--run-dir", "again", "-j", "1")
+    assert code == 0, f"{advice[0]} of {about}\n{said}"
+    code, _, said = asked(*("again" if word == "run" else word for word in command))
+    assert code == 0, f"{' '.join(command)} after {advice[0]} of {about}\n{said}"
+    shutil.rmtree("again")
+
+
 def _refused(text: str) -> None:
     """`check` and `fit` refuse a config with the same words, and leave nothing behind."""
     Path("config.yaml").write_text(text)
@@ -132,10 +149,11 @@ def _round(campaign: Campaign, drawn: Drawn, about: str, place: Path) -> list[st
     """Train with a config that is right, in one session and in two, and ask for what there is; returns what was."""
     Path("config.yaml").write_text(drawn.text)
     Path("sweep.yaml").write_text(f"config: config.yaml\ngrid: {{seed: [{yaml.safe_load(drawn.text)['seed']}]}}")
-    code, _, said = asked("check", "config.yaml")
-    assert code == 0, f"{about}\n{said}"
+    code, _, checked = asked("check", "config.yaml")
+    assert code == 0, f"{about}\n{checked}"
     code, _, said = asked("fit", "config.yaml", "--run-dir", "run", "-j", "1")
     assert code in (0, 6), f"{about}\n{said}"
+    assert _warned(said) <= _warned(checked), f"{about}\n{said}\nchecked: {checked}"
     again, _, said = _interrupted(campaign, _rows("run")[-1]["step"])
     assert again == code, f"{about}\n{said}"
     assert _content("other") == _content("run"), about
@@ -149,6 +167,8 @@ def _round(campaign: Campaign, drawn: Drawn, about: str, place: Path) -> list[st
         code, _, said = asked(*(place / "samples" / drawn.file if word == "FILE" else word for word in command))
         assert code in codes, f"{' '.join(command)} of {about}\n{said}"
         assert not Path("crash.log").exists()
+        if advice := _ADVISED.search(said):
+            _follow(advice, command, about)
     for cell in Path("cells").glob("seed=*"):
         assert (cell / "metrics.jsonl").read_bytes() == Path("run/metrics.jsonl").read_bytes(), about
     return ["trained", *(command[0] for command, _ in chosen)]
