@@ -204,7 +204,7 @@ def test_what_check_takes_trains_resumes_and_serves(campaign: Campaign, count: i
 
 
 @needs_mpi
-@counts(None, 4, 100)
+@counts(None, 2, 50)
 def test_ranks_train_what_threads_train(campaign: Campaign, count: int, place: Path) -> None:
     """In two sessions, with other numbers of ranks."""
     combinations, sizes = Combinations(campaign.rng, place / "samples"), Counter[int]()

@@ -155,14 +155,13 @@ LEFT_OUT = {
     **{("models", name): "is resnet20 with more blocks" for name in ("resnet44", "resnet56", "resnet110")},
     **({} if VIDEOS else {("datasets", "video_folder"): "needs the extra `video`, which is not installed"}),
 }
-_PLACES = {  # of each kind but datasets, models, layers and structures: sections and keys, of which one is drawn
+_PLACES = {  # of kinds that have a key, or several of which one is drawn: its section, if any, and the key
     "initializers": (("init", "weights"), ("init", "biases"), ("init", "rules")),
     "losses": (("", "loss"),),
     "optimizers": (("", "optimizer"),),
     "schedules": (("", "schedule"), ("", "momentum_schedule")),
     "regularizers": (("train", "regularize"),),
     "averages": (("train", "average"),),
-    "transforms": (("data", "train_transforms"), ("data", "eval_transforms"), ("data", "both")),
     "orders": (("train", "order"),),
     "metrics": (("train", "metrics"),),
     "tasks": (("", "task"),),
@@ -293,7 +292,7 @@ class Combinations:
         if not isinstance(value, dict):
             return value
         found = {key: self._sensible(item, config) for key, item in value.items()}
-        for key in _WORDS.keys() & found.keys():
+        for key in [key for key in found if key in _WORDS]:  # in an order that a seed repeats
             word = self.rng.choice(_WORDS[key])
             found[key] = word.replace("FOLDER", str(self._folder)) if isinstance(word, str) else word
         if "teacher" in found:
@@ -322,7 +321,7 @@ class Combinations:
 
     def _part(self, config: Config) -> None:
         """Any part but a source or a ready model."""
-        kinds = {*_PLACES, "layers", "structures"}
+        kinds = {*_PLACES, "transforms", "layers", "structures"}
         self._place(config, *self.rng.choice([part for part in every_part() if part[0] in kinds and part != _SLOW]))
 
     def _transform(self, config: Config, name: str | None = None) -> None:
