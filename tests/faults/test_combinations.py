@@ -85,6 +85,13 @@ def _content(run: str) -> dict[str, bytes]:
     return {str(path.relative_to(run)): path.read_bytes() for path in kept}
 
 
+def _diverged(run: str) -> tuple[bytes, dict[str, Any]]:
+    """Whatever has to be the same for two that diverge; which checkpoint they go back to depends on the sessions."""
+    record = json.loads((Path(run) / "nonfinite/record.json").read_text())
+    what = ("reason", "when", "step", "closed", "split", "lr", "first", "batches")
+    return (Path(run) / "metrics.jsonl").read_bytes(), {key: record[key] for key in what}
+
+
 def _rows(run: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
 
@@ -154,13 +161,14 @@ def _round(campaign: Campaign, drawn: Drawn, about: str, place: Path) -> list[st
     code, _, said = asked("fit", "config.yaml", "--run-dir", "run", "-j", "1")
     assert code in (0, 6), f"{about}\n{said}"
     assert _warned(said) <= _warned(checked), f"{about}\n{said}\nchecked: {checked}"
-    again, _, said = _interrupted(campaign, _rows("run")[-1]["step"])
+    again, _, said = _interrupted(campaign, _rows("run")[-1].get("step", 0))
     assert again == code, f"{about}\n{said}"
-    assert _content("other") == _content("run"), about
     if code:
+        assert _diverged("other") == _diverged("run"), about
         code, _, said = asked("replay", "run", "-j", "1")
         assert code == 0, f"{about}\n{said}"
         return ["diverged"]
+    assert _content("other") == _content("run"), about
     _measured(about)
     chosen = campaign.rng.sample(COMMANDS, 3)
     for command, codes in chosen:

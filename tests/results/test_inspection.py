@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 
 import numpy as np
@@ -101,6 +102,15 @@ def test_so_is_a_number_that_is_not_finite(forge, capsys):
         CheckpointError, match=r"numbers that are not finite, in param/dense_1.bias\. cnntrain never saves"
     ):
         inspect(path, verify=True)
+
+
+def test_but_an_optimizer_may_have_met_a_gradient_whose_square_is_infinite(forge):
+    """Training goes on from there, and saves it."""
+    slots = [row for row in inspect(forge())["arrays"] if row["name"].startswith("slot/v/")]
+    path = forge({row["name"]: np.full(row["shape"], np.inf, np.float32) for row in slots})
+    rows = inspect(path, verify=True)["arrays"]
+    assert slots
+    assert sum(row["nonfinite"] for row in rows) == sum(math.prod(row["shape"]) for row in slots)
 
 
 def test_a_damaged_one_ends_with_4(finished, tmp_path, capsys):

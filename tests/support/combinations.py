@@ -191,6 +191,7 @@ _SECTIONS = {"train": TrainConfig, "checkpoint": CheckpointConfig, "init": InitC
 _LENGTHS = ("epochs", "steps", "samples")
 _LEFT_ALONE = {*_LENGTHS, "name", "data", "model", "task", "train", "checkpoint", "init", "warnings"}
 _TRIES = 200  # to place a part
+STEEP = 0.05  # how often a learning rate is drawn with which most trainings diverge
 
 
 def every_part() -> list[tuple[str, str]]:
@@ -225,6 +226,8 @@ class Combinations:
                 config = changed
             else:
                 refused.append(text)
+        if self.rng.random() < STEEP and accepted(text := to_yaml(_steep(config))):
+            return Drawn(text, refused, base.file, f"{kind} {name}")
         return Drawn(to_yaml(config), refused, base.file, f"{kind} {name}")
 
     def with_part(self, kind: str, name: str) -> tuple[_Base, Config]:
@@ -427,6 +430,12 @@ class Combinations:
         config["data"]["source"] = chosen.get(how, source)
         if how == "k_fold":
             config["data"]["val"] = None
+
+
+def _steep(config: Config) -> Config:
+    """The config with a learning rate that hardly any training bears."""
+    optimizer = config.get("optimizer") or "sgd"
+    return config | {"optimizer": ({"type": optimizer} if isinstance(optimizer, str) else optimizer) | {"lr": 1e12}}
 
 
 def texts(value: Any) -> set[str]:
