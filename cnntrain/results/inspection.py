@@ -24,7 +24,7 @@ def inspect(path: Path, verify: bool = False) -> dict[str, Any]:
     """What `inspect --json` prints of a checkpoint, or of a run directory's best, else its last.
 
     Every array is read and checked against its SHA-256. With `verify` the arrays must also be those that the config
-    inside declares, and every number finite. Raises CheckpointError where any of this fails.
+    inside declares, and weights and statistics finite. Raises CheckpointError where any of this fails.
     """
     checkpoint = read(find(path))
     checkpoint.require(config=dict, classes=list, image_shape=list, monitor=dict, environment=dict)

@@ -62,7 +62,7 @@ def test_the_command_shows_it_to_people_and_to_scripts(finished, capsys):
     shown = capsys.readouterr().out
     assert "position     step 8, 1 epochs, all steps taken\n" in shown
     assert "\nparam/dense_1.weight " in shown
-    assert shown.endswith("as its config declares them, every number finite\n")
+    assert shown.endswith("as its config declares them, every weight finite\n")
     assert main(["inspect", str(finished), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["verified"] is False
 
