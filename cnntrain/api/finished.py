@@ -83,7 +83,7 @@ def average(checkpoints: Sequence[Paths], output: Paths, *, overwrite: bool = Fa
 def inspect(checkpoint: Paths, verify: bool = False) -> dict[str, Any]:
     """Return what `inspect --json` prints of a checkpoint: its origin, its position, every array. Computes nothing.
 
-    With `verify`, the arrays must be those that its config declares, and finite. Raises CheckpointError.
+    With `verify`, the arrays must be those that its config declares, and the weights finite. Raises CheckpointError.
     """
     from cnntrain.results import inspection
 

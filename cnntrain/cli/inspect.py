@@ -19,7 +19,9 @@ from cnntrain.cli.text import pairs, show, table
     ],
 )
 @click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
-@click.option("--verify", is_flag=True, help="Also check that the arrays are those its config declares, and finite.")
+@click.option(
+    "--verify", is_flag=True, help="Also check that the arrays are those its config declares, and the weights finite."
+)
 @as_json
 @debug
 def command(checkpoint: Path, verify: bool, as_json: bool) -> None:
@@ -40,7 +42,7 @@ def command(checkpoint: Path, verify: bool, as_json: bool) -> None:
     show(table([head, *map(_array, document["arrays"])], right={3, 4}))
     if verify:
         show()
-        show(f"sound: {len(document['arrays'])} arrays, as its config declares them, every number finite")
+        show(f"sound: {len(document['arrays'])} arrays, as its config declares them, every weight finite")
 
 
 def _rows(document: dict[str, Any]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import fnmatch
 import functools
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -219,17 +219,16 @@ class Updater:
         A worker's results lie in its own core's cache, and fetching them takes longer than a small update; processes
         alone have them there already, for each adds up roughly what it updates.
         """
-        if isinstance(team, Pool) and len(self._blocks) <= ALONE:
-            for index in itertools.chain(*shares):
-                task(0, index)
-            return
 
-        def share(worker: int) -> None:
-            with np.errstate(over="ignore", invalid="ignore"):
-                for index in shares[worker]:
+        def share(worker: int, pieces: Iterable[int]) -> None:
+            with np.errstate(over="ignore", invalid="ignore"):  # whatever is not finite is found by the next loss
+                for index in pieces:
                     task(worker, index)
 
-        team.each(share)
+        if isinstance(team, Pool) and len(self._blocks) <= ALONE:
+            share(0, itertools.chain(*shares))
+        else:
+            team.each(lambda worker: share(worker, shares[worker]))
 
     def _room(self, worker: int, which: int, shape: Shape) -> Array:
         return self._scratch[worker][which][: math.prod(shape)].reshape(shape)
@@ -270,8 +269,7 @@ class Updater:
                 total = float(np.dot(wide, wide))
             self._squares[index] = total
 
-        with np.errstate(over="ignore", invalid="ignore"):
-            self._run(team, self._block_shares, square)
+        self._run(team, self._block_shares, square)
         finite = np.isfinite(self._squares).all()
         return math.sqrt(math.fsum(self._squares)) if finite else float(self._squares.sum())
 

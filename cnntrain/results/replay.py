@@ -207,12 +207,16 @@ def _earlier(path: Path, last: Checkpoint, least: int) -> Path:
 
 def _how_to_keep(path: Path, last: Checkpoint, least: int) -> str:
     """What to type: a finished run is not resumed, so another of its config has to keep checkpoints."""
-    position = last.meta["position"]
-    if not position.get("finished"):
-        resume = f"cnntrain fit --run-dir {shlex.quote(str(path))} --resume -s checkpoint.keep=2"
+    step = last.meta["position"]["step"]
+    if not last.meta["position"].get("finished"):
+        often = f"-s checkpoint.every={least}st " * (least > 1)  # two of the usual ones may be closer
+        resume = f"cnntrain fit --run-dir {shlex.quote(str(path))} --resume {often}-s checkpoint.keep=2"
         return f"Keep some when you resume the run: {resume}"
-    every = max(1, min(position["step"] // 2, position["step"] - least))
-    config, keep = shlex.quote(str(path / RESOLVED)), position["step"] // every
+    if step <= least:  # the first that is kept is that of step 1
+        fewer = f"ask for at most {step - 1} (--steps), or " * (step > 1)
+        return f"No run of {step} step{'s' * (step != 1)} does: {fewer}verify a longer one"
+    every = min(step // 2, step - least)
+    config, keep = shlex.quote(str(path / RESOLVED)), step // every
     again = f"cnntrain fit {config} -s checkpoint.every={every}st -s checkpoint.keep={keep}"
     return f"Train once more and keep some: {again}"
 

@@ -19,6 +19,7 @@ from cnntrain.core.errors import DataError
 from cnntrain.data import manifest
 from cnntrain.engine.pool import Pool
 from tests.support.experiments import write
+from tests.support.samples import make_samples
 
 CONFIG = """\
 data: {source: {type: image_folder, root: data, size: [8, 8]}, train_transforms: [hflip]}
@@ -181,6 +182,27 @@ def test_fit_notices_what_changed_since_the_check(cnntrain, data, desk):
     assert len(kept) == 16
     assert kept[f"{data}/train/cat/3.png"][2] == manifest.digest(data / "train/cat/3.png")
     assert kept[f"{data}/train/cat/1.png"][2] is None
+
+
+PICTURES, TABLE = "{type: image_folder, root: samples/pictures}", "{type: csv, path: samples/table/all.csv}"
+BOTH = f"{{type: concat, sources: [{PICTURES}, {TABLE}]}}"
+
+
+@pytest.mark.parametrize(
+    ("source", "val"),
+    [(PICTURES, "0.3"), (PICTURES, PICTURES), (PICTURES, TABLE), (TABLE, PICTURES), (BOTH, BOTH), (BOTH, TABLE)],
+)
+def test_where_nothing_changed_nobody_says_so(cnntrain, desk, source, val):
+    """Whichever splits of a source, and of one of its own for validation, are read."""
+    (desk / "samples").mkdir()
+    make_samples(desk / "samples")
+    write(desk, CONFIG, "my.yaml")
+    sets = (f"data.source={source}", f"data.val={val}")
+    outcome = cnntrain("check", "my.yaml", *(word for one in sets for word in ("-s", one)))
+    assert (outcome.code, "has changed" in outcome.err) == (0, False)
+    experiment = load(["my.yaml"], sets).experiment
+    kept = manifest.read(manifest.place(experiment))
+    assert manifest.changes(kept, manifest.of(experiment)) == []
 
 
 def test_a_resumed_run_says_which_files_changed(cnntrain, data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -288,3 +289,16 @@ def test_a_gradient_that_is_not_finite_changes_nothing_in_any_process():
         ready.grads[:] = good
         ready.updater.apply(0.1, 7)
         assert not np.array_equal(ready.params, params)
+
+
+@pytest.mark.parametrize("regularizer", [None, *sorted(parts("regularizers"))])
+@pytest.mark.parametrize("name", sorted(parts("optimizers")))
+def test_numbers_that_overflow_are_no_warning_of_numpys(name, regularizer):
+    """They end in a loss or gradient that is not finite, which has an error of its own."""
+    rules = Rules(regularizers=(make("regularizers", regularizer),) if regularizer else ())
+    ready = Ready(make("optimizers", name), rules=rules)
+    with contextlib.suppress(DivergedError):
+        for step in range(3):
+            ready.grads[: LAYOUT.trained] = 10.0 ** (30 + 4 * step)
+            ready.updater.apply(1e30, step)
+    ready.updater.penalty()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_the_command_shows_it_to_people_and_to_scripts(finished, capsys):
     shown = capsys.readouterr().out
     assert "position     step 8, 1 epochs, all steps taken\n" in shown
     assert "\nparam/dense_1.weight " in shown
-    assert shown.endswith("as its config declares them, every number finite\n")
+    assert shown.endswith("as its config declares them, every weight finite\n")
     assert main(["inspect", str(finished), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["verified"] is False
 
@@ -101,6 +102,15 @@ def test_so_is_a_number_that_is_not_finite(forge, capsys):
         CheckpointError, match=r"numbers that are not finite, in param/dense_1.bias\. cnntrain never saves"
     ):
         inspect(path, verify=True)
+
+
+def test_but_an_optimizer_may_have_met_a_gradient_whose_square_is_infinite(forge):
+    """Training goes on from there, and saves it."""
+    slots = [row for row in inspect(forge())["arrays"] if row["name"].startswith("slot/v/")]
+    path = forge({row["name"]: np.full(row["shape"], np.inf, np.float32) for row in slots})
+    rows = inspect(path, verify=True)["arrays"]
+    assert slots
+    assert sum(row["nonfinite"] for row in rows) == sum(math.prod(row["shape"]) for row in slots)
 
 
 def test_a_damaged_one_ends_with_4(finished, tmp_path, capsys):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
 
+from cnntrain.api.fit import fit
 from cnntrain.cli import main
-from cnntrain.core.errors import CheckFailedError, RunDirectoryError
+from cnntrain.core.errors import CheckFailedError, PausedError, RunDirectoryError
 from cnntrain.results.replay import verify
 from cnntrain.rundir import checkpoint
 from cnntrain.rundir.checkpoint import read
@@ -117,6 +119,35 @@ def test_without_an_earlier_checkpoint_it_says_what_to_set(copy):
         f"{copy} holds no checkpoint 1 step or more before its last one, to train from again. Train once more "
         f"and keep some: cnntrain fit {copy}/config.resolved.yaml -s checkpoint.every="
     )
+
+
+@pytest.mark.parametrize(("step", "steps"), [(1, 1), (1, 3), (2, 1), (3, 3), (5, 8), (7, 1), (8, 5), (9, 4), (9, 8)])
+def test_whoever_follows_that_has_one(copy, step, steps):
+    """Or it is said that a run of this length cannot have any."""
+    for path in (copy / "checkpoints").glob("*.npz"):
+        path.unlink() if path.name != "last.npz" else forge(path, lambda meta, _: meta["position"].update(step=step))
+    with pytest.raises(RunDirectoryError) as raised:
+        verify(copy, steps=steps)
+    advice = str(raised.value)
+    if step > steps:
+        every, keep = (int(found) for found in re.findall(r"=(\d+)", advice))
+        kept = [saved for saved in range(1, step + 1) if saved % every == 0][-keep:]
+        assert any(saved <= step - steps for saved in kept)
+    else:
+        assert f"No run of {step} step" in advice
+        assert (f"at most {step - 1} (--steps)" in advice) == (step > 1)
+
+
+def test_a_run_that_is_resumed_keeps_what_is_early_enough(tmp_path):
+    """As told, whatever its epochs hold: 8 steps here."""
+    config = write(tmp_path)
+    with pytest.raises(PausedError):
+        fit(config, run_dir=tmp_path / "run", pause_at="1ep", quiet=True)
+    with pytest.raises(RunDirectoryError, match="Keep some when you resume the run") as raised:
+        verify(tmp_path / "run", steps=11)
+    sets = re.findall(r"-s (\S+)", str(raised.value))
+    run(None, tmp_path / "run", ("train.epochs=4", *sets), resume=True)
+    assert verify(tmp_path / "run", steps=11)["steps"] >= 11
 
 
 def test_the_command_says_what_was_compared(kept, capsys):

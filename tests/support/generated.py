@@ -72,9 +72,9 @@ class Generator:
             config["loss"] = "cross_entropy"
         return config
 
-    def part(self, *kinds: str) -> Any:
-        """Any part of some kinds; a layer or structure as it stands in a list of layers."""
-        return self._part(Kind(*kinds), "layers" in kinds)
+    def part(self, *kinds: str, name: str | None = None) -> Any:
+        """Any part of some kinds, or the one of a name; a layer or structure as it stands in a list of layers."""
+        return self._part(Kind(*kinds), "layers" in kinds, name)
 
     def _synthetic(self) -> dict[str, Any]:
         size, channels, classes = self.rng.choice([5, 8, 12]), self.rng.choice([1, 3]), self.rng.choice([2, 3])
@@ -105,13 +105,13 @@ class Generator:
             return found
         return [self.value(item) for item in wanted]
 
-    def _part(self, kind: Kind, declared: bool) -> Any:
+    def _part(self, kind: Kind, declared: bool, wanted: str | None = None) -> Any:
         nested = self._depth <= DEEPEST
         names = [
             (name, cls)
             for folder in kind.names
             for name, cls in registry.parts(folder).items()
-            if nested or not _nests(cls)
+            if (nested or not _nests(cls)) and wanted in (None, name)
         ]
         while True:
             name, cls = self.rng.choice(names)

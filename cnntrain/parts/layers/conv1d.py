@@ -14,7 +14,7 @@ from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import make, register
 from cnntrain.ops.calls import Calls, PassName
 from cnntrain.ops.trace import Trace, Value
-from cnntrain.parts.layers.base import Example, Frame, Layer, Prepared, Workspace, example
+from cnntrain.parts.layers.base import Example, Frame, Layer, Prepared, Workspace, example, image
 
 
 @register("conv1d")
@@ -47,6 +47,7 @@ class Conv1d(Prepared):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(rows, t, channels) -> (rows, windows along t, filters)."""
+        image(inputs[0], self.name_in_config)
         return _convolution(self).output_shape(*inputs)
 
     def params(self, *inputs: Shape) -> dict[str, Param]:
@@ -126,6 +127,7 @@ class Pool1d(Layer):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(rows, t, channels) -> (rows, windows along t, channels)."""
+        image(inputs[0], self.name_in_config)
         return self._pool.output_shape(*inputs)
 
     def flops(self, *inputs: Shape) -> int:

@@ -56,6 +56,18 @@ def test_shapes_that_do_not_fit(name, fields, inputs, message):
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("name", registry.own("layers"))
+def test_a_layer_that_refuses_a_shape_names_no_other(name):
+    """Such as the layer of images by which it computes."""
+    cls = registry.own("layers")[name]
+    for one in cls.examples:
+        for shape in ((4,), (1, 1, 3), (2, 2, 2, 2), (1, 1, 1, 1, 1)):
+            try:
+                cls(**one.fields).output_shape(*[shape] * len(one.inputs))
+            except ValueError as error:
+                assert str(error).split()[0] not in {*registry.own("layers")} - {name}  # noqa: PT017
+
+
 @pytest.mark.parametrize(
     ("name", "fields", "message"),
     [
