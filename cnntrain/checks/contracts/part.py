@@ -6,7 +6,7 @@ from typing import Any
 
 from cnntrain.checks.contracts.base import hold
 from cnntrain.config.fields import annotations_of, unbounded
-from cnntrain.core.registry import Part
+from cnntrain.core.registry import Part, is_declared
 
 
 def says_what_it_is(cls: type[Part]) -> None:
@@ -15,6 +15,12 @@ def says_what_it_is(cls: type[Part]) -> None:
     hold(text, f"{cls.__name__} has no docstring: say what it computes")
     hold(not text.startswith(f"{cls.__name__}("), f"the docstring of {cls.__name__} is the dataclass's signature")
     hold(text != cls.__mro__[1].__doc__, f"the docstring of {cls.__name__} is its base class's")
+
+
+def is_a_dataclass_itself(cls: type[Part]) -> None:
+    """Its annotations are its keys, and it cannot be written to."""
+    advice = "put @dataclass(frozen=True) between @register and the class"
+    hold(is_declared(cls), f"{cls.__name__} is no dataclass itself, so that it has only the keys of its base: {advice}")
 
 
 def bounds_its_numbers(cls: type[Part]) -> None:
