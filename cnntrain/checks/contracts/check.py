@@ -17,20 +17,43 @@ from types import ModuleType
 from typing import Any
 
 import cnntrain
-from cnntrain.checks.contracts import layer, loss, metric, optimizer, part, transform
+from cnntrain.checks.contracts import (
+    average,
+    dataset,
+    initializer,
+    layer,
+    loss,
+    metric,
+    model,
+    optimizer,
+    order,
+    part,
+    regularizer,
+    schedule,
+    task,
+    transform,
+)
 from cnntrain.core import registry
 from cnntrain.core.errors import CheckFailedError, UsageError
 from cnntrain.core.registry import KINDS, Part
 from cnntrain.rundir.environment import environment
 
 _OF_KIND: dict[str, Any] = {
+    "averages": average,
+    "datasets": dataset,
+    "initializers": initializer,
     "layers": layer,
     "losses": loss,
     "metrics": metric,
+    "models": model,
     "optimizers": optimizer,
+    "orders": order,
+    "regularizers": regularizer,
+    "schedules": schedule,
+    "tasks": task,
     "transforms": transform,
 }
-_OF_EVERY_PART = (part.says_what_it_is, part.bounds_its_numbers)
+_OF_EVERY_PART = (part.says_what_it_is, part.is_a_dataclass_itself, part.bounds_its_numbers)
 
 
 @dataclass(frozen=True)
@@ -119,18 +142,19 @@ def _module(path: Path) -> ModuleType:
 def verdicts_on(cls: type[Part]) -> Iterator[Verdict]:
     """Every check of a part."""
     name = f"{KINDS[cls.kind]} {cls.name_in_config}"
-    for of_part in _OF_EVERY_PART:
-        yield _verdict(name, of_part, [(cls,)])
-    contract = _OF_KIND.get(cls.kind)
-    if hasattr(cls, "examples") and cls.kind != "datasets":  # examples of datasets may need files
-        yield _verdict(name, _has_examples, [(cls,)])
-        if contract and getattr(cls, "examples", ()):
-            try:
-                subjects = list(contract.subjects(cls))
-            except (TypeError, ValueError):  # an example cannot be made: the verdict before says so
-                return
-            for one in contract.CHECKS:
-                yield _verdict(name, one, subjects)
+    contract: Any = _OF_KIND.get(cls.kind)
+    for of_class in (*_OF_EVERY_PART, *getattr(contract, "OF_CLASS", ())):
+        yield _verdict(name, of_class, [(cls,)])
+    examples = getattr(cls, "examples", ())
+    if not hasattr(contract, "CHECKS") or (cls.kind == "datasets" and not examples):  # which may need files
+        return
+    yield _verdict(name, _has_examples, [(cls,)])
+    try:
+        subjects = list(contract.subjects(cls))
+    except Exception:  # an example cannot be made: the verdict before says so
+        return
+    for one in contract.CHECKS if examples else ():
+        yield _verdict(name, one, subjects)
 
 
 def _has_examples(cls: Any) -> None:

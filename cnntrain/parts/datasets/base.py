@@ -57,7 +57,10 @@ class Dataset(Part):
         return self
 
     def splits(self) -> tuple[str, ...]:
-        """Which of "train", "val" and "test" this source has. Looks for files, reads none."""
+        """Which of "train", "val" and "test" this source has. Looks for files, reads none.
+
+        Raises DataError, which names the place in full, where the place does not exist; so do `load` and `files`.
+        """
         raise NotImplementedError
 
     def labelled_samples(self, split: str) -> Sequence[tuple[Sample, str | None]] | None:
