@@ -45,3 +45,7 @@ class Chosen(Dataset):
     def files(self, split: str) -> tuple[Path, ...]:
         """Those of the source's split."""
         return self.whole.files(self.chosen_from(split))
+
+    def place_of_target(self, split: str, sample: int, column: int, value: float) -> str | None:  # noqa: ARG002
+        """What the source says that finds the value among its rows: its samples have other numbers."""
+        return self.whole.place_of_target(self.chosen_from(split), -1, column, value)
