@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -68,13 +68,18 @@ def names_a_place_that_does_not_exist(cls: type[Dataset]) -> None:
     if field is None or needed - {field}:
         return
     source = cls(**{field: "no/such"})
-    for name, ask in (("splits()", source.splits), ("load('train')", lambda: source.load("train"))):
+    asked: dict[str, Callable[[], object]] = {
+        "splits": source.splits,
+        "load": lambda: source.load("train"),
+        "files": lambda: source.files("train"),
+    }
+    for name, ask in asked.items():
         try:
             ask()
         except DataError as error:
             hold(str(Path("no/such").absolute()) in str(error), f"{name} does not say where it looked: {error}")
             continue
-        raise AssertionError(f"{name} takes a {field} that does not exist: raise DataError that names it in full")
+        raise AssertionError(f"{name} takes a {field} that does not exist: use on_disk of cnntrain.reading.input_files")
 
 
 OF_CLASS = (names_a_place_that_does_not_exist,)

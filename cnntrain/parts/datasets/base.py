@@ -59,7 +59,8 @@ class Dataset(Part):
     def splits(self) -> tuple[str, ...]:
         """Which of "train", "val" and "test" this source has. Looks for files, reads none.
 
-        Raises DataError, which names the place in full, where the place does not exist; so do `load` and `files`.
+        Raises DataError, which names the place in full, where it does not exist (`on_disk` of reading/input_files.py);
+        so do `load` and `files`.
         """
         raise NotImplementedError
 

@@ -158,6 +158,11 @@ class File(Dataset):
         self._look()
         return Images(np.zeros((1, 4, 4, 1), np.uint8), np.zeros(1, np.int64), ("a",))
 
+    def files(self, split: str) -> tuple[Path, ...]:
+        """The file."""
+        self._look()
+        return (Path(self.path),)
+
     def _look(self) -> None:
         if not Path(self.path).is_file():
             raise DataError(f"{Path(self.path).absolute()} does not exist. Give the path of the file")

@@ -205,7 +205,7 @@ OF_SMALLER_KINDS = [
         "        self._look()\n        return (",
         "        return (",
         "names a place that does not exist",
-        "splits() takes",
+        "splits takes",
     ),
     ('units="auto"', "units=int(np.random.randint(1, 10**9))", "writes the same layers again", "asked again"),
     ('target: ClassVar[str] = "own targets"', 'target: ClassVar[str] = "others"', "has data of its own", "own targets"),
