@@ -143,18 +143,19 @@ def verdicts_on(cls: type[Part]) -> Iterator[Verdict]:
     """Every check of a part."""
     name = f"{KINDS[cls.kind]} {cls.name_in_config}"
     contract: Any = _OF_KIND.get(cls.kind)
-    for of_class in (*_OF_EVERY_PART, *getattr(contract, "OF_CLASS", ())):
+    for of_class in _OF_EVERY_PART:
         yield _verdict(name, of_class, [(cls,)])
     examples = getattr(cls, "examples", ())
-    if not hasattr(contract, "CHECKS") or (cls.kind == "datasets" and not examples):  # which may need files
-        return
-    yield _verdict(name, _has_examples, [(cls,)])
-    try:
-        subjects = list(contract.subjects(cls))
-    except Exception:  # an example cannot be made: the verdict before says so
-        return
-    for one in contract.CHECKS if examples else ():
-        yield _verdict(name, one, subjects)
+    if hasattr(contract, "CHECKS") and (examples or cls.kind != "datasets"):  # which may need files
+        yield _verdict(name, _has_examples, [(cls,)])
+        try:
+            subjects = list(contract.subjects(cls))
+        except Exception:  # an example cannot be made: the verdict before says so
+            return
+        for one in contract.CHECKS if examples else ():
+            yield _verdict(name, one, subjects)
+    for of_class in getattr(contract, "OF_CLASS", ()):
+        yield _verdict(name, of_class, [(cls,)])
 
 
 def _has_examples(cls: Any) -> None:

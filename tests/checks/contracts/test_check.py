@@ -95,6 +95,20 @@ SLIPS = [
         "allocates nothing",
         "workspace",
     ),
+    (
+        "snake",
+        "examples: ClassVar",
+        "affine_map: ClassVar[bool] = True\n    examples: ClassVar",
+        "is what it declares",
+        "declares affine_map",
+    ),
+    (
+        "snake",
+        "np.add(x, sine, out=y)",
+        "np.add(x, sine, out=y)\n            y += f.rng().random()",
+        "draws from the generator",
+        "and `random` is False",
+    ),
     ("snake", 'inputs[0][-1:], "norm"', '(1,), "norm"', "has gradients", "ValueError: non-broadcastable"),
     (
         "signsgd",
