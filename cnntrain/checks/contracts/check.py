@@ -152,7 +152,7 @@ def verdicts_on(cls: type[Part]) -> Iterator[Verdict]:
             subjects = list(contract.subjects(cls))
         except Exception:  # an example cannot be made: the verdict before says so
             return
-        for one in contract.CHECKS if examples else ():
+        for one in contract.CHECKS if subjects else ():
             yield _verdict(name, one, subjects)
     for of_class in getattr(contract, "OF_CLASS", ()):
         yield _verdict(name, of_class, [(cls,)])

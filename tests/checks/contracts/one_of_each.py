@@ -25,6 +25,7 @@ from cnntrain.parts.orders.base import Order
 from cnntrain.parts.regularizers.base import Regularizer
 from cnntrain.parts.schedules.base import Horizon, Schedule
 from cnntrain.parts.tasks.base import Task
+from cnntrain.parts.transforms.base import Mixing
 from cnntrain.reading.reader import ALONE, Reader
 
 
@@ -166,6 +167,16 @@ class File(Dataset):
     def _look(self) -> None:
         if not Path(self.path).is_file():
             raise DataError(f"{Path(self.path).absolute()} does not exist. Give the path of the file")
+
+
+@register("own_mean")
+@dataclass(frozen=True)
+class Mean(Mixing):
+    """Each with as much of the one before it."""
+
+    def blend(self, images: Array, others: Array, share: float, rng: np.random.Generator) -> tuple[Array, float]:
+        """The weighted mean."""
+        return (share * images + (1 - share) * others).astype(images.dtype), share
 
 
 @register("own_net")

@@ -175,7 +175,7 @@ def test_a_slip_is_named(
 def test_so_do_parts_of_the_smaller_kinds(capsys: pytest.CaptureFixture[str]) -> None:
     code, checks, err = checked(ONE_OF_EACH, capsys)
     assert (code, err) == (0, "")
-    assert len({check["part"] for check in checks}) == 9
+    assert len({check["part"] for check in checks}) == 10
     assert all(check["passed"] for check in checks)
 
 
@@ -221,6 +221,9 @@ OF_SMALLER_KINDS = [
         "names a place that does not exist",
         "splits takes",
     ),
+    ("(share * images", "(images.mean(0) + share * images", "does not see where a batch is cut", "differ when alone"),
+    ("(share * images", "(np.random.random() * images", "does not see where a batch is cut", "differ when alone"),
+    (".astype(images.dtype), share", ".astype(np.float64), share", "does not see where a batch", "it gives float64"),
     ('units="auto"', "units=int(np.random.randint(1, 10**9))", "writes the same layers again", "asked again"),
     ('target: ClassVar[str] = "own targets"', 'target: ClassVar[str] = "others"', "has data of its own", "own targets"),
     (
