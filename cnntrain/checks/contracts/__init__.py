@@ -2,5 +2,5 @@
 
 The tests run them over every registered part, `cnntrain selftest --part FILE` over those of one file. A check is a
 function that raises AssertionError saying what does not hold. A module's CHECKS, all of its kind, are given a part with
-settings of its examples; its OF_CLASS, where it has them, the class.
+settings of its examples, or what its `subjects` gives; its OF_CLASS, where it has them, the class.
 """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from cnntrain.checks.contracts.base import hold
 from cnntrain.parts.averages.base import Average
 
@@ -45,9 +43,3 @@ CHECKS = (
     moves_at_all,
     is_a_function_of_the_step,
 )
-
-
-def subjects(cls: type[Average]) -> Iterator[tuple[Average]]:
-    """What an average's checks are given: each example's average."""
-    for fields in cls.examples:
-        yield (cls(**fields),)

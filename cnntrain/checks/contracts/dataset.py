@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -83,9 +83,3 @@ def names_a_place_that_does_not_exist(cls: type[Dataset]) -> None:
 
 
 OF_CLASS = (names_a_place_that_does_not_exist,)
-
-
-def subjects(cls: type[Dataset]) -> Iterator[tuple[Dataset]]:
-    """What a dataset's checks are given: each example's, which load without files; none where there are no examples."""
-    for fields in cls.examples:
-        yield (cls(**fields),)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -79,9 +78,3 @@ CHECKS = (
     draws_the_same_numbers_in_every_type,
     draws_from_the_generator_it_is_given,
 )
-
-
-def subjects(cls: type[Initializer]) -> Iterator[tuple[Initializer]]:
-    """What an initializer's checks are given: each example's initializer."""
-    for fields in cls.examples:
-        yield (cls(**fields),)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from cnntrain.checks.contracts.base import equal, hold
@@ -59,9 +57,3 @@ CHECKS = (
     fills_an_epoch_with_the_samples_there_are,
     is_a_function_of_seed_and_epoch,
 )
-
-
-def subjects(cls: type[Order]) -> Iterator[tuple[Order]]:
-    """What an order's checks are given: each example's order."""
-    for fields in cls.examples:
-        yield (cls(**fields),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from cnntrain.checks.contracts.base import hold
@@ -40,3 +41,9 @@ def examples_of(cls: Any) -> tuple[Any, ...]:
     hold(examples, f"{cls.__name__} has no examples: give it settings to be checked with")
     hold(all(a != b for i, a in enumerate(examples) for b in examples[:i]), f"{cls.__name__} has an example twice")
     return examples
+
+
+def subjects(cls: Any) -> Iterator[tuple[Any, ...]]:
+    """What the checks of most kinds are given: each example's part."""
+    for fields in cls.examples:
+        yield (cls(**fields),)

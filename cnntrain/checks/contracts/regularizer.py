@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -84,9 +83,3 @@ CHECKS = (
     limits_what_is_not_within_bounds_yet,
     does_something,
 )
-
-
-def subjects(cls: type[Regularizer]) -> Iterator[tuple[Regularizer]]:
-    """What a regularizer's checks are given: each example's regularizer."""
-    for fields in cls.examples:
-        yield (cls(**fields),)

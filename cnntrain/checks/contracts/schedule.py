@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from cnntrain.checks.contracts.base import hold
@@ -53,9 +53,3 @@ CHECKS = (
     is_a_function_of_the_step_and_the_state,
     has_a_state_that_a_checkpoint_can_hold,
 )
-
-
-def subjects(cls: type[Schedule]) -> Iterator[tuple[Schedule]]:
-    """What a schedule's checks are given: each example's schedule."""
-    for fields in cls.examples:
-        yield (cls(**fields),)
