@@ -10,10 +10,9 @@ import numpy as np
 
 from cnntrain.checks.contracts.base import hold
 from cnntrain.core.errors import DataError
-from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.base import PLACES, Dataset
 
 SPLITS = ("train", "val", "test")
-PLACES = ("root", "path", "pictures")  # the fields that say where files are
 
 
 def place_field(cls: type[Dataset]) -> str | None:

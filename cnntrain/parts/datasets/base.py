@@ -17,6 +17,9 @@ from cnntrain.reading.decoded import Sample
 from cnntrain.reading.folders import SPECIAL
 from cnntrain.reading.reader import ALONE, Reader
 
+# the fields of sources that say where files lie
+PLACES = ("root", "path", "pictures", "masks", "table", "images", "lists")
+
 
 @dataclass(frozen=True)
 class Numbers:
