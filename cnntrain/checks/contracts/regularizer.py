@@ -70,6 +70,14 @@ def limits_what_is_not_within_bounds_yet(regularizer: Regularizer) -> None:
             close(limited(regularizer, once), once, "limited again, a tensor changes", rtol=1e-12, atol=1e-15)
 
 
+def limits_a_view_in_place(regularizer: Regularizer) -> None:
+    """As the weights of a transposed convolution are given, whose units are not the last axis in memory."""
+    for p in tensors(100.0):
+        turned = p.swapaxes(0, -1).copy().swapaxes(0, -1)
+        regularizer.limit(turned, np.full(p.shape, np.nan))
+        equal(turned, limited(regularizer, p), f"it limits a view of shape {p.shape} otherwise than an array")
+
+
 def does_something(regularizer: Regularizer) -> None:
     """A penalty for large tensors, or a limit to them."""
     large = tensors(100.0)
@@ -81,5 +89,6 @@ CHECKS = (
     has_a_gradient_that_is_the_central_difference,
     leaves_the_parameters_to_the_optimizer,
     limits_what_is_not_within_bounds_yet,
+    limits_a_view_in_place,
     does_something,
 )

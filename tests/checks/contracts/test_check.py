@@ -187,6 +187,12 @@ OF_SMALLER_KINDS = [
     ("g += 3 *", "g += 2 *", "has a gradient that is the central difference", "not the central difference"),
     ("g += 3 *", "g[...] = 3 *", "has a gradient that is the central difference", "not the central difference"),
     ("np.abs(p, out=scratch)", "np.abs(p, out=p)", "leaves the parameters", "read-only"),
+    (
+        "np.clip(p, -4, 4, out=p)",
+        "p.reshape(-1)[:] = np.clip(p, -4, 4).reshape(-1)",
+        "limits a view in place",
+        "a view",
+    ),
     ("np.clip(p, -4, 4, out=p)", "p *= 0.5", "limits what is not within bounds yet", "limited again"),
     ("1.0 if count == 0 else 1 / 3", "1 / 3", "moves by a share", "the first move is 0.333333"),
     ("else 1 / 3", "else 3.0", "moves by a share", "a share is 3"),
