@@ -101,6 +101,11 @@ def test_is_a_dataclass_itself(kind, name, cls):
 
 
 @pytest.mark.parametrize(("kind", "name", "cls"), PARTS)
+def test_has_keys_of_its_own(kind, name, cls):
+    part.has_keys_of_its_own(cls)
+
+
+@pytest.mark.parametrize(("kind", "name", "cls"), PARTS)
 def test_says_of_every_number_what_it_may_be(kind, name, cls):
     part.bounds_its_numbers(cls)
 

@@ -10,7 +10,7 @@ import pytest
 from cnntrain.checks.contracts.check import verdicts_on
 from cnntrain.core import registry
 
-KINDS = ("averages", "datasets", "initializers", "models", "orders", "regularizers", "schedules", "tasks")
+KINDS = ("averages", "datasets", "initializers", "models", "orders", "regularizers", "schedules", "structures", "tasks")
 SEVERAL = [  # transforms of several samples, or to several, whose contract is as short
     pytest.param(cls, id=f"transforms-{name}")
     for name, cls in registry.parts("transforms").items()

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from cnntrain.checks.contracts import (
     part,
     regularizer,
     schedule,
+    structure,
     task,
     transform,
 )
@@ -50,10 +52,11 @@ _OF_KIND: dict[str, Any] = {
     "orders": order,
     "regularizers": regularizer,
     "schedules": schedule,
+    "structures": structure,
     "tasks": task,
     "transforms": transform,
 }
-_OF_EVERY_PART = (part.says_what_it_is, part.is_a_dataclass_itself, part.bounds_its_numbers)
+_OF_EVERY_PART = (part.says_what_it_is, part.is_a_dataclass_itself, part.has_keys_of_its_own, part.bounds_its_numbers)
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,9 @@ def _verdict(name: str, one: Callable[..., None], subjects: Sequence[tuple[Any, 
                 one(*subject)
         except AssertionError as error:
             return Verdict(name, words, len(subjects), f"{_settings(subject)}{' '.join(str(error).split())}")
+        except NotImplementedError as error:
+            method = traceback.extract_tb(error.__traceback__)[-1].name
+            return Verdict(name, words, len(subjects), f"{_settings(subject)}it has no method {method}")
         except Exception as error:  # whatever the part raises
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             return Verdict(name, words, len(subjects), f"{_settings(subject)}it raised {reason}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,22 @@ def is_a_dataclass_itself(cls: type[Part]) -> None:
     """Its annotations are its keys, and it cannot be written to."""
     advice = "put @dataclass(frozen=True) between @register and the class"
     hold(is_declared(cls), f"{cls.__name__} is no dataclass itself, so that it has only the keys of its base: {advice}")
+
+
+def has_keys_of_its_own(cls: type[Part]) -> None:
+    """None of its keys is what a base class says of the class, or a method."""
+    for base in cls.__mro__[1:]:
+        keys = _keys(base)
+        taken = [key for key in _keys(cls) if key in vars(base) and key not in keys]
+        names = ", ".join(taken)
+        hold(
+            not taken,
+            f"{cls.__name__}.{names} would be a key of configs: annotate it as ClassVar, or rename it",
+        )
+
+
+def _keys(cls: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
 
 
 def bounds_its_numbers(cls: type[Part]) -> None:

@@ -118,6 +118,14 @@ SLIPS = [
         "SignSGD.lr does not say what it may be",
     ),
     ("signsgd", "@dataclass(frozen=True)\n", "", "is a dataclass itself", "between @register and the class"),
+    (
+        "signsgd",
+        "examples: ClassVar[tuple[dict[str, Any], ...]]",
+        "examples: Any",
+        "has keys of its own",
+        "SignSGD.examples",
+    ),
+    ("signsgd", "def update(", "def updates(", "resumes to the bit", "it has no method update"),
     ("signsgd", "lr: NonNegative", "lr: Least", "bounds its numbers", "NameError: name 'Least' is not defined"),
     (
         "signsgd",
