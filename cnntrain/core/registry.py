@@ -8,12 +8,12 @@ kind that installed packages declare (installed.py); one that cannot be loaded i
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import functools
 import importlib
 import pkgutil
 import re
+import typing
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -153,8 +153,9 @@ def _extend(kind: str) -> None:
             new = _added[before:]
             _require_declared(new, {(one.kind, one.name) for one in installed.declared()})
             cls = _parts[kind].get(name)
-            if cls is None or not dataclasses.is_dataclass(cls) or (isinstance(found, type) and found is not cls):
+            if cls is None or not is_declared(cls) or (isinstance(found, type) and found is not cls):
                 raise TypeError(f"it is, or has, no dataclass with @register({name!r}) that is of the kind {kind}")
+            typing.get_type_hints(cls)  # a name that its file does not import would fail only where a config is read
             _packages[cls] = origin.package
         except (Exception, SystemExit) as error:  # anything a foreign module may raise
             for other, undone in _added[before:]:
@@ -163,6 +164,11 @@ def _extend(kind: str) -> None:
             _unusable[kind][name] = (
                 f"of {origin.package} ({origin.value}) cannot be loaded: {reason}. Mend or uninstall the package"
             )
+
+
+def is_declared(cls: type[Part]) -> bool:
+    """Whether it is a dataclass itself: of one that only inherits from one, annotations are no keys."""
+    return "__dataclass_fields__" in vars(cls)
 
 
 def _require_declared(new: Iterable[tuple[str, str]], declared: set[tuple[str, str]]) -> None:

@@ -56,6 +56,49 @@ def _by_moment(clips: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(clip if clip is None else clip.reshape(-1, *clip.shape[2:]) for clip in clips)
 
 
+class _Windows:
+    """Where each array of a shard of n samples lies in the planned memory."""
+
+    def __init__(self, plan: Plan, n: int, memories: Mapping[str, Array]) -> None:
+        """`memories` are by owner."""
+        self._plan, self._n, self._memories = plan, n, memories
+
+    def of_sample(self, what: str, i: int) -> Array:
+        """The outputs "y" of a node, or the gradient "dy" in them."""
+        return self._window((what, i, ""), (self._n, *self._plan.graph.shape(i)))
+
+    def kept(self, i: int, name: str, shape: Shape, dtype: npt.DTypeLike) -> Array:
+        """A buffer that a node keeps."""
+        return self._window(("kept", i, name), shape, dtype)
+
+    def held(self, i: int, name: str, shape: Shape, dtype: npt.DTypeLike) -> Array:
+        """A buffer that a node holds; empty for a pass that the plan does not have."""
+        if ("held", i, name) not in self._plan.places:
+            return np.empty(0, dtype)
+        return self._window(("held", i, name), shape, dtype)
+
+    def input_gradients(self, i: int) -> tuple[tuple[Array | None, ...], list[tuple[Array, Array]]]:
+        """Where a node writes the gradients in its inputs, and which of these are then to be added: (to, from)."""
+        plan = self._plan
+        dxs: list[Array | None] = []
+        additions: list[tuple[Array, Array]] = []
+        for position, source in enumerate(plan.graph.nodes[i].inputs):
+            wanted = plan.training and plan.wants[i] and plan.wants_gradient(source)
+            if not wanted:
+                dxs.append(None)
+            elif plan.needs_adding(i, position):
+                more = self._window(("more", i, str(position)), (self._n, *plan.graph.shape(source)))
+                additions.append((self.of_sample("dy", source), more))
+                dxs.append(more)
+            else:
+                dxs.append(self.of_sample("dy", source))
+        return tuple(dxs), additions
+
+    def _window(self, key: tuple[str, int, str], shape: Shape, dtype: Any = None) -> Array:
+        place = self._plan.places[key]
+        return carve(self._memories[place.owner], place.offset, shape, dtype or self._plan.dtype)
+
+
 class PlannedFrames:
     """The frames of all nodes for shards of n samples, on the memory of a plan. Made once, used in every step."""
 
@@ -77,61 +120,34 @@ class PlannedFrames:
         """
         graph = plan.graph
         own, scratch = memory
-        memories = {"worker": own, "shard": own if shard is None else shard, "all": held}
-
-        def window(key: tuple[str, int, str], shape: Shape, dtype: Any = None) -> Array:
-            place = plan.places[key]
-            return carve(memories[place.owner], place.offset, shape, dtype or plan.dtype)
-
-        def sample(what: str, i: int) -> Array:
-            return window((what, i, ""), (n, *graph.shape(i)))
-
-        def kept(i: int, name: str, shape: Shape, dtype: npt.DTypeLike) -> Array:
-            return window(("kept", i, name), shape, dtype)
-
-        def lasting(i: int, name: str, shape: Shape, dtype: npt.DTypeLike) -> Array:
-            if ("held", i, name) not in plan.places:  # for a pass that the plan does not have
-                return np.empty(0, dtype)
-            return window(("held", i, name), shape, dtype)
-
-        self.x = sample("y", BATCH)
+        windows = _Windows(plan, n, {"worker": own, "shard": own if shard is None else shard, "all": held})
+        self.x = windows.of_sample("y", BATCH)
         self.losses = np.zeros(n, plan.dtype)
         self.of: list[Frame] = []
         self.additions: list[list[tuple[Array, Array]]] = []  # by node: (gradient so far, what to add to it)
         for i, node in enumerate(graph.nodes):
-            dxs: list[Array | None] = []
-            additions: list[tuple[Array, Array]] = []
-            for position, source in enumerate(node.inputs):
-                wanted = plan.training and plan.wants[i] and plan.wants_gradient(source)
-                if not wanted:
-                    dxs.append(None)
-                elif plan.needs_adding(i, position):
-                    more = window(("more", i, str(position)), (n, *graph.shape(source)))
-                    additions.append((sample("dy", source), more))
-                    dxs.append(more)
-                else:
-                    dxs.append(sample("dy", source))
+            dxs, additions = windows.input_gradients(i)
             self.additions.append(additions)
             self.of.append(
                 frame(
                     node.layer,
-                    tuple(sample("y", source) for source in node.inputs),
-                    sample("y", i),
+                    tuple(windows.of_sample("y", source) for source in node.inputs),
+                    windows.of_sample("y", i),
                     params[i],
-                    kept=functools.partial(kept, i),
+                    kept=functools.partial(windows.kept, i),
                     scratch=functools.partial(carve_all, scratch),
-                    held=functools.partial(lasting, i),
+                    held=functools.partial(windows.held, i),
                     training=plan.training and not node.options.freeze,
                     rng=functools.partial(streams, i),
-                    dy=sample("dy", i) if plan.training and plan.wants[i] else None,
-                    dxs=tuple(dxs),
+                    dy=windows.of_sample("dy", i) if plan.training and plan.wants[i] else None,
+                    dxs=dxs,
                     batch=batch[i],
                     moments=node.moments,
                 )
             )
         last = len(graph.nodes) - 1
-        self.outputs = sample("y", last)
-        self.d_outputs = sample("dy", last) if plan.training and plan.wants[last] else None
+        self.outputs = windows.of_sample("y", last)
+        self.d_outputs = windows.of_sample("dy", last) if plan.training and plan.wants[last] else None
         self._trained = [
             [c.node for c in segment if c.do in ("partial_back", "backward") and graph.nodes[c.node].trained]
             for segment in plan.segments

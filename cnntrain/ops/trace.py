@@ -15,7 +15,10 @@ operation refuses the layer by name and place (`lacks`).
 | max_pool, sum_pool | windows; kernel, stride, padding |
 | matmul | features times a matrix |
 | along | a matrix times the values along an axis |
-| pad slice concat reshape transpose | what their names say; values in memory order |
+| pad | zeros around it: for each axis a pair (before, after) in sides= |
+| slice | some of it: for each axis (start, stop, step) in parts= |
+| concat, transpose | values, no constants, one after the other along axis=; its axes in another order= |
+| reshape | the same values in memory order |
 
 Samples are images (height, width, channels), clips (moments, height, width, channels) or features. A reshape to fewer
 or more values makes several samples of one, or one of several: the moments of clips, for layers of images.
@@ -25,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -64,6 +67,15 @@ class Operation:
     of: str = ""  # the layer that it belongs to and its place, for messages
 
 
+_NEEDED = {  # what an operation does not make sense without
+    "concat": "axis",
+    "pad": "sides",
+    "slice": "parts",
+    "transpose": "order",
+    **dict.fromkeys(("mean", "sum", "amax"), "axes"),
+}
+
+
 class Trace:
     """The operations so far, in order, and the constants they read, in float32."""
 
@@ -85,7 +97,14 @@ class Trace:
         return ArrayConstant(full, array.shape)
 
     def op(self, kind: str, *operands: Operand, shape: Shape | None = None, **numbers: Any) -> Value:
-        """Add an operation; its shape is by default that of its largest operand."""
+        """Add an operation; its shape is by default that of its largest operand.
+
+        Raises UsageError, which names the layer, where the operation lacks what it needs.
+        """
+        if (needed := _NEEDED.get(kind)) and needed not in numbers:
+            self._refuse(f"its 'trace' has an operation {kind!r} without {needed}=, see cnntrain/ops/trace.py")
+        if kind == "concat" and not all(isinstance(operand, Value) for operand in operands):
+            self._refuse("its 'trace' concatenates a constant. Pad the value, and add the constant to it")
         if shape is None:
             shapes = [operand.shape for operand in operands if isinstance(operand, Value | ArrayConstant)]
             shape = np.broadcast_shapes(*shapes)
@@ -93,6 +112,9 @@ class Trace:
         out = Value(f"{self.node}.{self._count}", shape)
         self.operations.append(Operation(kind, operands, out, numbers, self._of or self.node))
         return out
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise UsageError(f"{self._of or self.node} cannot be exported: {why}")
 
     def begin(self, node: str, of: str = "") -> None:
         """From here on, what is recorded is this node's; `of` is what messages call it, by default its name."""

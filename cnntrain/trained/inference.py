@@ -5,6 +5,7 @@ Preprocessing is the checkpoint's own, through the loader that validation used w
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,7 +32,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.tally import Tally
-from cnntrain.parts.datasets.base import Dataset, Numbers
+from cnntrain.parts.datasets.base import PLACES, Dataset, Numbers
 from cnntrain.parts.datasets.images import Images, Pixels, joined
 from cnntrain.parts.metrics.confusion import Confusion
 from cnntrain.parts.tasks.base import Task, told
@@ -189,13 +190,18 @@ class Trained:
 
     def _require(self, source: Part, key: str) -> None:
         """Raise DataError, saying how to name its new place, where data has moved."""
-        for name in ("root", "path"):
-            place = getattr(source, name, None)
-            if place is not None and not Path(place).exists():
+        for field in dataclasses.fields(cast(Any, source)):
+            name, value = field.name, getattr(source, field.name)
+            if name in PLACES and value is not None and not Path(value).exists():
                 raise DataError(
-                    f"{Path(place).absolute()} does not exist: the data of {self.path} is looked for there. Say where "
+                    f"{Path(value).absolute()} does not exist: the data of {self.path} is looked for there. Say where "
                     f"it lies with --set {key}.{name}=PATH; relative paths count from the working directory"
                 )
+            if isinstance(value, Dataset):
+                self._require(value, f"{key}.{name}")
+            for number, inner in enumerate(value if isinstance(value, tuple) else ()):
+                if isinstance(inner, Dataset):
+                    self._require(inner, f"{key}.{name}.{number}")
 
     def _check(self, mine: Description, split: str) -> None:
         """Raise DataError where the samples are not of the kind the network was trained on."""

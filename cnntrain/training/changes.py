@@ -11,6 +11,7 @@ from cnntrain.config.load import Loaded, leaves, problem
 from cnntrain.core.errors import CheckpointError
 from cnntrain.data import manifest
 from cnntrain.network import build
+from cnntrain.parts.datasets.base import PLACES
 from cnntrain.parts.schedules.base import Schedule
 from cnntrain.rundir.checkpoint import Checkpoint
 from cnntrain.rundir.environment import compare_environments, environment
@@ -29,7 +30,6 @@ HARMLESS = (  # keys that may change on resume: they say how long to train and w
     "warnings",
     "data.cache",
 )
-_PLACES = ("root", "path", "images", "pictures", "masks", "table")  # fields of sources that say where their data lies
 
 
 def of_settings(saved: Loaded, now: Loaded) -> list[str]:
@@ -61,7 +61,7 @@ def differing(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
 def _is_harmless(key: str) -> bool:
     """Whether a key may change; of one that says where data or a teacher lies, digests show that it is the same."""
     room, *_, field = key.split(".")
-    if (room == "data" and field in _PLACES) or (room == "loss" and field == "teacher"):
+    if (room == "data" and field in PLACES) or (room == "loss" and field == "teacher"):
         return True
     return any(key == harmless or key.startswith(harmless + ".") for harmless in HARMLESS)
 

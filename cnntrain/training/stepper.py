@@ -1,7 +1,7 @@
 """A stepper takes the steps of training: the batches of each, their gradient, the update, the averaged weights.
 
 Everything that trains takes its steps here: `fit`, `time`, `lr-find`, a replay, the self-test. The pool's team computes
-them, so a team on several machines would join in there, and nowhere above.
+them, which several machines may be part of; nothing above knows.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ from PIL import Image
 from cnntrain.rundir.checkpoint import read_meta
 from tests.support.experiments import FULL, write
 
+THERE = "{type: npz, path: there.npz}"
+
 
 def test_a_run_directory_means_its_best_checkpoint_and_says_so(cnntrain, finished):
     best, last = finished / "checkpoints" / "best.npz", finished / "checkpoints" / "last.npz"
@@ -123,6 +125,21 @@ class TestDataOnDisk:
             f"{desk / 'data.npz'} does not exist: the data of run/checkpoints/best.npz is looked for there. Say where "
             "it lies with --set data.source.path=PATH; relative paths count from the working directory"
         )
+
+    @pytest.mark.parametrize(
+        ("source", "key"),
+        [
+            ("{type: subset, fraction: 0.5, source: " + THERE + "}", "source.source.path"),
+            ("{type: concat, sources: [{type: npz, path: data.npz}, " + THERE + "]}", "source.sources.1.path"),
+        ],
+    )
+    def test_so_it_is_where_another_source_draws_from_it(self, cnntrain, desk, config, source, key):
+        np.savez(desk / "there.npz", **self.arrays)
+        sets = ("-s", f"data.source={source}", "-s", "train.epochs=1")
+        assert cnntrain("fit", config, "-o", "other", "-q", *sets).code == 0
+        (desk / "there.npz").rename(desk / "moved.npz")
+        assert f"it lies with --set data.{key}=PATH;" in cnntrain("eval", "other").error
+        assert cnntrain("eval", "other", "-s", f"data.{key}=moved.npz").code == 0
 
     def test_a_split_the_data_does_not_have(self, cnntrain, desk):
         np.savez(desk / "data.npz", x_train=self.arrays["x_train"], y_train=self.arrays["y_train"])

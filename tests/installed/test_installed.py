@@ -190,6 +190,12 @@ WRONG = {
     "is no Python": ("layers.odd = odd", {"odd": "def (\n"}, "SyntaxError: invalid syntax"),
     "registers nothing": ("layers.odd = odd", {"odd": "x = 1\n"}, "no dataclass with @register('odd')"),
     "is another class": ("layers.odd = odd:Layer", {"odd": snake("odd")}, "no dataclass with @register('odd')"),
+    "is no dataclass itself": (
+        "layers.odd = odd", {"odd": snake("odd").replace("@dataclass(frozen=True)\n", "")}, "no dataclass with @reg"
+    ),
+    "has a key of no type": (
+        "layers.odd = odd", {"odd": snake("odd").replace("initial: Positive", "initial: Posit")}, "name 'Posit' is not"
+    ),
     "registers more": ("layers.odd = odd", {"odd": snake("more")}, "the layer 'more' too. Declare layers.more"),
     "takes a name of ours": ("layers.odd = odd", {"odd": snake("relu")}, "layers 'relu' is registered twice"),
 }  # fmt: skip

@@ -96,6 +96,16 @@ def test_has_a_docstring_of_its_own(kind, name, cls):
 
 
 @pytest.mark.parametrize(("kind", "name", "cls"), PARTS)
+def test_is_a_dataclass_itself(kind, name, cls):
+    part.is_a_dataclass_itself(cls)
+
+
+@pytest.mark.parametrize(("kind", "name", "cls"), PARTS)
+def test_has_keys_of_its_own(kind, name, cls):
+    part.has_keys_of_its_own(cls)
+
+
+@pytest.mark.parametrize(("kind", "name", "cls"), PARTS)
 def test_says_of_every_number_what_it_may_be(kind, name, cls):
     part.bounds_its_numbers(cls)
 

@@ -10,8 +10,10 @@ from PIL import Image
 
 from cnntrain.config.fields import Duration
 from cnntrain.core.errors import ConfigError, PausedError
+from cnntrain.parts.datasets.base import PLACES
 from cnntrain.rundir.checkpoint import read
 from cnntrain.rundir.json_files import read_object, read_rows
+from cnntrain.training import changes
 from tests.support.experiments import TINY, evidence, run, write
 
 STILL = "optimizer={type: sgd, lr: 1e-9}"  # nothing is learned
@@ -85,6 +87,12 @@ def test_what_spans_another_length_than_it_began_with_is_told(tmp_path):
     assert "train.freeze.0.until spans the new length: 50% was step 20 and is 40, but 40 are taken" in told
     assert "train.average.start spans the new length: 90% was step 36 and is 72, but 40 are taken" in told
     assert "train.freeze.1" not in told, "it was frozen in every step so far, as it would have been"
+
+
+@pytest.mark.parametrize("field", PLACES)
+def test_whatever_says_where_files_lie_may_change(field):
+    assert changes._is_harmless(f"data.source.source.{field}")
+    assert changes._is_harmless(f"data.val.{field}")
 
 
 def test_a_source_within_another_and_a_teacher_may_be_found_elsewhere(tmp_path):

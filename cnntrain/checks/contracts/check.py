@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,20 +18,45 @@ from types import ModuleType
 from typing import Any
 
 import cnntrain
-from cnntrain.checks.contracts import layer, loss, metric, optimizer, part, transform
+from cnntrain.checks.contracts import (
+    average,
+    dataset,
+    initializer,
+    layer,
+    loss,
+    metric,
+    model,
+    optimizer,
+    order,
+    part,
+    regularizer,
+    schedule,
+    structure,
+    task,
+    transform,
+)
 from cnntrain.core import registry
 from cnntrain.core.errors import CheckFailedError, UsageError
 from cnntrain.core.registry import KINDS, Part
 from cnntrain.rundir.environment import environment
 
 _OF_KIND: dict[str, Any] = {
+    "averages": average,
+    "datasets": dataset,
+    "initializers": initializer,
     "layers": layer,
     "losses": loss,
     "metrics": metric,
+    "models": model,
     "optimizers": optimizer,
+    "orders": order,
+    "regularizers": regularizer,
+    "schedules": schedule,
+    "structures": structure,
+    "tasks": task,
     "transforms": transform,
 }
-_OF_EVERY_PART = (part.says_what_it_is, part.bounds_its_numbers)
+_OF_EVERY_PART = (part.says_what_it_is, part.is_a_dataclass_itself, part.has_keys_of_its_own, part.bounds_its_numbers)
 
 
 @dataclass(frozen=True)
@@ -119,18 +145,20 @@ def _module(path: Path) -> ModuleType:
 def verdicts_on(cls: type[Part]) -> Iterator[Verdict]:
     """Every check of a part."""
     name = f"{KINDS[cls.kind]} {cls.name_in_config}"
-    for of_part in _OF_EVERY_PART:
-        yield _verdict(name, of_part, [(cls,)])
-    contract = _OF_KIND.get(cls.kind)
-    if hasattr(cls, "examples") and cls.kind != "datasets":  # examples of datasets may need files
+    contract: Any = _OF_KIND.get(cls.kind)
+    for of_class in _OF_EVERY_PART:
+        yield _verdict(name, of_class, [(cls,)])
+    examples = getattr(cls, "examples", ())
+    if hasattr(contract, "CHECKS") and (examples or cls.kind != "datasets"):  # which may need files
         yield _verdict(name, _has_examples, [(cls,)])
-        if contract and getattr(cls, "examples", ()):
-            try:
-                subjects = list(contract.subjects(cls))
-            except (TypeError, ValueError):  # an example cannot be made: the verdict before says so
-                return
-            for one in contract.CHECKS:
-                yield _verdict(name, one, subjects)
+        try:
+            subjects = list(getattr(contract, "subjects", part.subjects)(cls))
+        except Exception:  # an example cannot be made: the verdict before says so
+            return
+        for one in contract.CHECKS if subjects else ():
+            yield _verdict(name, one, subjects)
+    for of_class in getattr(contract, "OF_CLASS", ()):
+        yield _verdict(name, of_class, [(cls,)])
 
 
 def _has_examples(cls: Any) -> None:
@@ -149,6 +177,9 @@ def _verdict(name: str, one: Callable[..., None], subjects: Sequence[tuple[Any, 
                 one(*subject)
         except AssertionError as error:
             return Verdict(name, words, len(subjects), f"{_settings(subject)}{' '.join(str(error).split())}")
+        except NotImplementedError as error:
+            method = traceback.extract_tb(error.__traceback__)[-1].name
+            return Verdict(name, words, len(subjects), f"{_settings(subject)}it has no method {method}")
         except Exception as error:  # whatever the part raises
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             return Verdict(name, words, len(subjects), f"{_settings(subject)}it raised {reason}")

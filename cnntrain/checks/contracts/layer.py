@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cnntrain.checks.contracts import declared
 from cnntrain.checks.contracts.alone import run, start
 from cnntrain.checks.contracts.base import close, equal, hold
 from cnntrain.core.arrays import Array, Shape
@@ -115,8 +116,8 @@ def leaves_what_it_reads_alone(layer: Layer, inputs: Inputs, dtype: Any = np.flo
     equal(f.y, result.y if "y" in layer.keeps else np.full_like(f.y, np.nan), "backward writes y")
     for x, before in zip(run(layer, xs, p).frames[0].xs, xs, strict=True):
         equal(x, before, "forward writes its input")
-    for name, declared in layer.params(*inputs).items():
-        if declared.role != "statistic":
+    for name, param in layer.params(*inputs).items():
+        if param.role != "statistic":
             equal(result.p[name], p[name], f"it writes its parameter {name}")
 
 
@@ -249,6 +250,25 @@ def _peak(layer: Layer, inputs: Inputs, n: int) -> int:
     return min(peaks)  # the layer allocates every time; other threads, such as a test runner's, now and then
 
 
+def draws_from_the_generator_it_is_given(layer: Layer, inputs: Inputs) -> None:
+    """In training, where it declares to be random; in evaluation it then hands on what it is given.
+
+    One that is neither random nor coupled is the same in training and evaluation.
+    """
+    xs, p, _ = batch(layer, inputs, np.float32, n=10 * ROWS)  # enough for a draw to come out otherwise
+    first, other = (run(layer, xs, p, seed=seed).y for seed in (7, 8))
+    differ = not np.array_equal(first, other)
+    hold(
+        differ == layer.random,
+        f"with another f.rng its output is {'another' if differ else 'the same'}, and `random` is {layer.random}",
+    )
+    still = run(layer, xs, p, training=False).y
+    if layer.random:
+        equal(still, xs[0], "it is random, and in evaluation its output is not its input")
+    elif not isinstance(layer, Coupled):
+        equal(still, first, "neither random nor coupled, it gives something else in evaluation than in training")
+
+
 def lets_nan_through(layer: Layer, inputs: Inputs) -> None:
     """The guard against divergence looks at the loss alone, so no layer of one input may swallow a NaN."""
     if len(inputs) == 1 and layer.inputs[1] == 1:
@@ -270,8 +290,12 @@ CHECKS = (
     gives_for_many_rows_what_few_at_a_time_do,
     evaluates_the_same_in_any_shard,
     allocates_nothing_that_grows_with_the_batch,
+    draws_from_the_generator_it_is_given,
     lets_nan_through,
 )
+
+
+OF_CLASS = declared.OF_CLASS
 
 
 def subjects(cls: type[Layer]) -> Iterator[tuple[Layer, Inputs]]:

@@ -117,6 +117,15 @@ def decays_decoupled_before_the_same_step(optimizer: Optimizer) -> None:
     equal(run.p, plain.p, "decoupled decay changes the step, too")
 
 
+def takes_a_learning_rate_of_zero(optimizer: Optimizer) -> None:
+    """As schedules give it, at the start of a warm-up or at the end."""
+    try:
+        still = dataclasses.replace(optimizer, lr=0.0)
+    except ValueError as error:
+        raise AssertionError(f"schedules give a learning rate of 0, and {error}: declare it NonNegative") from error
+    hold(np.isfinite(Descent(still, start()).follow(3)).all(), "with a learning rate of 0, parameters are not finite")
+
+
 def allocates_no_array(optimizer: Optimizer) -> None:
     """In a step: it has two scratch vectors."""
     size = 50_000
@@ -142,6 +151,7 @@ CHECKS = (
     descends_the_valley_of_rosenbrock,
     decays_nothing_but_weights,
     decays_decoupled_before_the_same_step,
+    takes_a_learning_rate_of_zero,
     allocates_no_array,
 )
 

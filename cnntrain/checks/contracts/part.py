@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 from cnntrain.checks.contracts.base import hold
 from cnntrain.config.fields import annotations_of, unbounded
-from cnntrain.core.registry import Part
+from cnntrain.core.registry import Part, is_declared
 
 
 def says_what_it_is(cls: type[Part]) -> None:
@@ -15,6 +17,28 @@ def says_what_it_is(cls: type[Part]) -> None:
     hold(text, f"{cls.__name__} has no docstring: say what it computes")
     hold(not text.startswith(f"{cls.__name__}("), f"the docstring of {cls.__name__} is the dataclass's signature")
     hold(text != cls.__mro__[1].__doc__, f"the docstring of {cls.__name__} is its base class's")
+
+
+def is_a_dataclass_itself(cls: type[Part]) -> None:
+    """Its annotations are its keys, and it cannot be written to."""
+    advice = "put @dataclass(frozen=True) between @register and the class"
+    hold(is_declared(cls), f"{cls.__name__} is no dataclass itself, so that it has only the keys of its base: {advice}")
+
+
+def has_keys_of_its_own(cls: type[Part]) -> None:
+    """None of its keys is what a base class says of the class, or a method."""
+    for base in cls.__mro__[1:]:
+        keys = _keys(base)
+        taken = [key for key in _keys(cls) if key in vars(base) and key not in keys]
+        names = ", ".join(taken)
+        hold(
+            not taken,
+            f"{cls.__name__}.{names} would be a key of configs: annotate it as ClassVar, or rename it",
+        )
+
+
+def _keys(cls: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
 
 
 def bounds_its_numbers(cls: type[Part]) -> None:
@@ -34,3 +58,9 @@ def examples_of(cls: Any) -> tuple[Any, ...]:
     hold(examples, f"{cls.__name__} has no examples: give it settings to be checked with")
     hold(all(a != b for i, a in enumerate(examples) for b in examples[:i]), f"{cls.__name__} has an example twice")
     return examples
+
+
+def subjects(cls: Any) -> Iterator[tuple[Any, ...]]:
+    """What the checks of most kinds are given: each example's part."""
+    for fields in cls.examples:
+        yield (cls(**fields),)

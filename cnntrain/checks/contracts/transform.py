@@ -185,7 +185,37 @@ CHECKS = (
 )
 
 
+def does_not_see_where_a_batch_is_cut(cls: type[Transform]) -> None:
+    """Where it mixes or joins samples, or makes views of them: workers ask for the stretch that they compute."""
+    for fields in cls.examples if cls.on != "image" else ():
+        transform = cls(**fields)
+        for number in range(8):  # it may leave some batches as they are
+            whole = _of_stretch(transform, 0, 20, number)
+            for start, stop in ((0, 20), (3, 9), (18 - transform.earlier, 20)):
+                for part, all_of_it in zip(_of_stretch(transform, start, stop, number), whole, strict=True):
+                    place = all_of_it[start * transform.views :][: len(part)]
+                    hold(part.tobytes() == place.tobytes(), f"of a batch, samples {start} to {stop} differ when alone")
+            hold(all(np.isfinite(array).all() for array in whole), "it gives NaN or infinity")
+            hold(whole[0].dtype == np.float32, f"given float32 it gives {whole[0].dtype}")
+
+
+def _of_stretch(transform: Any, start: int, stop: int, number: int) -> tuple[Array, ...]:
+    """What it makes of a stretch of 20 samples, which it may not write, and of their targets if it mixes these."""
+    images, targets = suited(transform), np.eye(4, dtype=np.float32)[np.arange(20) % 4]
+    images.flags.writeable = targets.flags.writeable = False
+    if transform.on == "pair":
+        mixed: tuple[Array, Array] = transform.mix(
+            images[start:stop], targets[start:stop], np.random.default_rng(number)
+        )
+        return mixed
+    of = draws(range(start + transform.earlier, stop), number)
+    return ((transform.apply if transform.on == "views" else transform.join)(images[start:stop], of),)
+
+
+OF_CLASS = (does_not_see_where_a_batch_is_cut,)
+
+
 def subjects(cls: type[Transform]) -> Iterator[tuple[Transform]]:
-    """What a transform's checks are given: each example's transform; those that mix samples have tests of their own."""
+    """What a transform's checks are given: each example's, unless it makes something else of samples than one each."""
     for fields in cls.examples if cls.on == "image" else ():
         yield (cls(**fields),)

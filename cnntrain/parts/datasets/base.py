@@ -17,6 +17,9 @@ from cnntrain.reading.decoded import Sample
 from cnntrain.reading.folders import SPECIAL
 from cnntrain.reading.reader import ALONE, Reader
 
+# the fields of sources that say where files lie
+PLACES = ("root", "path", "pictures", "masks", "table", "images", "lists")
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -57,7 +60,11 @@ class Dataset(Part):
         return self
 
     def splits(self) -> tuple[str, ...]:
-        """Which of "train", "val" and "test" this source has. Looks for files, reads none."""
+        """Which of "train", "val" and "test" this source has. Looks for files, reads none.
+
+        Raises DataError, which names the place in full, where it does not exist (`on_disk` of reading/input_files.py);
+        so do `load` and `files`.
+        """
         raise NotImplementedError
 
     def labelled_samples(self, split: str) -> Sequence[tuple[Sample, str | None]] | None:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, Self, cast
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from cnntrain.config.fields import Kind, NonNegativeInt, Range, Seed
 from cnntrain.core.arrays import Array
-from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.random import stream
 from cnntrain.core.registry import Part, register
-from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.chosen import Chosen
 from cnntrain.parts.datasets.images import Images, shuffled
 from cnntrain.reading.reader import ALONE, Reader
 
 
 @register("k_fold")
 @dataclass(frozen=True)
-class KFold(Dataset):
+class KFold(Chosen):
     """Fold number `fold` (from 0) of `folds` as the split val, the other training samples as train.
 
     The folds of one seed are disjoint, cover every training sample, and differ by at most one sample in all and in
@@ -43,7 +41,7 @@ class KFold(Dataset):
 
     def splits(self) -> tuple[str, ...]:
         """Train and val, and test where the source has it. Raises DataError where the source has its own val."""
-        found = cast(Dataset, self.source).splits()
+        found = self.whole.splits()
         if "val" in found:
             raise DataError(
                 "k_fold: the source has a validation split of its own, expected only train and test. Use the source "
@@ -51,30 +49,16 @@ class KFold(Dataset):
             )
         return ("train", "val", *(split for split in found if split == "test"))
 
-    def grouped(self, by: str) -> Self | None:
-        """With the source in groups."""
-        inner = cast(Dataset, self.source).grouped(by)
-        return None if inner is None else replace(self, source=inner)
-
-    def origins(self) -> tuple[Dataset, ...]:
-        """Those of the source."""
-        return cast(Dataset, self.source).origins()
-
-    def describe(self) -> Description | None:
-        """What the source says."""
-        return cast(Dataset, self.source).describe()
-
-    def files(self, split: str) -> tuple[Path, ...]:
-        """Those of the source; for val, those of its training split."""
-        return cast(Dataset, self.source).files("train" if split == "val" else split)
+    def chosen_from(self, split: str) -> str:
+        """The training split, for val, too."""
+        return "train" if split == "val" else split
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split. Raises DataError where there are fewer training samples than folds."""
         self.splits()
-        source = cast(Dataset, self.source)
         if split not in ("train", "val"):
-            return source.load(split, reader)
-        images = source.load("train", reader)
+            return self.whole.load(split, reader)
+        images = self.whole.load("train", reader)
         if len(images) < self.folds:
             raise DataError(
                 f"k_fold: the source has {len(images):,} training samples, expected at least one for each of "

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, ClassVar, Self, cast
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, cast
 
 import numpy as np
 
 from cnntrain.config.fields import Kind, PositiveInt, Range, Seed, check_exactly_one
 from cnntrain.core.arrays import Array
-from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import Part, register
-from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.chosen import Chosen
 from cnntrain.parts.datasets.images import Images, shuffled
 from cnntrain.reading.reader import ALONE, Reader
 
 
 @register("subset")
 @dataclass(frozen=True)
-class Subset(Dataset):
+class Subset(Chosen):
     """Part of the training samples of `source`; its other splits stay whole, so that results can be compared.
 
     Give either `fraction`, of each class, rounded, but at least one sample; or `per_class`, the number of samples
@@ -40,30 +38,9 @@ class Subset(Dataset):
         super().__post_init__()
         check_exactly_one(self, "subset")
 
-    def splits(self) -> tuple[str, ...]:
-        """Those of the source."""
-        return cast(Dataset, self.source).splits()
-
-    def grouped(self, by: str) -> Self | None:
-        """With the source in groups."""
-        inner = cast(Dataset, self.source).grouped(by)
-        return None if inner is None else replace(self, source=inner)
-
-    def origins(self) -> tuple[Dataset, ...]:
-        """Those of the source."""
-        return cast(Dataset, self.source).origins()
-
-    def describe(self) -> Description | None:
-        """What the source says."""
-        return cast(Dataset, self.source).describe()
-
-    def files(self, split: str) -> tuple[Path, ...]:
-        """Those of the source."""
-        return cast(Dataset, self.source).files(split)
-
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split of the source. Raises DataError where a class has fewer than `per_class` samples."""
-        images = cast(Dataset, self.source).load(split, reader)
+        images = self.whole.load(split, reader)
         if split != "train":
             return images
         groups = shuffled(images, self.seed, "subset")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +17,12 @@ class Initializer(Part):
     """Base of every initializer."""
 
     kind: ClassVar[str] = "initializers"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
+
+    @property
+    def random(self) -> bool:
+        """Whether, as set, it draws from rng; else it writes the same values for every seed."""
+        return True
 
     def __post_init__(self) -> None:
         check_fields(self)

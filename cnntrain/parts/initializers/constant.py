@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,9 +13,19 @@ from cnntrain.core.registry import register
 from cnntrain.parts.initializers.base import Initializer
 
 
+@dataclass(frozen=True)
+class Certain(Initializer):
+    """Base of the initializers that draw nothing."""
+
+    @property
+    def random(self) -> bool:
+        """Every seed gives the same."""
+        return False
+
+
 @register("zeros")
 @dataclass(frozen=True)
-class Zeros(Initializer):
+class Zeros(Certain):
     """Every value 0."""
 
     def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:  # noqa: ARG002
@@ -24,7 +35,7 @@ class Zeros(Initializer):
 
 @register("ones")
 @dataclass(frozen=True)
-class Ones(Initializer):
+class Ones(Certain):
     """Every value 1."""
 
     def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:  # noqa: ARG002
@@ -34,8 +45,10 @@ class Ones(Initializer):
 
 @register("constant")
 @dataclass(frozen=True)
-class Constant(Initializer):
+class Constant(Certain):
     """Every value the same."""
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"value": 0.3},)
 
     value: Finite  # the value of every entry
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -51,7 +51,14 @@ class Dirac(Initializer):
     all pick it. The tap is the middle one, kernel // 2. PyTorch's dirac_.
     """
 
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"others": "torch_default"})
+
     others: Literal["zeros", "torch_default"] = "zeros"  # what the filters beyond the channels start as
+
+    @property
+    def random(self) -> bool:
+        """Where the others are."""
+        return self.others != "zeros"
 
     def check(self, param: Param) -> None:
         """Raise ValueError for anything but a kernel."""

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
-
-import numpy as np
+from typing import ClassVar, Literal
 
 from cnntrain.config.fields import Classes, Pair, PositiveInt
-from cnntrain.core.arrays import Array, Param, Shape
+from cnntrain.core.arrays import Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.calls import Calls, PassName
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
-from cnntrain.ops.trace import Trace, Value
-from cnntrain.ops.windows import Padding, pair, windows
+from cnntrain.ops.windows import Padding, windows
 from cnntrain.ops.winograd import Winograd
-from cnntrain.parts.layers.base import Example, Frame, Prepared, Workspace, example, image, width
+from cnntrain.parts.layers.base import Example, example, image, width
+from cnntrain.parts.layers.filtering import Filtering
 
 
 @register("conv2d")
 @dataclass(frozen=True)
-class Conv2d(Prepared):
+class Conv2d(Filtering):
     """Two-dimensional convolution (LeCun et al. 1989), in the sense of every framework: a cross-correlation.
 
     y[h, w, f] = bias[f] + sum over i, j, c of x[h * stride + i * dilation - top, w * stride + j * dilation - left, c]
@@ -59,8 +55,6 @@ class Conv2d(Prepared):
         example((8, 6, 1), filters=2, kernel_size=3, padding=(0, 2, 1, 0), bias=False, algorithm="winograd"),
         example((3, 3, 2), filters=2, kernel_size=3, algorithm="winograd"),
     )
-    affine_map: ClassVar[bool] = True
-    absorbs_scale: ClassVar[bool] = True
 
     filters: Classes  # channels of the output; `auto` is the number of classes
     kernel_size: Pair  # size of the kernel: one number, or [height, width]
@@ -71,60 +65,28 @@ class Conv2d(Prepared):
     bias: bool = True  # add a trained bias to each channel of the output
     algorithm: Literal["auto", "direct", "winograd"] = "auto"  # how it is computed; `auto` chooses by the shapes alone
 
+    def plan(self, shape: Shape) -> Convolution:
+        """The convolution of images of this shape. Raises ValueError where they do not fit the layer."""
+        return _plan(self, shape)
+
+    def kernel(self, shape: Shape) -> Convolution | Winograd | Depthwise:
+        """By `algorithm`, and by the shapes."""
+        return _kernel(self, shape)
+
     def output_shape(self, *inputs: Shape) -> Shape:
         """(height, width, channels) -> (windows along height, windows along width, filters)."""
-        plan = _plan(self, inputs[0])
+        plan = self.plan(inputs[0])
         if self.algorithm == "winograd" and not Winograd.possible(plan.windows, plan.groups):
             raise ValueError(
                 "algorithm winograd computes kernels of 3x3 with stride 1, dilation 1, groups 1 and padding of at most "
                 "2: leave the algorithm to 'auto'"
             )
-        return plan.windows.rows.out, plan.windows.columns.out, plan.filters
-
-    def params(self, *inputs: Shape) -> dict[str, Param]:
-        """Declare weight (kh, kw, channels / groups, filters) and, unless switched off, bias (filters,)."""
-        plan = _plan(self, inputs[0])
-        taps, per_group = plan.windows.taps, plan.channels // plan.groups
-        fan_in, fan_out = taps * per_group, taps * plan.filters  # as PyTorch counts, groups or not
-        shape = (*pair(self.kernel_size), per_group, plan.filters)
-        declared = {"weight": Param(shape, "weight", fan_in, fan_out)}
-        if self.bias:
-            declared["bias"] = Param((plan.filters,), "bias", fan_in, fan_out)
-        return declared
-
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """Nothing kept: backward makes the columns again. What the algorithm makes of the weights is held."""
-        return Workspace.of_kernel(_kernel(self, inputs[0]).scratch(n, dtype))
-
-    def flops(self, *inputs: Shape) -> int:
-        """Two for each weight a window is multiplied with, one for each bias added."""
-        plan = _plan(self, inputs[0])
-        spots = plan.windows.rows.out * plan.windows.columns.out
-        return spots * plan.filters * (2 * plan.columns.depth + self.bias)
+        return super().output_shape(*inputs)
 
     def algorithm_for(self, *inputs: Shape) -> str:
         """One of "winograd", "depthwise" and "direct"."""
-        kernel = _kernel(self, inputs[0])
+        kernel = self.kernel(inputs[0])
         return "direct" if isinstance(kernel, Convolution) else type(kernel).__name__.lower()
-
-    def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
-        """What the algorithm makes of the weights."""
-        return _kernel(self, f.x.shape[1:]).fill(do, f.p["weight"], {**f.scratch, **f.held})
-
-    def forward_calls(self, f: Frame) -> Calls:
-        """Write y = x * weight."""
-        return _kernel(self, f.x.shape[1:]).forward(f.x, f.p["weight"], f.y, {**f.scratch, **f.held})
-
-    def backward_calls(self, f: Frame) -> Calls:
-        """The adjoints of forward in weight, bias and x: see ops/convolution.py and ops/winograd.py."""
-        kernel, buffers, dp = _kernel(self, f.x.shape[1:]), {**f.scratch, **f.held}, f.dp or {}
-        return kernel.backward(f.x, f.p["weight"], f.dy, dp.get("weight"), dp.get("bias"), f.dx, buffers)
-
-    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
-        """The windows' products with weight, and bias."""
-        plan = _plan(self, xs[0].shape)
-        axes = (plan.windows.rows, plan.windows.columns)
-        return t.convolution(xs[0], p, axes, plan.groups, self.output_shape(xs[0].shape))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import ClassVar
 
 from cnntrain.config.fields import Pair, PositiveInt
-from cnntrain.core.arrays import Array, Param, Shape
+from cnntrain.core.arrays import Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.calls import Calls, PassName
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
-from cnntrain.ops.trace import Trace, Value
-from cnntrain.ops.windows import Padding, pair, windows
-from cnntrain.parts.layers.base import Example, Frame, Prepared, Workspace, example, image
+from cnntrain.ops.windows import Padding, windows
+from cnntrain.parts.layers.base import Example, example, image
+from cnntrain.parts.layers.filtering import Filtering
 
 
 @register("depthwise_conv2d")
 @dataclass(frozen=True)
-class DepthwiseConv2d(Prepared):
+class DepthwiseConv2d(Filtering):
     """conv2d with as many groups as channels, and `multiplier` filters for each (Sifre 2014; Howard et al. 2017).
 
     y[h, w, c * multiplier + m] = bias + sum over i, j of x[h * stride + i * dilation - top, w * stride + j * dilation
@@ -35,8 +31,6 @@ class DepthwiseConv2d(Prepared):
         example((6, 7, 2), kernel_size=(3, 2), stride=2, multiplier=2),
         example((6, 5, 4), kernel_size=2, dilation=2, padding=(1, 0, 2, 1), bias=False),
     )
-    affine_map: ClassVar[bool] = True
-    absorbs_scale: ClassVar[bool] = True
 
     kernel_size: Pair  # size of the kernel: one number, or [height, width]
     multiplier: PositiveInt = 1  # filters for each channel of the input
@@ -45,47 +39,13 @@ class DepthwiseConv2d(Prepared):
     dilation: Pair = 1  # distance between the pixels under the kernel: one number, or [height, width]
     bias: bool = True  # add a trained bias to each channel of the output
 
-    def output_shape(self, *inputs: Shape) -> Shape:
-        """(height, width, channels) -> (windows along height, windows along width, channels * multiplier)."""
-        plan = _plan(self, inputs[0])
-        return plan.windows.rows.out, plan.windows.columns.out, plan.filters
+    def plan(self, shape: Shape) -> Convolution:
+        """The convolution of images of this shape. Raises ValueError where they do not fit the layer."""
+        return _plan(self, shape)
 
-    def params(self, *inputs: Shape) -> dict[str, Param]:
-        """Declare weight (kh, kw, 1, channels * multiplier) and, unless switched off, bias (channels * multiplier,)."""
-        plan = _plan(self, inputs[0])
-        fan_in, fan_out = plan.windows.taps, plan.windows.taps * plan.filters  # as PyTorch counts
-        declared = {"weight": Param((*pair(self.kernel_size), 1, plan.filters), "weight", fan_in, fan_out)}
-        if self.bias:
-            declared["bias"] = Param((plan.filters,), "bias", fan_in, fan_out)
-        return declared
-
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """Nothing kept: backward makes the columns again. What the kernel makes of the weights is held."""
-        return Workspace.of_kernel(_kernel(self, inputs[0]).scratch(n, dtype))
-
-    def flops(self, *inputs: Shape) -> int:
-        """Two for each weight a window is multiplied with, one for each bias added."""
-        plan = _plan(self, inputs[0])
-        return plan.windows.rows.out * plan.windows.columns.out * plan.filters * (2 * plan.windows.taps + self.bias)
-
-    def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
-        """What the kernel makes of the weights."""
-        return _kernel(self, f.x.shape[1:]).fill(do, f.p["weight"], {**f.scratch, **f.held})
-
-    def forward_calls(self, f: Frame) -> Calls:
-        """Write y = x * weight."""
-        return _kernel(self, f.x.shape[1:]).forward(f.x, f.p["weight"], f.y, {**f.scratch, **f.held})
-
-    def backward_calls(self, f: Frame) -> Calls:
-        """The adjoints of forward in weight, bias and x: see ops/depthwise.py."""
-        kernel, buffers, dp = _kernel(self, f.x.shape[1:]), {**f.scratch, **f.held}, f.dp or {}
-        return kernel.backward(f.x, f.p["weight"], f.dy, dp.get("weight"), dp.get("bias"), f.dx, buffers)
-
-    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
-        """The windows' products with weight, and bias."""
-        plan = _plan(self, xs[0].shape)
-        axes = (plan.windows.rows, plan.windows.columns)
-        return t.convolution(xs[0], p, axes, plan.groups, self.output_shape(xs[0].shape))
+    def kernel(self, shape: Shape) -> Convolution | Depthwise:
+        """Sums over taps; with several filters for a channel, products of matrices."""
+        return _kernel(self, shape)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -98,6 +58,6 @@ def _plan(layer: DepthwiseConv2d, shape: Shape) -> Convolution:
 
 @functools.lru_cache(maxsize=1024)
 def _kernel(layer: DepthwiseConv2d, shape: Shape) -> Convolution | Depthwise:
-    """Sums over taps; with several filters for a channel, products of matrices."""
+    """The algorithm for images of this shape."""
     plan = _plan(layer, shape)
     return Depthwise(plan.windows, plan.channels) if layer.multiplier == 1 else plan

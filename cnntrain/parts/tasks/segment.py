@@ -21,7 +21,6 @@ from cnntrain.parts.tasks.base import Evaluation, Start, Task, share
 SHOWN = 8  # of the worst pictures
 _LISTED = 12  # classes that are named in a comment
 _INK = 0.5  # how much of a colour is laid over a picture
-_FIGURES = ("iou", "dice", "recall", "precision")  # of a class
 
 
 @register("segment")

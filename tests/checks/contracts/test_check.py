@@ -13,6 +13,7 @@ from cnntrain.cli import main
 from cnntrain.core import registry
 
 WAVES = Path(__file__).parents[2] / "installed/waves/waves"
+ONE_OF_EACH = Path(__file__).parent / "one_of_each.py"
 PARTS = Path(registry.__file__).parents[1] / "parts"
 
 
@@ -44,7 +45,8 @@ def test_a_sound_part_passes(name: str, capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["losses/absolute", "transforms/invert", "layers/scale", "schedules/step", "orders/shuffle"]
+    "name",
+    ["losses/absolute", "transforms/invert", "layers/scale", "schedules/step", "orders/shuffle", "tasks/regress"],
 )
 def test_so_do_those_of_a_file_of_the_package(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = PARTS / f"{name}.py"
@@ -93,6 +95,20 @@ SLIPS = [
         "allocates nothing",
         "workspace",
     ),
+    (
+        "snake",
+        "examples: ClassVar",
+        "affine_map: ClassVar[bool] = True\n    examples: ClassVar",
+        "is what it declares",
+        "declares affine_map",
+    ),
+    (
+        "snake",
+        "np.add(x, sine, out=y)",
+        "np.add(x, sine, out=y)\n            y += f.rng().random()",
+        "draws from the generator",
+        "and `random` is False",
+    ),
     ("snake", 'inputs[0][-1:], "norm"', '(1,), "norm"', "has gradients", "ValueError: non-broadcastable"),
     (
         "signsgd",
@@ -100,6 +116,23 @@ SLIPS = [
         "lr: float = 1e-3",
         "bounds its numbers",
         "SignSGD.lr does not say what it may be",
+    ),
+    ("signsgd", "@dataclass(frozen=True)\n", "", "is a dataclass itself", "between @register and the class"),
+    (
+        "signsgd",
+        "examples: ClassVar[tuple[dict[str, Any], ...]]",
+        "examples: Any",
+        "has keys of its own",
+        "SignSGD.examples",
+    ),
+    ("signsgd", "def update(", "def updates(", "resumes to the bit", "it has no method update"),
+    ("signsgd", "lr: NonNegative", "lr: Least", "bounds its numbers", "NameError: name 'Least' is not defined"),
+    (
+        "signsgd",
+        "lr: NonNegative = 1e-3",
+        "lr: Positive = 1e-3",
+        "takes a learning rate of zero",
+        "declare it NonNegative",
     ),
     ("signsgd", "block.p -= change", "block.p += change", "finds the bottom of a parabola", "near the bottom"),
     ("signsgd", "np.sign(block.g, out=block.scratch[0])", "np.sign(block.g)", "allocates no array", "bytes"),
@@ -159,7 +192,7 @@ def test_a_slip_is_named(
     text = text.replace('@register("', '@register("own_')
     assert right in text
     path = tmp_path / "own.py"
-    path.write_text(text.replace(right, wrong))
+    path.write_text(text.replace(right, wrong).replace("import NonNegative\n", "import NonNegative, Positive\n"))
     code, checks, err = checked(path, capsys)
     assert code == 9
     (line,) = err.splitlines()
@@ -167,6 +200,91 @@ def test_a_slip_is_named(
     assert f"checks of {path} failed, the first: " in line
     failed = {str(one["check"]): str(one["problem"]) for one in checks if not one["passed"]}
     found = [problem for one, problem in failed.items() if one.startswith(check)]
+    assert found, failed
+    assert words in found[0]
+
+
+def test_so_do_parts_of_the_smaller_kinds(capsys: pytest.CaptureFixture[str]) -> None:
+    code, checks, err = checked(ONE_OF_EACH, capsys)
+    assert (code, err) == (0, "")
+    assert len({check["part"] for check in checks}) == 10
+    assert all(check["passed"] for check in checks)
+
+
+OF_SMALLER_KINDS = [
+    ("rng.standard_normal(param", "np.random.standard_normal(param", "draws from the generator", "gives two starts"),
+    ("rng.standard_normal(param", "np.random.default_rng(0).standard_normal(param", "draws from the", "does not draw"),
+    ("out.fill(0)\n", "pass\n", "writes every value", "leaves values unwritten"),
+    ("(param.shape)\n        out", "(param.shape, out.dtype)\n        out", "draws the same numbers", "other numbers"),
+    ("g += 3 *", "g += 2 *", "has a gradient that is the central difference", "not the central difference"),
+    ("g += 3 *", "g[...] = 3 *", "has a gradient that is the central difference", "not the central difference"),
+    ("np.abs(p, out=scratch)", "np.abs(p, out=p)", "leaves the parameters", "read-only"),
+    (
+        "np.clip(p, -4, 4, out=p)",
+        "p.reshape(-1)[:] = np.clip(p, -4, 4).reshape(-1)",
+        "limits a view in place",
+        "a view",
+    ),
+    ("np.clip(p, -4, 4, out=p)", "p *= 0.5", "limits what is not within bounds yet", "limited again"),
+    ("1.0 if count == 0 else 1 / 3", "1 / 3", "moves by a share", "the first move is 0.333333"),
+    ("else 1 / 3", "else 3.0", "moves by a share", "a share is 3"),
+    ("return 0.0", "return np.random.random()", "is a function of the step", "asked again"),
+    ("if step % 2 == 0 and total_steps > 1:", "if step:", "moves at all", "it never moves"),
+    ("min(step / horizon.total_steps, 1.0)", "3 * step / horizon.total_steps", "gives a learning rate", "it gives -"),
+    ("return lr * (1", "return np.float64(lr) * (1", "gives a learning rate", "it gives float64"),
+    ("return lr * (1", "return np.random.random() * (1", "is a function of the step and", "asked again"),
+    (
+        'return {"last": values',
+        'state["last"] = values["train/loss"]\n        return {"last": values',
+        "has a state",
+        "changes the state before",
+    ),
+    ("np.concatenate([blocks[i] for i in order])", "samples[::2]", "fills an epoch", "is of the shape (30,)"),
+    ("np.concatenate([blocks[i] for i in order])", "samples - 100", "fills an epoch", "was not given"),
+    ('stream(seed, "order", epoch)', "np.random", "is a function of seed and epoch", "asked again"),
+    (
+        'stream(seed, "order", epoch)',
+        "stream(seed, 'order')",
+        "is a function of seed and epoch",
+        "another epoch does not",
+    ),
+    ("dtype=np.uint8)[:, None]", "dtype=np.float64)[:, None]", "loads what it describes", "its pixels are float64"),
+    ("np.arange(self.samples) % 2", "np.arange(self.samples, dtype=np.int32) % 2", "loads what it", "labels are int32"),
+    ("np.arange(self.samples) % 2", "np.random.permutation(np.arange(self.samples) % 2)", "loads the same", "differ"),
+    ('return Description((4, 5, 1), ("up",', 'return Description((5, 4, 1), ("up",', "loads what", "`describe` says"),
+    ("{Path(self.path).absolute()} does", "{self.path} does", "names a place that does not exist", "where it looked"),
+    (
+        "        self._look()\n        return (",
+        "        return (",
+        "names a place that does not exist",
+        "splits takes",
+    ),
+    ("(share * images", "(images.mean(0) + share * images", "does not see where a batch is cut", "differ when alone"),
+    ("(share * images", "(np.random.random() * images", "does not see where a batch is cut", "differ when alone"),
+    (".astype(images.dtype), share", ".astype(np.float64), share", "does not see where a batch", "it gives float64"),
+    ('units="auto"', "units=int(np.random.randint(1, 10**9))", "writes the same layers again", "asked again"),
+    ('target: ClassVar[str] = "own targets"', 'target: ClassVar[str] = "others"', "has data of its own", "own targets"),
+    (
+        'target: ClassVar[str] = "own targets"',
+        'target: ClassVar[str] = "own targets"\n    size: Rate = 0.5',
+        "has no",
+        "size",
+    ),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "check", "words"), OF_SMALLER_KINDS)
+def test_a_slip_in_a_part_of_a_smaller_kind_is_named(
+    right: str, wrong: str, check: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = ONE_OF_EACH.read_text()
+    assert right in text
+    path = tmp_path / "own.py"
+    path.write_text(text.replace(right, wrong))
+    code, checks, _ = checked(path, capsys)
+    failed = {str(one["check"]): str(one["problem"]) for one in checks if not one["passed"]}
+    found = [problem for one, problem in failed.items() if one.startswith(check)]
+    assert code == 9
     assert found, failed
     assert words in found[0]
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-import numpy as np
 import pytest
 
+from cnntrain.checks.contracts import dataset as contract
 from cnntrain.core import registry
-from cnntrain.core.description import CLASSES
 from cnntrain.core.errors import DataError, StorageError
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.reading.input_files import reading
@@ -32,33 +30,25 @@ SETTINGS += [
     }.items()
 ]
 FILED = {  # data set -> the field that says where its files are
-    name: field.name
-    for name, cls in registry.parts("datasets").items()
-    for field in dataclasses.fields(cls)
-    if field.name in ("root", "path", "pictures")
+    name: field for name, cls in registry.parts("datasets").items() if (field := contract.place_field(cls))
 }
 NEEDED: dict[str, dict[str, Any]] = {"masks": {"classes": ("sky", "sea"), "masks": "."}}  # keys that have no default
 
 
 def test_every_dataset_is_tried_here() -> None:
     tried = {setting.values[0].name_in_config for setting in SETTINGS} | {*FILED}
-    assert tried == {*registry.parts("datasets")}
+    advice = "call the field that says where its files are path, root or pictures, or give examples that need no file"
+    assert tried == {*registry.parts("datasets")}, advice
 
 
 @pytest.mark.parametrize("source", SETTINGS)
 def test_loads_what_it_describes(source: Dataset) -> None:
-    described = source.describe()
-    for split in source.splits():
-        images = source.load(split)
-        assert images.pixels.ndim in (4, 5)
-        assert images.pixels.dtype in (np.uint8, np.float32)
-        assert images.pixels.flags.c_contiguous
-        assert len(images) == len(images.pixels) == len(images.targets) > 0
-        if images.description.target == CLASSES:
-            assert images.targets.dtype == np.int64
-            assert images.targets.min() >= 0
-            assert images.targets.max() < len(images.classes)
-        assert images.description == described
+    contract.loads_what_it_describes(source)
+
+
+@pytest.mark.parametrize("source", SETTINGS)
+def test_loads_the_same_again(source: Dataset) -> None:
+    contract.loads_the_same_again(source)
 
 
 @pytest.mark.parametrize("name", FILED)
@@ -71,7 +61,7 @@ def test_a_place_that_does_not_exist_is_shown_absolute(
     for ask in (source.splits, lambda: source.load("train"), lambda: source.files("train")):
         with pytest.raises(DataError) as caught:
             ask()
-        assert str(tmp_path / place) in str(caught.value)
+        assert str(tmp_path / place) in str(caught.value), "the message does not say in full where it looked"
 
 
 def _fail_as_zipfile_does() -> None:

@@ -57,6 +57,14 @@ def test_the_first_such_target_is_named(tmp_path, source, place, loss, value):
         prepare([made])
 
 
+@pytest.mark.parametrize("choice", ["subset, fraction: 0.9", "k_fold, folds: 2"])
+def test_so_it_is_where_samples_are_chosen_from_the_source(tmp_path, choice):
+    source = csv(tmp_path, [0, 1, 7, 0, 1, 7])
+    made = config(tmp_path, f"{{type: {choice}, source: {source}}}", "binary_cross_entropy")
+    with pytest.raises(DataError, match=r"labels\.csv:4: edema is 7"):
+        prepare([made], ("data.val=null",) if "k_fold" in choice else ())
+
+
 def test_every_command_that_trains_or_checks_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = config(tmp_path, csv(tmp_path, [0, 1, -1, 0]), "binary_cross_entropy")

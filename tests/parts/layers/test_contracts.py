@@ -93,6 +93,11 @@ def test_allocates_nothing_that_grows_with_the_batch(layer, inputs):
     contract.allocates_nothing_that_grows_with_the_batch(layer, inputs)
 
 
+@every_case
+def test_draws_from_the_generator_it_is_given(layer, inputs):
+    contract.draws_from_the_generator_it_is_given(layer, inputs)
+
+
 @pytest.mark.parametrize(("layer", "inputs"), [case for case in CASES if case.values[0].inputs[1] == 1])
 def test_nan_reaches_the_output(layer, inputs):
     contract.lets_nan_through(layer, inputs)

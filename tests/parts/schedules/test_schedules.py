@@ -65,8 +65,8 @@ def test_is_a_finite_float_that_scales_with_the_learning_rate(schedule: Schedule
 @pytest.mark.parametrize("name", list(registry.parts("schedules")))
 def test_documents_both_ends(name: str) -> None:
     doc = registry.lookup("schedules", name).__doc__ or ""
-    assert "step 0" in doc
-    assert "last" in doc
+    assert "step 0" in doc, "say in the docstring what the rate is at step 0: the first step of training"
+    assert "last" in doc, "say in the docstring what the rate is at the last step, or that it depends"
 
 
 @pytest.mark.parametrize(
