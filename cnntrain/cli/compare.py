@@ -72,8 +72,7 @@ def _show(document: dict[str, Any]) -> None:
         return
     short = short_names(document["differs"])
     metrics = _metrics(document)
-    keys = [key for key in document["differs"] if all(run["config"][key] is not None for run in runs)][:_MOST_KEYS]
-    text, left = _fitting(document, keys, short, metrics)
+    text, left = _fitting(document, document["columns"][:_MOST_KEYS], short, metrics)
     show(text)
     if left:
         show(f"{left} more key{'s' * (left != 1)} differ{'s' * (left == 1)}; --json and --csv have all of them")
@@ -142,6 +141,8 @@ def _group(group: dict[str, Any], metrics: Sequence[str]) -> list[str]:
 
 
 def _value(value: Any) -> str:
+    if value is None:
+        return "-"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
