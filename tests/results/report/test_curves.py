@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cnntrain.results.report.curves import charts
 from cnntrain.rundir.history import Record
 
@@ -31,3 +33,17 @@ def test_rows_are_not_searched_anew_for_each_point():
     rows.begun = 0
     assert len(charts(record)) == 6
     assert rows.begun <= 12
+
+
+@pytest.mark.parametrize(("every", "lines"), [(1, {"loss": 9, "accuracy": 3}), (5, {"loss": 3, "accuracy": 3})])
+def test_of_few_epochs_training_is_shown_by_whatever_is_recorded_more_often(every, lines):
+    """Rows within an epoch have the loss and no metric."""
+    rows = [{"event": "start", "steps_per_epoch": 3, "schema": "metrics/2"}]
+    for step in range(1, 10):
+        if not step % every:
+            rows.append({"event": "train", "epoch": (step + 2) // 3} | TRAIN | {"step": step})
+        if not step % 3:
+            rows.append({"event": "eval", "epoch": step // 3} | END | {"step": step, "train/accuracy": 0.4})
+    found = {chart.name: chart for chart in charts(Record(Path("run"), {}, {}, rows, [], {}, {}, {}))}
+    for name, count in lines.items():
+        assert [len(line.x) for line in found[name].content if line.label == "train"] == [count]
