@@ -124,18 +124,16 @@ def column_keys(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[
     """The keys worth a column: all in which runs differ, except defaults of a part that some of them lack.
 
     Where optimizers are compared, these are their types and the settings that were written, not each one's default
-    betas.
+    betas. Keys that all runs have come first, for there may be no room for all.
     """
-    return [
-        key
-        for key in differing
-        if all(key in one.settings for one in lines) or any(_written(one, key) for one in lines)
-    ]
+    shared = [key for key in differing if all(key in one.settings for one in lines)]
+    return shared + [key for key in differing if key not in shared and any(_written(one, key) for one in lines)]
 
 
 def telling_keys(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[str]:
-    """The keys that name families: those worth a column, without what may differ within a family."""
-    return [key for key in column_keys(lines, differing) if key != NAME and not is_lot(key)]
+    """The keys that name families: those worth a column, in their order, without what may differ within a family."""
+    columns = column_keys(lines, differing)
+    return [key for key in differing if key in columns and key != NAME and not is_lot(key)]
 
 
 def _written(line: ComparedRun, key: str) -> bool:
