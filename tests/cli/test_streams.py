@@ -70,6 +70,10 @@ def test_a_run_whose_directory_nobody_reads_goes_on_and_ends_with_141(buffered, 
     assert read_rows(tmp_path / "run" / "metrics.jsonl")[-1]["event"] == "end"
 
 
+def test_so_does_a_page_that_is_written_to_a_stdout_that_nobody_reads(finished, tmp_path):
+    assert shell(f"cnntrain report {finished} -o /dev/stdout -j 1 | true", tmp_path) == (141, "", "")
+
+
 def test_what_a_command_prints_before_its_work_is_read_at_once(config, tmp_path, monkeypatch):
     """Through a pipe, where Python would keep it until the end."""
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
