@@ -10,6 +10,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -28,7 +29,8 @@ _CAPTION = 14  # height of a line of text, in pixels
 _GAP = 4
 _BACKGROUND, _INK = (255, 255, 255), (0, 0, 0)
 _FRAME = (255, 230, 0)
-_LETTERS = 15  # of a label, as many as a cell has room for
+_LETTERS = 15  # of a label, as many as a cell has room for in a line
+_LINES = 3  # of a label
 
 
 @dataclass(frozen=True)
@@ -86,25 +88,38 @@ def render(title: str, strips: Sequence[Strip], written: Lettering | None = None
     width, height = tiles[0][0].size
     columns = min(_COLUMNS, max(map(len, tiles)))
     rows = [math.ceil(len(row) / columns) for row in tiles]
-    step = (width + _GAP, height + _CAPTION + _GAP)
+    room = max(_LETTERS * width // _CELL, 3)
+    captions = [[_lines(words, room) for words in strip.labels] for strip in strips]
+    step = (width + _GAP, height + _CAPTION * max(map(len, chain(*captions))) + _GAP)
     size = (_GAP + columns * step[0], _CAPTION + _GAP + sum(_CAPTION + _GAP + n * step[1] for n in rows))
     sheet = Image.new("RGB", size, _BACKGROUND)
     pen = ImageDraw.Draw(sheet)
     written.write(pen, (_GAP, 1), title, _INK)
     top = _CAPTION + _GAP
-    for strip, pictures, count in zip(strips, tiles, rows, strict=True):
+    for strip, pictures, told, count in zip(strips, tiles, captions, rows, strict=True):
         written.write(pen, (_GAP, top), strip.heading, _INK)
         top += _CAPTION + _GAP
-        for place, (picture, words) in enumerate(zip(pictures, strip.labels, strict=True)):
+        for place, (picture, lines) in enumerate(zip(pictures, told, strict=True)):
             x, y = _GAP + place % columns * step[0], top + place // columns * step[1]
             sheet.paste(picture, (x, y))
-            room = max(_LETTERS * width // _CELL, 3)
-            fits = letters.columns(words) <= room
-            written.write(pen, (x, y + height), words if fits else letters.cut(words, room - 2) + "..", _INK)
+            for number, line in enumerate(lines):
+                written.write(pen, (x, y + height + _CAPTION * number), line, _INK)
         top += count * step[1]
     stream = io.BytesIO()
     sheet.save(stream, "PNG")
     return stream.getvalue()
+
+
+def _lines(words: str, room: int) -> list[str]:
+    """A label in lines of so many columns; what takes more of them, or is one long word, is cut off."""
+    found: list[str] = []
+    for word in words.split(" "):
+        together = f"{found[-1]} {word}" if found else word
+        if found and (letters.columns(together) <= room or len(found) == _LINES):
+            found[-1] = together
+        else:
+            found.append(word)
+    return [line if letters.columns(line) <= room else letters.cut(line, room - 2) + ".." for line in found]
 
 
 def _limits(arrays: Sequence[Array]) -> tuple[Array, Array]:
@@ -120,7 +135,7 @@ def _tile(image: Array, low: Array, high: Array) -> Image.Image:
     if shown.shape[2] not in (1, 3):
         shown = _side_by_side(shown)
     picture = Image.fromarray(shown[:, :, 0] if shown.shape[2] == 1 else shown).convert("RGB")
-    factor = max(_CELL // max(picture.size), 1)
+    factor = math.ceil(_CELL / max(picture.size))
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
 
 

@@ -156,8 +156,7 @@ def main(arguments: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             code = _run(sys.argv[1:] if arguments is None else arguments, state)
-            with terminal.writing():
-                sys.stdout.flush()
+            terminal.finish()
     except BrokenPipeError:
         code = 141
     except KeyboardInterrupt:

@@ -71,8 +71,7 @@ def _show(document: dict[str, Any]) -> None:
         return
     short = short_names(document["differs"])
     metrics = _metrics(document)
-    keys = [key for key in document["differs"] if all(run["config"][key] is not None for run in runs)][:_MOST_KEYS]
-    text, left = _fitting(document, keys, short, metrics)
+    text, left = _fitting(document, document["columns"][:_MOST_KEYS], short, metrics)
     show(text)
     if left:
         show(f"{left} more key{'s' * (left != 1)} differ{'s' * (left == 1)}; --json and --csv have all of them")
@@ -119,8 +118,6 @@ def _best(document: dict[str, Any]) -> str:
 
 
 def _run(run: dict[str, Any], keys: Sequence[str], metrics: Sequence[str], shared: str | None) -> list[str]:
-    from cnntrain.config.dump import value_text
-
     state = "" if run["state"] == "finished" else f" ({run['state'] or 'unknown'})"
     value = _number(run["best"]["value"])
     best = value if shared or run["best"]["metric"] is None else f"{run['best']['metric']} {value}"
@@ -128,7 +125,7 @@ def _run(run: dict[str, Any], keys: Sequence[str], metrics: Sequence[str], share
     finals = [_number(run["final"].get(name)) for name in metrics]
     return [
         run["run"] + state,
-        *(value_text(run["config"][key]) for key in keys),
+        *(_value(run["config"][key]) for key in keys),
         best,
         epoch,
         *finals,
@@ -140,6 +137,12 @@ def _group(group: dict[str, Any], metrics: Sequence[str]) -> list[str]:
     finals = [_spread(group["final"].get(name)) for name in metrics]
     seconds = _time(group["seconds"]["mean"])
     return [group["name"], str(len(group["runs"])), _spread(group["best"]), *finals, seconds]
+
+
+def _value(value: Any) -> str:
+    from cnntrain.config.dump import value_text
+
+    return "-" if value is None else value_text(value)
 
 
 def _number(value: float | None) -> str:

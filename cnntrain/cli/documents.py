@@ -143,6 +143,7 @@ DOCUMENTS = {  # what was asked -> its document
         {
             "metric": "by which runs are sorted",
             "differs": "the keys in which their configs differ",
+            "columns": "those of them that the table shows, if there is room",
             "runs": "each run's settings and results",
             "groups": "mean and deviation of runs that differ only in seed or fold",
         }

@@ -76,7 +76,8 @@ def _say(document: dict[str, Any], model: Model) -> None:
     for transform in document["before"]:
         show(f"before: {transform['type']}, as in evaluation, is left to you")
     if document["answers"] != "nothing":
-        show(f"after: the {document['answers']} of the outputs gives the probabilities that predict shows")
+        shown = "" if "after" in document else " that predict shows"
+        show(f"after: the {document['answers']} of the outputs gives the probabilities{shown}")
     if "after" in document:
         show(f"after: {document['after']}")
     if document["error"] is not None:

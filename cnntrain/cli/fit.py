@@ -172,7 +172,7 @@ def _announce(aloud: bool, page: Watching | None, quiet: bool) -> Callable[[Path
 
     def announce(path: Path) -> None:
         if aloud:
-            terminal.out(str(path))
+            terminal.out_first(str(path))
         if page:
             from cnntrain.core.console import Console
 

@@ -74,8 +74,9 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
     "--score",
     type=Number(0, 1),
     metavar="THRESHOLD",
-    help="Answer, show and write boxes from this score up. By default, all from 0.05 are answered; those shown and "
-    "written as text are from the score that was best in validation, or 0.5 if there was none.",
+    help="Answer, show and write boxes from this score up, the 100 best of a picture at most. By default, those from "
+    "0.05 up are answered; those shown and written as text are from the score that was best in validation, or 0.5 if "
+    "there was none.",
 )
 @click.option(
     "--every",

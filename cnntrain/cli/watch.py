@@ -60,7 +60,7 @@ def command(runs: tuple[Path, ...], port: int | None, listener: int | None) -> N
             signal.signal(number, end)
         found, token = listening(port), kept_secret(_TOKEN)
         server = serve(found, list(runs), token)
-        terminal.out(address(found, token))
+        terminal.out(address(found, token), now=True)
         while not over.wait(0.5):
             pass
         server.shutdown()

@@ -178,31 +178,34 @@ def remove_abandoned(directory: Path) -> None:
                 os.close(descriptor)
 
 
-def link(target: str, path: Path) -> None:
+def link(target: str, path: Path) -> bool:
     """Point the symbolic link `path` at `target`, replacing an older link; other files are left alone.
 
-    The link is a convenience: a file system that has no links, or a directory that takes none, goes without.
+    The link is a convenience: a file system that has no links, or a directory that takes none, goes without, which
+    False tells.
     """
     temporary = path.with_name(f"{TEMPORARY}{path.name}")  # one name for all: what a killed process left is replaced
     with explained("link", path):
         if path.exists() and not path.is_symlink():
-            return
+            return False
         try:
             _symlink(target, temporary)
         except OSError as error:
             if error.errno in _NO_LINKS:
-                return
+                return False
             raise
         try:
             with calling("rename"):
                 os.replace(temporary, path)
         except FileNotFoundError:
-            return  # another process has renamed it: the last one counts
+            return True  # another process has renamed it: the last one counts
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             if error.errno not in _NO_LINKS:
                 raise
+            return False
+    return True
 
 
 def _symlink(target: str, path: Path) -> None:

@@ -88,9 +88,9 @@ class Output:
             return file.read(size)
 
     def write(self, content: str | bytes | Iterable[bytes | memoryview]) -> None:
-        """Write the file; text in UTF-8, where what file names have that is no UTF-8 is escaped. Raises StorageError.
+        """Write the file; text in UTF-8, where what file names have that is no UTF-8 is escaped.
 
-        A picture is marked as written by cnntrain.
+        A picture is marked as written by cnntrain. Raises StorageError; BrokenPipeError where a pipe's reader is gone.
         """
         if isinstance(content, str):
             content = content.encode(errors="backslashreplace")
@@ -104,13 +104,18 @@ class Output:
 
 
 def _write_into(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
+    unread: BrokenPipeError | None = None
     with explained("write", path):
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
         try:
             for chunk in chunks:
                 write_all(descriptor, chunk)
+        except BrokenPipeError as error:
+            unread = error
         finally:
             os.close(descriptor)
+    if unread:  # no fault of the storage
+        raise unread
 
 
 def _marked(png: bytes) -> bytes:

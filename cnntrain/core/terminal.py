@@ -15,16 +15,40 @@ from typing import Any
 
 from cnntrain.core.errors import StorageError, printable
 
+_unread: list[BrokenPipeError] = []  # what `out_first` met, until the command is over
+
 
 def shown(text: str) -> str:
     """A text whose lines are printable; line ends and tabs are kept."""
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 
 
-def out(text: str = "", end: str = "\n") -> None:
-    """Print a result on stdout. Raises StorageError where it cannot be written; BrokenPipeError where nobody reads."""
+def out(text: str = "", end: str = "\n", now: bool = False) -> None:
+    """Print a result on stdout, at once or with what follows.
+
+    Raises StorageError where it cannot be written; BrokenPipeError where nobody reads.
+    """
     with writing():
-        print(shown(text), end=end)
+        print(shown(text), end=end, flush=now)
+
+
+def out_first(text: str) -> None:
+    """Print at once what a command has to say before its work, which goes on where nobody reads: `finish` raises.
+
+    Raises StorageError where it cannot be written.
+    """
+    try:
+        out(text, now=True)
+    except BrokenPipeError as error:
+        _unread.append(error)
+
+
+def finish() -> None:
+    """Write what is left for stdout. Raises StorageError or BrokenPipeError as `out` does, also for `out_first`."""
+    with writing():
+        sys.stdout.flush()
+    if _unread:
+        raise _unread.pop()
 
 
 def err(text: str, end: str = "\n") -> None:
@@ -70,6 +94,7 @@ def prepare() -> None:
 
     Otherwise the next file that is opened would get the number of stdout or stderr, and their text.
     """
+    _unread.clear()
     for number in range(3):
         try:
             os.fstat(number)

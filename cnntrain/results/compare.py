@@ -87,6 +87,8 @@ def compare(
 ) -> dict[str, Any]:
     """What `compare --json` prints: the keys in which configs differ, the runs, and the groups over seeds.
 
+    `columns` are the keys among them that a table shows: not the defaults of a part that some runs lack.
+
     `filters` are conditions (core/conditions.py) such as "val/accuracy>=0.9" that all must hold; `sort` is a name, with
     a "-" before it for the largest first. By default the best comes first, where all runs judge themselves by
     the same metric. `warn` is told of runs that cannot be read; by default it prints a warning.
@@ -104,6 +106,7 @@ def compare(
     return {
         "metric": shared_metric([line.record for line in lines]),
         "differs": differing,
+        "columns": column_keys(lines, differing),
         "runs": [_document(line, differing) for line in lines],
         "groups": _groups(lines, differing),
     }
@@ -118,16 +121,20 @@ def differing_keys(lines: Sequence[ComparedRun]) -> list[str]:
 _Absent = "\0absent"  # equals no value of a config
 
 
-def telling_keys(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[str]:
-    """The keys that name families: all in which they differ, except defaults of a part that some runs lack.
+def column_keys(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[str]:
+    """The keys worth a column: all in which runs differ, except defaults of a part that some of them lack.
 
     Where optimizers are compared, these are their types and the settings that were written, not each one's default
-    betas.
+    betas. Keys that all runs have come first, for there may be no room for all.
     """
-    keys = [key for key in differing if key != NAME and not is_lot(key)]
-    return [
-        key for key in keys if all(key in one.settings for one in lines) or any(_written(one, key) for one in lines)
-    ]
+    shared = [key for key in differing if all(key in one.settings for one in lines)]
+    return shared + [key for key in differing if key not in shared and any(_written(one, key) for one in lines)]
+
+
+def telling_keys(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[str]:
+    """The keys that name families: those worth a column, in their order, without what may differ within a family."""
+    columns = column_keys(lines, differing)
+    return [key for key in differing if key in columns and key != NAME and not is_lot(key)]
 
 
 def _written(line: ComparedRun, key: str) -> bool:

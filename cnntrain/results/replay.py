@@ -114,7 +114,7 @@ def verify(
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
         raise CheckFailedError(
             f"{last.path} is not what training from {start.path} gives: {', '.join(differences[:3])}{more} differ. "
-            "The file was altered, or a step was computed wrongly, then or now"
+            f"{_why(start, last)}"
         )
     return {
         "run": str(path),
@@ -130,10 +130,23 @@ def verify(
 def _console(last: Checkpoint, warn: Callable[[str], None] | None) -> Console:
     """What warnings go to, the first of them where the environment is another than the run's: bits may differ then."""
     console = Console("none", quiet=True, warned=warn)
-    then, now = last.meta.get("environment"), environment(libraries(saved.experiment(last)[0].experiment))
-    if isinstance(then, dict) and (differences := compare_environments(then, now)):
+    if differences := _elsewhere(last):
         console.warn(f"this is not the run's environment, bits may differ: {'; '.join(differences)}")
     return console
+
+
+def _elsewhere(checkpoint: Checkpoint) -> list[str]:
+    """In what that decides bits the environment that wrote a checkpoint differs from this one."""
+    then = checkpoint.meta.get("environment")
+    now = environment(libraries(saved.experiment(checkpoint)[0].experiment))
+    return compare_environments(then, now) if isinstance(then, dict) else []
+
+
+def _why(start: Checkpoint, last: Checkpoint) -> str:
+    """What may have made the bits differ: only where the environment is the run's is anything wrong with them."""
+    if differences := _elsewhere(start) or _elsewhere(last):
+        return f"It proves nothing, since the environment is another: {'; '.join(differences)}. Verify in the run's own"
+    return "The file was altered, or a step was computed wrongly, then or now"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -352,7 +353,11 @@ def _new_directory(name: str, config_hash: str) -> Path:
     wanted = RUNS / name / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{config_hash[:8]}"
     numbered = (wanted.with_name(f"{wanted.name}-{number}") for number in itertools.count(2))
     path = next(path for path in itertools.chain([wanted], numbered) if make_new_directory(path))
-    files.link(path.name, path.with_name("latest"))
+    latest = path.with_name("latest")
+    if not files.link(path.name, latest) and latest.is_symlink():
+        warnings.warn(
+            f"{latest} still leads to another run: it cannot be changed here. This one is {path}", stacklevel=1
+        )
     return path
 
 

@@ -19,6 +19,7 @@ from cnntrain.cli.compare import _spread, _time
 from cnntrain.core import strict_json
 from cnntrain.parts.metrics.base import larger_is_better
 from cnntrain.results.compare import compare, short_names
+from cnntrain.results.report.overview import of_several
 from cnntrain.rundir.history import read
 
 
@@ -305,3 +306,35 @@ def test_a_time_has_no_sixtieth_second(seconds, text):
 )
 def test_a_mean_has_its_deviation_if_there_is_one(spread, text):
     assert _spread(spread) == text
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ({"init": {"weights": {"type": "normal", "std": 0.3}}}, {"init": {"weights": {"type": "he_normal"}}}, "0.3 -"),
+        ({"train": {"clip_norm": 5}}, {"train": {"clip_norm": None}}, "5.0 -"),
+    ],
+    ids=["a key of one part only", "null"],
+)
+def test_a_key_that_was_varied_has_a_column_although_a_run_lacks_it(cnntrain, finished, desk, one, other, expected):
+    """The defaults of a part that the other run lacks have none."""
+    for name, chosen, accuracy in (("a", one, 0.7), ("b", other, 0.5)):
+        run = variant(finished, desk / name, accuracy)
+
+        def choose(config, chosen=chosen):
+            for section, keys in chosen.items():
+                config[section].update(keys)
+
+        changed(run, choose)
+        keys = read(run).settings
+        written = [key for key in keys if key.endswith((".std", "weights.type", ".clip_norm"))]
+        (run / "origins.json").write_text(json.dumps(dict.fromkeys(keys, "default") | dict.fromkeys(written, "a:1:1")))
+    key = "init.weights.std" if "init" in one else "train.clip_norm"
+    document = compare([desk / "a", desk / "b"])
+    assert key in document["columns"]
+    assert {*document["columns"]} <= {*document["differs"]}
+    header, _, *rows = cnntrain("compare", "a", "b").out.splitlines()
+    end = header.index(key.rpartition(".")[2]) + len(key.rpartition(".")[2])
+    assert [row[:end].split()[-1] for row in rows[:2]] == expected.split()
+    page = of_several([read(desk / "a"), read(desk / "b")])
+    assert f'title="{key}"' in page

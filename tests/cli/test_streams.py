@@ -62,6 +62,28 @@ def test_a_run_goes_on_without_its_console(stream, config, tmp_path):
     assert read_rows(tmp_path / "run" / "metrics.jsonl")[-1]["event"] == "end"
 
 
+@pytest.mark.parametrize("buffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_run_whose_directory_nobody_reads_goes_on_and_ends_with_141(buffered, config, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", buffered)
+    code, _, err = shell(f"cnntrain fit {config.name} -s train.epochs=1 -o run --print-run-dir -q | true", tmp_path)
+    assert (code, err) == (141, "")
+    assert read_rows(tmp_path / "run" / "metrics.jsonl")[-1]["event"] == "end"
+
+
+def test_so_does_a_page_that_is_written_to_a_stdout_that_nobody_reads(finished, tmp_path):
+    assert shell(f"cnntrain report {finished} -o /dev/stdout -j 1 | true", tmp_path) == (141, "", "")
+
+
+def test_what_a_command_prints_before_its_work_is_read_at_once(config, tmp_path, monkeypatch):
+    """Through a pipe, where Python would keep it until the end."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    begin = f"cnntrain fit {config.name} -s train.epochs=100000 -o run --print-run-dir -q"
+    pid = "$(grep pid run/status.json | tr -dc 0-9)"
+    stop = f"until [ -s run/status.json ]; do sleep 0.01; done; kill {pid}"
+    code, out, _ = shell(f"{begin} | {{ read run; echo $run; {stop}; }}", tmp_path)
+    assert (code, out) == (143, "run\n")
+
+
 def test_nothing_but_the_result_is_on_stdout_where_there_is_no_stderr(config, tmp_path):
     code, out, _ = shell("cnntrain fit full.yaml -s train.epochs=1 -o run --json 2>&-", tmp_path)
     assert code == 0

@@ -246,6 +246,21 @@ def test_a_sheet_shows_the_pixels_that_it_is_given():
     assert (tile[48:] < 5).all()
 
 
+@pytest.mark.parametrize(("side", "shown"), [(2, 96), (28, 112), (64, 128), (96, 96), (100, 100)])
+def test_small_pictures_are_enlarged_until_their_captions_have_room(side, shown):
+    sheet = Image.open(io.BytesIO(render("t", [Strip("h", np.zeros((1, side, side, 1)), ["1 disc, 1 square"])])))
+    assert sheet.width == 4 + shown + 4
+
+
+@pytest.mark.parametrize(
+    ("label", "lines"),
+    [("cat", 1), ("background disc", 1), ("background disc square triangle", 2), ("one " * 40, 3), ("x" * 99, 1)],
+)
+def test_a_caption_takes_the_lines_that_it_needs_up_to_three(label, lines):
+    sheet = Image.open(io.BytesIO(render("t", [Strip("h", np.zeros((2, 96, 96, 1)), ["a", label])])))
+    assert sheet.height == 2 * 18 + 96 + 14 * lines + 4
+
+
 def test_channels_beyond_colour_stand_side_by_side():
     image = np.zeros((1, 3, 2, 4), np.float32)
     image[0, :, :, 3] = 1

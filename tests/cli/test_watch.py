@@ -32,7 +32,7 @@ def state(address: str) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_told_to_end(finished, tmp_path, number):
-    process = start("watch", finished, cwd=tmp_path, XDG_STATE_HOME=str(tmp_path / "state"))
+    process = start("watch", finished, cwd=tmp_path, XDG_STATE_HOME=str(tmp_path / "state"), PYTHONUNBUFFERED="")
     line = process.stdout.readline()
     assert ADDRESS.fullmatch(line.strip())
     assert "curves" in state(line)

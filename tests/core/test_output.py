@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,21 @@ def test_a_fifo_is_written_into(tmp_path: Path) -> None:
     assert got == [("ü" * 100_000).encode()]
     assert path.is_fifo()
     assert os.listdir(tmp_path) == ["fifo"]
+
+
+def test_a_reader_that_goes_away_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    """A command then ends as one does whose stdout nobody reads."""
+    os.mkfifo(tmp_path / "fifo")
+    reading = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    chunks = iter((b"first", b"second"))
+
+    def leaving() -> Iterator[bytes]:
+        yield next(chunks)
+        os.close(reading)
+        yield next(chunks)
+
+    with pytest.raises(BrokenPipeError):
+        Output(tmp_path / "fifo").write(leaving())
 
 
 @pytest.mark.parametrize("minor", [3, 7], ids=["null", "full"])

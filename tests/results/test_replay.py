@@ -166,6 +166,16 @@ def test_another_environment_is_warned_of(copy, capsys):
     assert "cnntrain: warning: this is not the run's environment, bits may differ: NumPy 1.0" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("names", [("step-00000020", "last"), ("step-00000020",)], ids=["the run's", "its start's"])
+def test_where_the_environment_is_another_a_difference_is_not_held_against_the_file(copy, names):
+    for path in (copy / "checkpoints").glob("*.npz"):
+        if path.stem in names:
+            forge(path, lambda meta, _: meta["environment"].update(kernel="Else"))
+    forge(copy / "checkpoints/last.npz", lambda _, arrays: arrays["param/dense_1.weight"].fill(0))
+    with pytest.raises(CheckFailedError, match="proves nothing, since the environment is another: BLAS kernel Else ->"):
+        verify(copy, warn=lambda _: None)
+
+
 def test_replay_by_the_command_line(tmp_path, capsys):
     config, path = write(tmp_path), str(tmp_path / "run")
     sets = ("-s", "optimizer.lr=1e30", "-s", "train.clip_norm=null", "-s", "schedule=constant")

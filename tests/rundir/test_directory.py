@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -56,6 +57,23 @@ def test_unnamed_runs_get_a_directory_of_their_own(tmp_path: Path, monkeypatch: 
     assert made == [base, f"{base}-2", f"{base}-3"]
     assert os.readlink("runs/lenet/latest") == "20260203-040506-01234567-3"
     assert sorted(os.listdir("runs/lenet")) == sorted([*(Path(path).name for path in made), "latest"])
+
+
+def test_a_link_that_is_somebody_elses_is_told_to_lead_elsewhere(tmp_path, monkeypatch, recwarn) -> None:
+    """As in a folder of several users, where each may change only what is his own."""
+    monkeypatch.chdir(tmp_path)
+    with RunDirectory.create(None, "lenet", HASH):
+        assert not recwarn
+    replace = os.replace
+
+    def refused(source: Any, to: Any, **options: Any) -> None:
+        if str(to).endswith("latest"):
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        replace(source, to, **options)
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.warns(UserWarning, match=r"^runs/lenet/latest still leads to another run: .* This one is runs/lenet/2"):
+        RunDirectory.create(None, "lenet", HASH).close()
 
 
 def test_a_named_directory_is_used_exactly(tmp_path: Path) -> None:

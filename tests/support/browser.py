@@ -91,6 +91,12 @@ class Browser:
         self._devtools("Emulation.setDeviceMetricsOverride", metrics)
         self._devtools("Emulation.setEmulatedMedia", {"features": scheme})
 
+    def as_printed(self, dark: bool = False) -> None:
+        """Lay the page out as for A4 paper."""
+        self.look(794, dark)
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self._devtools("Emulation.setEmulatedMedia", {"media": "print", "features": scheme})
+
     def screenshot(self, path: Path) -> None:
         path.write_bytes(
             base64.b64decode(self._devtools("Page.captureScreenshot", {"captureBeyondViewport": True})["data"])

@@ -41,6 +41,10 @@ class Segment(Task):
     learned_from: ClassVar[str] = "pixel"
     follows: ClassVar[bool] = True
     renders: ClassVar[tuple[str, ...]] = ("", "mask")
+    remains: ClassVar[str] = (
+        "a pixel's class is that of its largest output. predict shows the share of the pixels that each class has, and "
+        "with --draw the classes at the picture's size, by the nearest pixel"
+    )
 
     def outputs(self, data: Description) -> int:
         """A score for each class."""

@@ -17,7 +17,7 @@ from cnntrain.results.report.series import Series
 from cnntrain.rundir.history import Record
 from cnntrain.rundir.json_files import Row
 
-_FEW = 5  # with fewer epochs than this, training is shown by its steps
+_FEW = 5  # with fewer epochs than this, training is shown by its steps, if more of these are recorded
 _MOST_METRICS = 3  # besides the loss
 _NOT_SHOWN = ("loss", "error", "penalty", "objective")  # the loss has its chart, and error is 1 - accuracy
 _COLORS = {"train": 1, "val": 0, "val_average": 2}  # of the splits of a single run
@@ -42,14 +42,15 @@ Points = list[tuple[float, float]]
 
 def charts(record: Record) -> list[Chart]:
     """Every chart for which a run has values."""
-    few = len(record.epochs) < _FEW
     solid = _solid([record])
     found: list[Chart] = []
     for name in ("loss", *_metrics([record])):
         curves = []
         for split, color in _COLORS.items():
             key, dashed = f"{split}/{name}", split != solid
-            points = _points(record, record.steps if split == "train" and few and record.steps else record.epochs, key)
+            points = _points(record, record.epochs, key)
+            if split == "train" and len(points) < _FEW:
+                points = max(points, _points(record, record.steps, key), key=len)
             if points:
                 curve = _curve(points, SERIES[color], split.replace("_", " "), dashed)
                 curves.append(dataclasses.replace(curve, best=_best(record, key)))

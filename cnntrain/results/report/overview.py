@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnntrain.config.dump import value_text
-from cnntrain.results.compare import NAME, differing_keys, line_of, short_names, spread
+from cnntrain.results.compare import NAME, column_keys, differing_keys, line_of, short_names, spread
 from cnntrain.results.ranking import shared_metric
 from cnntrain.results.report.charts import css
 from cnntrain.results.report.html import Markup, breakable, duration, element, number, rate, section, table
@@ -42,12 +42,12 @@ def of_several(records: Sequence[Record]) -> Markup:
     records = best_first(records)
     lines = [line_of(record) for record in records]
     differing = [key for key in differing_keys(lines) if key != NAME]
-    keys = [key for key in differing if all(key in line.settings for line in lines)][:_MOST_KEYS]
+    keys = column_keys(lines, differing)[:_MOST_KEYS]
     shared = shared_metric(records)
     rows = [
         [
             _named(record),
-            *(value_text(line.settings[key]) for key in keys),
+            *(value_text(line.settings[key]) if key in line.settings else "–" for key in keys),
             number(record.best_value) if shared else f"{record.monitored or ''} {number(record.best_value)}",
             record.best.get("epoch", "–"),
             number(record.final.get("train/loss")),
@@ -61,8 +61,9 @@ def of_several(records: Sequence[Record]) -> Markup:
     header = ["run", *names, f"best {shared}" if shared else "best", "at epoch"]
     header += ["last train/loss", "last val/loss", "time"]
     note = f"Best {shared} first." if shared else ""
-    if len(differing) > len(keys):
-        note += f" {len(differing) - len(keys)} more keys differ; the command compare shows all of them."
+    if left := len(differing) - len(keys):
+        more = f"{left} more keys differ" if left > 1 else "One more key differs"
+        note += f" {more}; cnntrain compare --csv has all of them."
     return section("Runs", table(header, rows, right=range(len(header) - 5, len(header))), note=note.strip())
 
 

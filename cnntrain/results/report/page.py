@@ -13,7 +13,8 @@ _STYLE = """
 --page:#f6f7f9;--card:#fff;--ink:#1b2330;--quiet:#5d6778;--line:#dfe4ec;--shade:#0003;
 --hit:37 99 235;--miss:214 69 31;--good:#0a7d59;
 --s0:#2563eb;--s1:#c2620a;--s2:#0a7d59;--s3:#c81e3a;--s4:#7c3aed;--s5:#0b7c93;--s6:#b0277f;--s7:#5b6472}
-@media(prefers-color-scheme:dark){:root{--page:#0e1218;--card:#171c25;--ink:#e6eaf1;--quiet:#98a3b5;--line:#2b3340;
+@media screen and (prefers-color-scheme:dark){
+:root{--page:#0e1218;--card:#171c25;--ink:#e6eaf1;--quiet:#98a3b5;--line:#2b3340;
 --shade:#000c;--hit:74 131 255;--miss:255 112 67;--good:#3ecf9a;
 --s0:#6ea0ff;--s1:#f2a14b;--s2:#3ecf9a;--s3:#ff7089;--s4:#b394ff;--s5:#45c8e0;--s6:#f27fc4;--s7:#9aa5b8}}
 *{box-sizing:border-box}
@@ -83,7 +84,7 @@ figcaption{margin-top:6px;font-size:13px;line-height:1.35}
 figcaption b,figcaption span,figcaption small{display:block;overflow-wrap:anywhere}
 .sharp img{image-rendering:pixelated;max-width:100%;height:auto}
 .filters img{display:block;max-width:100%;height:auto}
-@media(prefers-color-scheme:dark){.signed img{filter:invert(1) hue-rotate(180deg)}}
+@media screen and (prefers-color-scheme:dark){.signed img{filter:invert(1) hue-rotate(180deg)}}
 .layer{border-top:1px solid var(--line);margin-top:16px;padding-top:4px}
 .layer h3{font-size:15px;margin:8px 0 2px}
 .layer p{font-size:13px;color:var(--quiet);margin:0 0 8px;max-width:100ch}
@@ -123,7 +124,11 @@ border-bottom:1px solid var(--line)}.many tr:last-child{border-bottom:0}.few tr{
 .many table:not(.matrix) td:first-child{justify-content:flex-start}
 .many td:first-child{grid-column:1/-1;font-weight:600}.many td[data-name]::before{content:attr(data-name);
 color:var(--quiet)}}
-@media print{body{background:#fff}section,.cards>div{break-inside:avoid}.wide{max-height:none}}
+@media print{body{background:#fff;-webkit-print-color-adjust:exact;print-color-adjust:exact}
+.spread,.two:has(table){display:block}.spread>*{margin-bottom:14px}
+figure,tr,.note,.layer,.cards>div{break-inside:avoid}h2,h3,.note,.legend{break-after:avoid}
+.charts{grid-template-columns:repeat(2,minmax(0,1fr))}.chart>svg{font-size:12.5px;overflow:visible}
+.wide,.scrolls{max-height:none;overflow:visible;background:none}thead th{position:static}}
 """
 
 

@@ -185,6 +185,35 @@ def test_exports_say_what_remains_to_be_done_with_their_boxes(straight, tmp_path
     assert Detect.remains in " ".join(module.__doc__.split())
     assert "non-maximum suppression is not done" in found["after"]
     assert "an IoU above 0.6" in found["after"]
+    assert "the 1,000 highest scores of a picture, from 0.05 up, and keeps 100 boxes" in found["after"]
+
+
+def test_who_does_what_remains_gets_what_predict_answers(straight) -> None:
+    """Word by word as exports say it, in loops."""
+    pixels = Shapes(samples=20, size=32).load("test").pixels[:3]
+    with Pool(1) as pool:
+        trained = Trained(straight / "run", pool)
+        outputs = trained.outputs(pixels).astype(float)
+        answers = [answer.document["boxes"] for answer in trained.answers_to(pixels)]
+    for rows, answer in zip(outputs, answers, strict=True):
+        scores = np.sqrt(1 / (1 + np.exp(-rows[:, 8:])) / (1 + np.exp(-rows[:, 7:8])))
+        boxes = rows[:, :4].clip(0, 32)
+        ranked = sorted(((score, at, label) for (at, label), score in np.ndenumerate(scores) if score >= 0.05))[::-1]
+        kept: list[tuple[float, int, int]] = []
+        for score, at, label in ranked[:1000]:
+            if all(overlap(boxes[at], boxes[other]) <= 0.6 for _, other, of in kept if of == label):
+                kept.append((score, at, label))
+        assert len(answer) == len(kept[:100]) > 0
+        np.testing.assert_allclose([box["score"] for box in answer], [score for score, _, _ in kept[:100]], atol=1e-5)
+        first = next(iter(answer))
+        np.testing.assert_allclose(first["box"], boxes[kept[0][1]], atol=0.01)
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """The intersection of two boxes over their union."""
+    width, height = (min(a[i + 2], b[i + 2]) - max(a[i], b[i]) for i in (0, 1))
+    shared = max(width, 0) * max(height, 0)
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
 
 
 @pytest.mark.parametrize("fit", ["stretch", "letterbox", "cover"])

@@ -212,6 +212,18 @@ def test_exports_answer_as_predict_does(straight: Path, kind: str, tmp_path: Pat
     assert net.answers(net.forward(pixels)).sum(axis=-1) == pytest.approx(1, abs=1e-5)
 
 
+def test_an_export_says_how_outputs_become_what_predict_shows(straight: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(2).integers(0, 256, (16, 16, 3), np.uint8)).save(tmp_path / "p.png")
+    code, out, _ = call("export", straight, "--format", "numpy", "--output", "net.py", cwd=tmp_path)
+    assert code == 0
+    assert "after: the softmax of the outputs gives the probabilities\nafter: a pixel's class is that of its la" in out
+    _, out, _ = call("predict", straight, "p.png", "--json", cwd=tmp_path)
+    (answer,) = json.loads(out)["predictions"]
+    with load(straight) as model:
+        largest = model.outputs(np.asarray(Image.open(tmp_path / "p.png"), np.float32)[None] / 255).argmax(axis=-1)
+        assert [*answer["shares"].values()] == (np.bincount(largest.ravel(), minlength=3) / largest.size).tolist()
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

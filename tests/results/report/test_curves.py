@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cnntrain.results.report.curves import Points, _mean, charts
 from cnntrain.rundir.history import Record
 
@@ -41,3 +43,17 @@ def test_a_mean_is_shown_where_at_least_half_of_the_runs_have_come():
     assert [x for x, *_ in spread] == [1.0, 2.0]
     assert _mean(runs[1:])[0] == [(1.0, 1.25), (2.0, 0.75)], "one of two is half"
     assert _mean(runs[:1]) == (runs[0], [])
+
+
+@pytest.mark.parametrize(("every", "lines"), [(1, {"loss": 9, "accuracy": 3}), (5, {"loss": 3, "accuracy": 3})])
+def test_of_few_epochs_training_is_shown_by_whatever_is_recorded_more_often(every, lines):
+    """Rows within an epoch have the loss and no metric."""
+    rows = [{"event": "start", "steps_per_epoch": 3, "schema": "metrics/2"}]
+    for step in range(1, 10):
+        if not step % every:
+            rows.append({"event": "train", "epoch": (step + 2) // 3} | TRAIN | {"step": step})
+        if not step % 3:
+            rows.append({"event": "eval", "epoch": step // 3} | END | {"step": step, "train/accuracy": 0.4})
+    found = {chart.name: chart for chart in charts(Record(Path("run"), {}, {}, rows, [], {}, {}, {}))}
+    for name, count in lines.items():
+        assert [len(line.x) for line in found[name].content if line.label == "train"] == [count]

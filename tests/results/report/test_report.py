@@ -17,8 +17,10 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.errors import MissingExtraError, StorageError, UsageError
 from cnntrain.core.extras import install
 from cnntrain.results.report import Wish, curves, page, paper, svg, write
-from cnntrain.results.report.html import section, table
+from cnntrain.results.report.charts import SERIES, css
+from cnntrain.results.report.html import element, section, table
 from cnntrain.results.report.judged import judging
+from cnntrain.results.report.page import swatch
 from cnntrain.rundir.checkpoint import find
 from cnntrain.rundir.history import find_runs, read
 from tests.support.browser import browser
@@ -284,6 +286,32 @@ def test_in_a_browser_no_column_is_cut_off_on_a_desk_or_a_phone(trained, a_run, 
                 window.look(width)
                 assert window.run(wider) == []
         assert window.complaints() == []
+
+
+def test_on_paper_nothing_is_cut_off_and_colours_that_mean_something_are_there(tmp_path):
+    """Browsers leave out backgrounds, cannot scroll paper, and lose a part of a grid where it spans two sheets."""
+    numbers = [[f"-0.{n:05}" for n in range(7)]] * 7
+    two = element("div", *[table([""] * 7, numbers)] * 2, class_="two")
+    legend = element("ul", element("li", swatch(css(SERIES[0])), "a run"), class_="legend")
+    long = table(["key", "value"], [[f"key {n}", n] for n in range(80)])
+    sections = [section("Weights", two), section("Keys", legend, long, half=True), section("More", "...", half=True)]
+    (tmp_path / "page.html").write_text(page("runs", "", *sections, footer=""))
+    cut = (
+        "return [...document.querySelectorAll('table')].filter((one) => {"
+        "const {right, height} = one.getBoundingClientRect(), box = one.parentElement;"
+        "return right > 794 || (getComputedStyle(box).overflowY != 'visible' && height > box.clientHeight); }).length"
+    )
+    style = "const one = getComputedStyle(document.querySelector(given[0])); return one[given[1]]"
+    with browser(tmp_path / "profile") as window:
+        window.open((tmp_path / "page.html").as_uri())
+        for dark in (False, True):
+            window.as_printed(dark)
+            assert window.run(cut) == 0
+            assert window.run(style, "body", "backgroundColor") == "rgb(255, 255, 255)"
+            assert window.run(style, "section", "backgroundColor") == "rgb(255, 255, 255)"
+            assert window.run(style, ".swatch", "printColorAdjust") == "exact"
+            assert window.run(style, ".swatch", "backgroundColor") == "rgb(37, 99, 235)"
+            assert window.run(style, ".spread", "display") == "block"
 
 
 def test_in_a_browser_a_box_that_scrolls_has_a_shadow_where_more_follows(tmp_path):
