@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cnntrain.core.errors import DataError, printable
 from cnntrain.reading.input_files import opened, reading
+from cnntrain.reading.tables import require_header
 
 _DELIMITERS = (",", ";", "\t")
 _HEADER = 2**16  # characters of a header that say what divides the columns
@@ -42,6 +43,7 @@ def rows_of(
             file.seek(0)
             lines = csv.reader(file, delimiter=delimiter, strict=True)
             header = [name.strip() for name in next(lines, [])]
+            require_header(table, header)
             places = _places(header, wanted, table, naming)
             if optional in header:
                 places.append(header.index(optional))

@@ -21,7 +21,7 @@ from cnntrain.reading.decoded import Recipe, Sample, decoded
 from cnntrain.reading.folders import class_name, looked_up
 from cnntrain.reading.name_patterns import NamePattern
 from cnntrain.reading.reader import ALONE, Reader
-from cnntrain.reading.tables import TableColumns, chosen, columns_of
+from cnntrain.reading.tables import TableColumns, chosen, columns_of, require_header
 
 _LARGEST = float(np.finfo(np.float32).max)
 LOOKED_AT = 1_000  # rows, and files whose headers, say what all are like
@@ -106,6 +106,7 @@ class LabelledRows(Listed):
             return None
         if len(rows) < 2:
             raise DataError(f"{table} has {len(rows)} rows, expected a header and one for each {cls.one}. Add them")
+        require_header(table, rows[0])
         names = [name.strip() for name in rows[0]]
         for name in names:
             if not name.isprintable():

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from cnntrain.core import registry
+from cnntrain.core.errors import DataError
+from cnntrain.data.recognition import recognize
 from tests.support.datasets import refusal
 from tests.support.experiments import run, write
 from tests.support.pictures import png
@@ -87,6 +89,7 @@ def test_settings_that_contradict_each_other(root: Path) -> None:
     ("text", "fields", "message"),
     [
         ("", {}, ": the column 'path' is not among none. Name the columns with 'image'"),
+        ("pictures/a.png,dog\npictures/b.png,cat\n", {}, ":1 is a row of data (it has 'pictures/a.png'), expected a"),
         ("file,label\n", {}, ": the column 'path' is not among file, label."),
         ("path,path,label\n", {}, ": the column 'path' is twice."),
         ("path,label\n", {}, " has no row below its header, expected one for each picture. Add them"),
@@ -105,6 +108,28 @@ def test_settings_that_contradict_each_other(root: Path) -> None:
 def test_what_is_wrong_with_a_table(root: Path, text: str, fields: dict[str, Any], message: str) -> None:
     path = table(root, text)
     assert refusal("csv", path=str(path), **fields).startswith(f"{path}{message}")
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "source"),
+    [
+        ("pictures/a.png,dog", "path,label", {"type": "csv", "label": "dog", "image": "pictures/a.png"}),
+        ("pictures/a.png,1,1,2,2,dog", "path,x1,y1,x2,y2,class", {"type": "boxes_csv"}),
+        ("sounds/a.wav,dog", "path,label", {"type": "audio_csv"}),
+        ("pictures/a.png,pictures/b.png", "image,mask", {"type": "masks", "classes": 2}),
+    ],
+)
+def test_a_table_without_a_header_is_told_by_every_source_and_by_init(
+    root: Path, rows: str, columns: str, source: dict[str, Any]
+) -> None:
+    """Even where the config takes the first row's cells for names of columns."""
+    path = table(root, f"{rows}\n{rows}\n")
+    kind = source.pop("type")
+    place = "table" if kind == "masks" else "path"
+    with pytest.raises(DataError, match=f"{path}:1 is a row of data .* such as {columns}"):
+        registry.make("datasets", kind, **{place: str(path)}, **source).load("train")
+    with pytest.raises(DataError, match=f"{path}:1 is a row of data .* such as {columns}"):
+        recognize(path)
 
 
 def test_other_things_that_are_wrong(root: Path) -> None:
