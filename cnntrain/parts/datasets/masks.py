@@ -380,12 +380,16 @@ def _told_by(masks: Sequence[Path], voc: bool) -> dict[str, Any]:
 
 
 def _check_edges(masks: Sequence[Path], values: Sequence[int]) -> None:
-    """Raise DataError for masks of 0 and 255 whose edges are soft: the levels in between are of no class."""
+    """Raise DataError for masks of 0 and 255 whose edges are soft: the levels in between are of no class.
+
+    Class numbers fill areas, in which most pixels are like their neighbours; along a soft edge few are.
+    """
     between = [value for value in values if 0 < value < IGNORED]
     if not {0, IGNORED} <= set(values) or max(between, default=0) < _SOFT:
         return
-    counts = np.sum([level_counts(path) for path in masks], axis=0)
-    if counts[0] + counts[IGNORED] > counts.sum() / 2:
+    counts, inner = np.sum([level_counts(path) for path in masks], axis=0)
+    steps = slice(1, IGNORED)
+    if counts[steps].sum() < counts.sum() / 2 and inner[steps].sum() < counts[steps].sum() / 2:
         raise DataError(
             f"{masks[0].parent} has masks of 0 and 255 with {len(between)} levels between them, as where edges are "
             "soft, and a pixel is of one class. Save them with 0 and 255 alone, resized by the nearest pixel"

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
@@ -215,6 +215,24 @@ def test_soft_edges_are_no_classes(folder: Path, levels: Any) -> None:
     for name in ("a", "b"):
         saved(folder / "masks" / f"{name}.png", np.array([[255, *range(151)]], np.uint8))  # as many classes
     assert cast(Any, recognize(folder)).classes == 151
+
+
+def test_many_classes_beside_much_that_is_ignored_are_no_soft_edges(folder: Path) -> None:
+    """Areas of 149 classes and wide ones of 0 and 255; a blurred or resized mask of 0 and 255 has no areas between."""
+    areas = np.zeros((60, 200), np.uint8)
+    areas[:20] = 255
+    areas[40:, :149] = np.arange(1, 150)
+    grown = areas.repeat(4, axis=0).repeat(4, axis=1)
+    for name in ("a", "b"):
+        saved(folder / "masks" / f"{name}.png", grown)
+    found: Any = recognize(folder)
+    assert (found.classes, found.ignore) == (150, 255)
+    hard = Image.fromarray(np.where(np.hypot(*np.mgrid[-120:120, -400:400]) < 90, 255, 0).astype(np.uint8))
+    for soft in (hard.filter(ImageFilter.GaussianBlur(9)), hard.resize((801, 237), Image.Resampling.BICUBIC)):
+        for name in ("a", "b"):
+            soft.save(folder / "masks" / f"{name}.png")
+        with pytest.raises(DataError, match="as where edges are soft"):
+            recognize(folder)
 
 
 @pytest.mark.parametrize("as_colours", [True, False])
