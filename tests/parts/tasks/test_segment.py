@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,16 @@ optimizer: {type: adam, lr: 0.01}
 train: {epochs: 2, batch_size: 6, metrics: [pixel_accuracy, mean_iou, dice]}
 checkpoint: {every: 1st, best: {monitor: val/mean_iou}}
 """  # 16 training samples: 3 steps an epoch, the last of 4 samples
+
+
+def test_pixels_are_counted_in_little_more_memory_than_the_masks_take() -> None:
+    masks = np.random.default_rng(0).choice(np.array([0, 1, IGNORED], np.uint8), (200, 64, 64))
+    tracemalloc.start()
+    counts = Segment().occurrences(masks, Description((64, 64, 1), ("a", "b", "c"), target=MASKS))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert counts == [int((masks == label).sum()) for label in range(3)]
+    assert peak < masks.nbytes / 2
 
 
 @pytest.fixture(scope="module")
