@@ -31,6 +31,9 @@ _ABOUT = frozenset(_NAMES.split())
 _SIDES = frozenset(["width", "height", "imgwidth", "imgheight", "imagewidth", "imageheight", "rows", "cols"])
 _BOXES = frozenset(["x", "y", "left", "top", "xmin", "ymin", "cx", "cy", "x1", "y1"])
 _ENDINGS = tuple(pictures.SUFFIXES | sounds.SUFFIXES)
+_POINTLESS = re.compile(r"[+-]?\d*,\d+")  # a number with a decimal comma
+_GAPS = frozenset(["", "na", "n/a", "nan", "none", "null", "-", "?", "inf"])  # what stands for a number that is missing
+SPLIT_NAMES = frozenset(["split", "set", "subset", "partition", "dataset", "usage"])  # columns of train, test and so on
 _MOST = 0.5  # of the rows, at most so many classes
 
 
@@ -76,6 +79,22 @@ def chosen(names: Sequence[str], rows: Sequence[Sequence[str]], wanted: Sequence
     if len(wanted) == 1 and (not numbers or plain(wanted[0]) in _LABELS):
         return TableColumns(file, label=wanted[0])
     return TableColumns(file, targets=tuple(wanted))
+
+
+def check_numbers(names: Sequence[str], rows: Sequence[Sequence[str]], column: str) -> None:
+    """Raise ValueError for a column that is to be classes and holds numbers: with decimal commas, or with gaps."""
+    place = names.index(column)
+    cells = [row[place].strip() for row in rows if place < len(row)]
+    whole = [cell for cell in cells if cell.casefold() not in _GAPS]
+    comma = next((cell for cell in whole if _POINTLESS.fullmatch(cell)), None)
+    if comma is not None and all(_POINTLESS.fullmatch(cell) or is_number(cell) for cell in whole):
+        raise ValueError(f"the column {column!r} has decimal commas ({comma}), expected points. Replace them")
+    if whole and len(whole) < len(cells) and any(not cell.isdecimal() for cell in whole) and all(map(is_number, whole)):
+        gap = next(cell for cell in cells if cell.casefold() in _GAPS)
+        raise ValueError(
+            f"the column {column!r} has numbers, and {gap!r} in {len(cells) - len(whole):,} of {len(cells):,} rows. "
+            "Fill these in, or leave them out"
+        )
 
 
 def is_number(text: str) -> bool:

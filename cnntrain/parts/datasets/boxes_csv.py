@@ -12,7 +12,7 @@ from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.parts.datasets.listed import ADVICE, Listed
 from cnntrain.reading.annotations import Marked, Page, named, number
 from cnntrain.reading.box_columns import box_columns
-from cnntrain.reading.csv_rows import first_rows, named_file, rows_of
+from cnntrain.reading.csv_rows import TABLES, first_rows, named_file, rows_of
 from cnntrain.reading.folders import split_folders
 from cnntrain.reading.input_files import is_there, reading
 
@@ -39,11 +39,16 @@ class BoxesCsv(BoxedPictures, Listed):
     def at(cls, path: Path) -> Self | None:
         """A .csv file, or a folder with that of train, with columns of usual names for four corners."""
         table = _of_roboflow(path).get("train", path / "train.csv") if path.is_dir() else path
-        if table.suffix.lower() != ".csv" or not table.is_file():
+        if table.suffix.lower() not in TABLES or not table.is_file():
             return None
         header, *rows = first_rows(table, _LOOKED_AT) or [[]]
         found = box_columns(table, [name.strip() for name in header], rows)
         return found and cls(str(path), image=found.file, corners=found.edges, label=found.label).boxed()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of the picture, the four edges and the class."""
+        return (self.image, *self.corners, self.label)
 
     def tables(self) -> dict[str, Path]:
         """Split -> its file. Raises DataError where there is none."""
@@ -62,7 +67,7 @@ class BoxesCsv(BoxedPictures, Listed):
         found: dict[Path, list[Marked]] = {}
         first: dict[Path, str] = {}
         naming = "Name the columns with 'image', 'corners' and 'label'"
-        for where, cells in rows_of(table, (self.image, *self.corners, self.label), "box", naming, ADVICE):
+        for where, cells in rows_of(table, self.columns, "box", naming, ADVICE):
             picture = table.parent / named_file(where, cells[0], "picture")
             first.setdefault(picture, where)
             found.setdefault(picture, []).extend(self._marked(where, cells))

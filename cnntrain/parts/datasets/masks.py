@@ -115,20 +115,20 @@ class Masks(PictureFields, _OfClasses):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """A folder with one of pictures and one of masks, by their usual names; not VOC's, which has boxes."""
-        if not path.is_dir():
+        """A folder with one of pictures and one of masks, by their usual names; not VOC's, which has boxes.
+
+        Raises DataError where these are there and the masks are no masks, or not where they are looked for.
+        """
+        names = _pair_in(path)
+        if names is None:
+            _check_split_inside(path)
             return None
-        names = subfolders(path)
-        pictures = next((name for name in _OF_PICTURES if name in names), None)
-        masks = next((name for name in _OF_MASKS if name in names), None)
-        if pictures is None or masks is None or "Annotations" in names:
+        pictures, masks = names
+        ending = _ending(path / pictures, path / masks)
+        if ending is None:
+            _check_masks(path / pictures, path / masks)
             return None
         held = list(files_below(path / masks, _MASK_SUFFIXES))
-        stems = {file.stem for file in files_below(path / pictures, SUFFIXES)}
-        marked = {file.stem for file in held}
-        ending = next((end for end in _ENDINGS if any(f"{stem}{end}" in marked for stem in stems)), None)
-        if ending is None:
-            return None
         lists = path / "ImageSets" / "Segmentation"
         found = cls(
             classes=2,
@@ -321,6 +321,46 @@ def _rows(table: Path) -> list[Sample]:
         tuple(table.parent / named_file(where, cell, one) for cell, one in zip(cells, columns, strict=True))
         for where, cells in rows
     ]
+
+
+def _pair_in(folder: Path) -> tuple[str, str] | None:
+    """The folders of pictures and of masks in a folder, by their usual names; None without both, and in VOC's."""
+    names = {name.casefold(): name for name in subfolders(folder)} if folder.is_dir() else {}
+    pictures, masks = (
+        next((names[name.casefold()] for name in usual if name.casefold() in names), None)
+        for usual in (_OF_PICTURES, _OF_MASKS)
+    )
+    return None if pictures is None or masks is None or "Annotations" in names.values() else (pictures, masks)
+
+
+def _ending(pictures: Path, masks: Path, suffixes: frozenset[str] = _MASK_SUFFIXES) -> str | None:
+    """What the names of masks add to those of pictures; None where none fits."""
+    stems = {file.stem for file in files_below(pictures, SUFFIXES)}
+    marked = {file.stem for file in files_below(masks, suffixes)}
+    return next((end for end in _ENDINGS if any(f"{stem}{end}" in marked for stem in stems)), None)
+
+
+def _check_split_inside(path: Path) -> None:
+    """Raise DataError where a split has folders of pictures and of masks in it, which is the wrong way round."""
+    folder = path / "train"
+    names = _pair_in(folder)
+    if names is not None and _ending(folder / names[0], folder / names[1]) is not None:
+        raise DataError(
+            f"{folder} holds {names[0]} and {names[1]}, expected train in each of these: move them to "
+            f"{names[0]}/train and {names[1]}/train, and other splits likewise"
+        )
+
+
+def _check_masks(pictures: Path, masks: Path) -> None:
+    """Raise DataError for a folder of masks none of which fits a picture; not where it holds other annotations."""
+    if _ending(pictures, masks, SUFFIXES - _MASK_SUFFIXES) is not None:
+        raise DataError(f"{masks} holds masks in a format that blurs class numbers, such as JPEG. Export them as PNG")
+    here, there = (next(iter(sorted(files_below(place, SUFFIXES))), None) for place in (pictures, masks))
+    if here is not None and there is not None:
+        raise DataError(
+            f"{masks} has no mask that is called as a picture in {pictures} is: {there.name}, and {here.name}. Rename "
+            "them, or list both in a CSV file with the columns image and mask"
+        )
 
 
 def _held(masks: Sequence[Path]) -> tuple[list[tuple[int, ...]], list[int]]:

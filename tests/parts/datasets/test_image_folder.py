@@ -290,3 +290,7 @@ def test_a_folder_around_the_classes_is_named(tmp_path: Path) -> None:
     said = refusal("image_folder", root=str(tmp_path))
     assert f"The folders cat, dog are in {tmp_path / 'dataset'}: is it that folder? Set root to a folder" in said
     assert make(tmp_path / "dataset").load("train").classes == ("cat", "dog")
+    (tmp_path / "archive" / "archive").mkdir(parents=True)
+    (tmp_path / "dataset").rename(tmp_path / "archive" / "archive" / "dataset")
+    inside = tmp_path / "archive" / "archive" / "dataset"
+    assert f"The folders cat, dog are in {inside}: is it" in refusal("image_folder", root=str(tmp_path))

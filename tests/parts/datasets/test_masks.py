@@ -204,6 +204,42 @@ def test_two_folders_are_recognized_by_their_names(folder: Path) -> None:
     assert found.load("train").targets.max() == 1
 
 
+def test_folders_are_recognized_whatever_their_capitals(folder: Path) -> None:
+    (folder / "images").rename(folder / "Images")
+    (folder / "masks").rename(folder / "MASKS")
+    for name in ("a", "b"):
+        (folder / "MASKS" / f"{name}.png").rename(folder / "MASKS" / f"{name}_mask.png")
+    found: Any = recognize(folder)
+    assert (found.name_in_config, found.ending, found.ignore) == ("masks", "_mask", 255)
+    assert (found.load("train").targets.max(axis=(1, 2)) == 255).all()
+
+
+def test_pictures_and_masks_that_do_not_fit_are_no_two_classes(folder: Path) -> None:
+    """Masks of a format that blurs, masks with other names, and splits that hold the two folders."""
+    for path in (folder / "masks").iterdir():
+        path.rename(folder / f"{path.name}.kept")
+        Image.fromarray(MASK).save(path.with_suffix(".jpg"))
+    with pytest.raises(DataError, match=r"masks holds masks in a format that blurs class numbers, .* as PNG"):
+        recognize(folder)
+    for path in (folder / "masks").iterdir():
+        path.unlink()
+        (folder / f"{path.stem}.png.kept").rename(folder / "masks" / f"{path.stem} truth.png")
+    with pytest.raises(DataError, match=r"no mask that is called as a picture in .*: a truth.png, and a.png. Rename"):
+        recognize(folder)
+    for name in ("images", "masks"):
+        (folder / "train").mkdir(exist_ok=True)
+        (folder / name).rename(folder / "train" / name)
+    for path in (folder / "train" / "masks").iterdir():
+        path.rename(path.with_name(path.name.replace(" truth", "")))
+    with pytest.raises(DataError, match="move them to images/train and masks/train"):
+        recognize(folder)
+    for name in ("images", "masks"):
+        (folder / name).mkdir()
+        (folder / "train" / name).rename(folder / name / "train")
+    (folder / "train").rmdir()
+    assert len(recognize(folder).load("train").targets) == 2
+
+
 @pytest.mark.parametrize("levels", [(64, 128, 191), range(1, 255)])
 def test_soft_edges_are_no_classes(folder: Path, levels: Any) -> None:
     soft = np.repeat(np.array([[0, 255]], np.uint8), 400, axis=1)
