@@ -357,6 +357,22 @@ def test_a_budget_of_time_makes_pictures_smaller_before_epochs_fewer(cnntrain, d
     assert "as many as the time allows; under a minute on this machine" in text
 
 
+def test_pictures_with_boxes_keep_sides_that_a_detector_takes(cnntrain, desk, monkeypatch):
+    """Whether the time or the user makes them smaller: in proportion, 48x60 or 64x80, which it refuses."""
+    monkeypatch.setattr(
+        "cnntrain.checks.proposal._epoch_seconds", lambda found, *_: np.prod(found.images.shape[:2]) / 1024
+    )
+    pictures(desk / "data", classes=("p",), count=4, height=160, width=200)
+    rows = [f"p/{number}.png,20,30,90,120,cell" for number in range(4)]
+    (desk / "data" / "train.csv").write_text("\n".join(["path,x1,y1,x2,y2,class", *rows]))
+    asked = [("--minutes", "9"), ("--minutes", "1.1"), ("--minutes", "0.1"), ("--size", "64"), ("--size", "96")]
+    found = [proposed(cnntrain, *arguments)[1].data.source.size for arguments in asked]
+    assert found == [(160, 224), (64, 96), (32, 64), (64, 96), (96, 128)]
+    assert cnntrain("check", "config.yaml").code == 0
+    refused = cnntrain("init", "--data", "data", "--overwrite", "--size", "48")
+    assert (refused.code, refused.error) == (2, "--size must be a multiple of 32 for boxes_csv, got 48. Change it")
+
+
 def test_weights_of_a_library_bring_their_network_and_preprocessing(cnntrain, desk):
     save = pytest.importorskip("safetensors.numpy", reason="needs the extra safetensors").save_file
     pictures(desk / "data", height=64, width=64)
