@@ -7,6 +7,7 @@ import gzip
 import os
 import re
 import threading
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -109,6 +110,11 @@ def why_missing(path: Path) -> str:
         return "No such file. URLs are not fetched: download what is there, and name the files"
     if any(part.startswith("~") for part in path.parts):
         return "No such file. Only shells know a path that begins with ~: write the folder's name"
+    for form in ("NFC", "NFD"):
+        if os.path.lexists(unicodedata.normalize(form, text)):
+            return (
+                f"No such file. There is one of that name in another form of Unicode ({form}): rename it, or write that"
+            )
     found = _nearby(path)
     if found is not None:
         return f"No such file. There is {found}: write {found.relative_to(path.parent)} in place of {path.name}"

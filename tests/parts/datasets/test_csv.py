@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,18 @@ def test_a_file_that_lies_nearby_is_named(root: Path, name: str) -> None:
     with pytest.raises(
         DataError, match=f"No such file. There is {found}: write {wanted} in place of {Path(name).name}$"
     ):
+        make(path).load("train")
+
+
+@pytest.mark.parametrize(("written", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_in_another_form_of_unicode_is_told(root: Path, written: str, there: str) -> None:
+    """As where the list was made on one system, and the pictures come from another."""
+    names = {form: unicodedata.normalize(form, "Vögel.png") for form in (written, there)}
+    picture(root / "pictures" / names[there], 7)
+    if (root / "pictures" / names[written]).exists():
+        pytest.skip("this file system takes both forms for one")
+    path = table(root, f"path,label\npictures/{names[written]},dog\npictures/b.png,cat\n")
+    with pytest.raises(DataError, match=rf"one of that name in another form of Unicode \({there}\): rename it, or"):
         make(path).load("train")
 
 
