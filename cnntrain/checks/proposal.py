@@ -260,7 +260,8 @@ def _sized(source: Dataset, side: int) -> Dataset:
     shape = [max(round(value * factor / multiple), 1) * multiple for value in (height, width)]
     shape[shape.index(min(shape))] = side
     shape = [side, side] if height == width else shape
-    return source.giving((*shape, cast(int, getattr(source, "channels", 3))))
+    moments = (cast(int, source.frames),) if hasattr(source, "frames") else ()
+    return source.giving((*moments, *shape, cast(int, getattr(source, "channels", 3))))
 
 
 def _beginning(source: Dataset, images: Images, task: Task, preferences: Preferences) -> Beginning | None:

@@ -341,6 +341,18 @@ def test_a_size_keeps_proportions(cnntrain, desk, size, expected):
     assert "as you asked" in text
 
 
+def test_a_size_is_that_of_the_frames_of_clips(cnntrain, desk):
+    for name, step in (("left", -1), ("right", 1)):
+        for number in range(3):
+            (desk / "data" / name / str(number)).mkdir(parents=True)
+            for moment in range(4):
+                frame = Image.new("L", (40, 20), (9 * step * moment + number) % 256)
+                frame.save(desk / "data" / name / str(number) / f"{moment}.png")
+    _, experiment = proposed(cnntrain, "--size", "16")
+    source = experiment.data.source
+    assert (source.name_in_config, source.size, source.frames) == ("frames_folder", (16, 32), 4)
+
+
 def test_a_budget_of_time_makes_pictures_smaller_before_epochs_fewer(cnntrain, desk, monkeypatch):
     """An epoch takes a second for each 32x32 pixels of a picture."""
     monkeypatch.setattr(
