@@ -47,6 +47,7 @@ _SOFT = 128  # a level between 0 and 255 that few class numbers reach
 _LONGEST = 512  # side of a picture that `init` proposes
 _NAMED = 3  # files that a message lists
 _MASK_SUFFIXES = frozenset([".png", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".pbm"])  # none that blurs
+_TURNED = "The sides are exchanged, as where a camera's EXIF orientation turns the picture: turn the mask, too"
 _ADVICE = (
     "Set pictures and masks to two folders of files of the same names, or table to a CSV file with the columns image "
     "and mask"
@@ -267,9 +268,10 @@ class Masks(PictureFields, _OfClasses):
             read_mask(mask, meaning, None, self.max_pixels)
             mine, theirs = header(picture), size_of(mask)
             if mine is not None and theirs is not None and (mine.height, mine.width) != theirs:
+                turned = (mine.width, mine.height) == theirs
                 raise DataError(
                     f"{mask}: {theirs[0]}x{theirs[1]} (height x width), its picture {picture.name} is "
-                    f"{mine.height}x{mine.width}. Make them the same size"
+                    f"{mine.height}x{mine.width}. {_TURNED if turned else 'Make them the same size'}"
                 )
             return found
 

@@ -127,6 +127,10 @@ def coloured(folder: Path) -> None:
     saved(folder / "masks" / "b.png", np.zeros((3, 4, 3), np.uint8))
 
 
+def turned(folder: Path) -> None:
+    saved(folder / "masks" / "b.png", np.ascontiguousarray(np.rot90(MASK)))
+
+
 def damaged(folder: Path) -> None:
     (folder / "masks" / "b.png").write_bytes((folder / "masks" / "a.png").read_bytes()[:50])
 
@@ -140,6 +144,7 @@ def twice(folder: Path) -> None:
     [
         (rename, r"masks has no mask for b.png: expected b.png. Add it"),
         (add_mask, r"images has no picture for c.png. Add it, or remove the mask"),
+        (turned, r"masks/b.png: 4x3 \(height x width\), its picture b.png is 3x4. The sides are exchanged, as where a"),
         (larger, r"masks/b.png: 4x4 \(height x width\), its picture b.png is 3x4. Make them the same size"),
         (
             unknown,
