@@ -110,8 +110,10 @@ def why_missing(path: Path) -> str:
         return "No such file. URLs are not fetched: download what is there, and name the files"
     if any(part.startswith("~") for part in path.parts):
         return "No such file. Only shells know a path that begins with ~: write the folder's name"
+    if os.path.islink(path):
+        return "It is a link that leads nowhere. Mend or remove it"
     for form in ("NFC", "NFD"):
-        if os.path.lexists(unicodedata.normalize(form, text)):
+        if os.path.exists(unicodedata.normalize(form, text)):
             return (
                 f"No such file. There is one of that name in another form of Unicode ({form}): rename it, or write that"
             )

@@ -353,6 +353,18 @@ def test_a_size_is_that_of_the_frames_of_clips(cnntrain, desk):
     assert (source.name_in_config, source.size, source.frames) == ("frames_folder", (16, 32), 4)
 
 
+def test_what_is_left_out_is_told_once_however_often_the_data_is_read(cnntrain, desk):
+    """`init` reads pictures of 40x40 again at 32x32; `eval` looks for a split in all that was trained on."""
+    pictures(desk / "data", count=6, height=40, width=40)
+    (desk / "data" / "cat" / "phone.heic").write_bytes(b"x")
+    outcomes = [
+        cnntrain("init", "--data", "data"),
+        cnntrain("fit", "config.yaml", "-o", "run", "-s", "train.epochs=1", "-s", "schedule=constant", "-q"),
+        cnntrain("eval", "run", "--split", "train"),
+    ]
+    assert [(outcome.code, outcome.err.count("1 .heic")) for outcome in outcomes] == [(0, 1)] * 3
+
+
 def test_a_budget_of_time_makes_pictures_smaller_before_epochs_fewer(cnntrain, desk, monkeypatch):
     """An epoch takes a second for each 32x32 pixels of a picture."""
     monkeypatch.setattr(

@@ -171,7 +171,9 @@ def test_unreadable_images_are_counted_and_the_first_is_named(root: Path) -> Non
     (cat / "1.png").unlink()
     (cat / "2.jpg").unlink()
     said = refusal("image_folder", root=str(root))
-    assert f"1 of 4 images unreadable, first: {cat / '3.png'}: No such file or directory. Mend or remove" in said
+    assert (
+        f"1 of 4 images unreadable, first: {cat / '3.png'}: It is a link that leads nowhere. Mend or remove it" in said
+    )
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif", "webp", "tif"])
