@@ -146,6 +146,10 @@ class Masks(PictureFields, _OfClasses):
         grey = bool(heads) and all(head.grey for head in heads)
         return replace(found, size=_size([(head.height, head.width) for head in heads]), channels=1 if grey else 3)
 
+    def whereabouts(self) -> dict[str, Any]:
+        """The two folders, or the table, and how files are matched."""
+        return {key: getattr(self, key) for key in ("pictures", "masks", "table", "lists", "ending")}
+
     # -- which files ----------------------------------------------------------------------------------------------
 
     def splits(self) -> tuple[str, ...]:

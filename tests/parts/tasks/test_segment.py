@@ -247,3 +247,25 @@ def test_a_contact_sheet_shows_the_masks_after_augmentation(tmp_path: Path) -> N
     with Image.open(tmp_path / "sheet.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB")).astype(int)
     assert ((pixels[..., 0] >= 64) & (pixels[..., 0] > pixels[..., 1] + 40)).any()
+
+
+def test_other_masks_are_measured_with_the_classes_of_training(tmp_path: Path) -> None:
+    """`eval --data` takes the folders, and what the names of masks end with, from what lies there."""
+    rng = np.random.default_rng(0)
+    for data, folders, ending in (("own", ("images", "masks"), ""), ("new", ("img", "labels"), "_mask")):
+        for kind, folder in zip(("picture", "mask"), folders, strict=True):
+            (tmp_path / data / folder).mkdir(parents=True)
+            for number in range(8):
+                top = 256 if kind == "picture" else 2
+                pixels = rng.integers(0, top, (16, 16), dtype=np.uint8)
+                end = ending if kind == "mask" else ""
+                Image.fromarray(pixels).save(tmp_path / data / folder / f"{number}{end}.png")
+    own = f"pictures: {tmp_path}/own/images, masks: {tmp_path}/own/masks"
+    source = f"{{type: masks, classes: [sky, sea], {own}, channels: 1}}"
+    text = re.sub(r"source: .*", f"source: {source}", CONFIG)
+    run(write(tmp_path, text), tmp_path / "run")
+    with load(tmp_path / "run") as model:
+        found = model.evaluate(data=tmp_path / "new")
+        assert model.classes == ("sky", "sea")
+    assert found["samples"] == 8
+    assert 0 < found["mean_iou"] < 1
