@@ -53,7 +53,7 @@ def init(
     from cnntrain.core.console import Console
     from cnntrain.core.output import Output
     from cnntrain.reading.attended import attended
-    from cnntrain.reading.reader import Reader
+    from cnntrain.reading.reader import Reader, once
 
     place, config = path_of(data), path_of(output)
     written = Output(config)
@@ -62,7 +62,7 @@ def init(
     if weights is not None and pretrained is not None:
         raise UsageError("--weights already says where to start. Leave --pretrained and --from-scratch out")
     preferences = Preferences(size, minutes, pretrained, None if weights is None else path_of(weights))
-    reader = Reader(machine.threads(None), warn=Console("none", warned=warn).warn)
+    reader = Reader(machine.threads(None), warn=once(Console("none", warned=warn).warn))
     proposal = attended(lambda: propose(place, config, reader, targets, preferences))
     written.write(proposal.text)
     return {"config": str(config)} | proposal.document()

@@ -70,7 +70,7 @@ def _strip(heading: str, samples: Samples, shape: Shape, data: Data) -> Strip:
     pixels, targets = samples.seen(min(len(samples), MOST), shape)
     if len(shape) == 4:
         pixels = np.stack([in_a_row(clip) for clip in pixels])
-    labels = [letters.plain(data.task.told(target, data.description)) for target in targets]
+    labels = [data.task.told(target, data.description) for target in targets]
     return Strip(heading, pixels, labels, data.task.things(targets), data.task.tinted(targets))
 
 

@@ -255,11 +255,14 @@ def _sized(source: Dataset, side: int) -> Dataset:
     if size is None:
         raise UsageError(f"--size is for files of pictures, and the data is {source.name_in_config}. Leave it out")
     height, width = (size, size) if isinstance(size, int) else size
-    factor = side / min(height, width)
-    shape = [max(round(value * factor / 8), 1) * 8 for value in (height, width)]
+    factor, multiple = side / min(height, width), cast(PictureFields, source).multiple
+    if multiple > PictureFields.multiple and side % multiple:
+        raise UsageError(f"--size must be a multiple of {multiple} for {source.name_in_config}, got {side}. Change it")
+    shape = [max(round(value * factor / multiple), 1) * multiple for value in (height, width)]
     shape[shape.index(min(shape))] = side
     shape = [side, side] if height == width else shape
-    return source.giving((*shape, cast(int, getattr(source, "channels", 3))))
+    moments = (cast(int, source.frames),) if hasattr(source, "frames") else ()
+    return source.giving((*moments, *shape, cast(int, getattr(source, "channels", 3))))
 
 
 def _beginning(source: Dataset, images: Images, task: Task, preferences: Preferences) -> Beginning | None:
@@ -317,7 +320,7 @@ def _in_time(
     budget = 60 * (preferences.minutes or MINUTES)
     an_epoch = _epoch_seconds(found, path, config, reader.threads)
     for side in _SIDES:
-        if preferences.size or FEWEST * an_epoch <= budget or side >= found.side or not hasattr(found.source, "size"):
+        if preferences.size or FEWEST * an_epoch <= budget or side >= found.side or not _suits(found.source, side):
             continue
         found = _found(found.source, path, reader, preferences, side)
         an_epoch = _epoch_seconds(found, path, config, reader.threads)
@@ -329,6 +332,11 @@ def _in_time(
         )
     seconds = found.epochs * an_epoch
     return dataclasses.replace(found, time=f"{_in_words(seconds)} on this machine"), seconds
+
+
+def _suits(source: Dataset, side: int) -> bool:
+    """Whether pictures of the source can be brought to this side."""
+    return hasattr(source, "size") and not side % cast(PictureFields, source).multiple
 
 
 def _epoch_seconds(found: _Findings, path: Path, config: Path, threads: int) -> float:

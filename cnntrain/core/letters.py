@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 
@@ -40,6 +41,11 @@ def isolated(name: str) -> str:
 def plain(text: str) -> str:
     """The text without what `isolated` puts around names."""
     return text.replace(_ISOLATE, "").replace(_END, "")
+
+
+def pieces(text: str) -> list[str]:
+    """The names that were `isolated` in a line, and what stands between them, in their order."""
+    return [piece for piece in re.split(f"[{_ISOLATE}{_END}]", text) if piece]
 
 
 def left(text: str, extent: int) -> str:

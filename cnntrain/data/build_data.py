@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +44,11 @@ class Data:
     train_transforms: tuple[Transform, ...]
     eval_transforms: tuple[Transform, ...]
     lesson: Any = None  # a teacher's logits for the training samples
+
+    @functools.cached_property
+    def occurrences(self) -> list[int] | None:
+        """How often each class occurs in training, for balanced weights; None where there are no classes."""
+        return self.task.occurrences(self.train.targets[self.train_indices], self.description)
 
 
 def describe(loaded: Loaded) -> Description | None:
@@ -259,11 +265,6 @@ def loader(experiment: Experiment, data: Data) -> Loader:
         labels=labels,
         mixable=lambda targets: asked.mixable(targets, data.description),
     )
-
-
-def occurrences(data: Data) -> list[int] | None:
-    """How often each class occurs in training, for balanced weights; None where there are no classes."""
-    return data.task.occurrences(data.train.targets[data.train_indices], data.description)
 
 
 def transforms(parts: tuple[Part, ...]) -> tuple[Transform, ...]:

@@ -10,10 +10,12 @@ from typing import cast
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import parts
 from cnntrain.parts.datasets.base import Dataset
+from cnntrain.reading import pictures, sounds
 from cnntrain.reading.input_files import opened, reading
 
 _LOOKED_AT = 50  # files of a folder
-_UNPACK = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")
+_PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".7z", ".rar")  # folders
+_UNPACK = (*_PACKED, ".gz", ".xz", ".bz2")
 
 
 def recognize(path: Path, targets: Sequence[str] = ()) -> Dataset:
@@ -59,12 +61,23 @@ def _instead(path: Path) -> str:
         held += "s" * (len(names) - folders != 1)
         if any(_is_labelme(path / name) for name in sorted(names)[:_LOOKED_AT]):
             return f"{held}, annotations of labelme among them. Export these as Pascal VOC, COCO or masks"
+        if any(name.lower().endswith(_PACKED) for name in names):
+            return f"{held}, archives among them. Unpack these, and name the folder"
+        stems = {Path(name).stem for name in names}
+        if any(f"{stem}_mask" in stems for stem in stems):
+            return f"{held}, pictures and masks together. Move the pictures to a folder images, the masks to one masks"
+        for kind, suffixes in (("image_folder", pictures.SUFFIXES), ("audio_folder", sounds.SUFFIXES)):
+            if names and all(Path(name).suffix.lower() in suffixes for name in names):
+                return (
+                    f"{held}, none in a folder of its class. Sort them into one folder for each class; or, if their "
+                    f"names say the class, write a config with {{type: {kind}, root: ..., label: PATTERN}}"
+                )
         return (
             f"{held}, none of which is data of a known kind. Expected a folder of images or sounds for each class, "
             "boxes as in Pascal VOC, COCO or YOLO, pictures with masks, the files of MNIST or CIFAR (binary version), "
             "or name a .npz or .csv file"
         )
-    if path.suffix.lower() in _UNPACK:
+    if path.name.lower().endswith(_UNPACK):
         return "is an archive. Unpack it, and name the folder"
     return "is not data of a known kind. Expected a .npz or .csv file, or a folder"
 

@@ -35,12 +35,13 @@ Choose = Callable[[int, "Array | None"], Sequence[int]]  # (frames, their times 
 
 @dataclass(frozen=True)
 class Look:
-    """How frames become pixels."""
+    """How frames become pixels, and whether their times are wanted where that takes reading all of them."""
 
     size: tuple[int, int] | None
     channels: int
     max_pixels: int = MAX_PIXELS
     fit: Fit = "stretch"
+    timed: bool = False
 
 
 def is_moving(path: Path) -> bool:
@@ -58,7 +59,7 @@ def read_clip(sample: Sequence[Path], choose: Choose, look: Look) -> Array:
     elif sample[0].suffix.lower() in VIDEOS:
         frames = _video(sample[0], choose, look)
     else:
-        return decode_clip(sample[0], lambda n: choose(n, None), look.size, look.channels, look.max_pixels, look.fit)
+        return decode_clip(sample[0], choose, look.size, look.channels, look.max_pixels, look.fit, look.timed)
     if len({frame.shape for frame in frames}) > 1:
         raise DataError(f"{sample[0]}: frames of different sizes, expected one size: set size")
     return np.stack(frames)

@@ -11,19 +11,27 @@ from pathlib import Path
 
 from cnntrain.core.errors import DataError, printable
 from cnntrain.reading.input_files import opened, reading
+from cnntrain.reading.tables import require_header
 
+TABLES = frozenset([".csv", ".tsv"])  # what tables are called
 _DELIMITERS = (",", ";", "\t")
 _HEADER = 2**16  # characters of a header that say what divides the columns
 
 
 def first_rows(table: Path, most: int) -> list[list[str]]:
-    """Up to `most` rows, as they are, header first; they end where the file is not CSV, which `rows_of` explains."""
+    """Up to `most` rows that are not empty, header first; they end where the file is not CSV, which `rows_of` explains.
+
+    Raises DataError for a header that is none.
+    """
     rows: list[list[str]] = []
     with reading(table), TextIOWrapper(opened(table), "utf-8-sig", "replace", newline="") as file:
-        head = file.readline(_HEADER)
+        head = _head(file)
         file.seek(0)
         with contextlib.suppress(csv.Error):
-            rows.extend(itertools.islice(csv.reader(file, delimiter=max(_DELIMITERS, key=head.count)), most))
+            lines = filter(None, csv.reader(file, delimiter=max(_DELIMITERS, key=head.count)))
+            rows.extend(itertools.islice(lines, most))
+    if rows:
+        _check_header(table, rows)
     return rows
 
 
@@ -38,10 +46,11 @@ def rows_of(
     empty = True
     with reading(table), TextIOWrapper(opened(table), "utf-8-sig", newline="") as file:
         try:
-            delimiter = _delimiter(file.readline(_HEADER), wanted[0])
+            delimiter = _delimiter(_head(file), wanted[0])
             file.seek(0)
             lines = csv.reader(file, delimiter=delimiter, strict=True)
-            header = [name.strip() for name in next(lines, [])]
+            header = [name.strip() for name in next(filter(None, lines), [])]
+            require_header(table, header)
             places = _places(header, wanted, table, naming)
             if optional in header:
                 places.append(header.index(optional))
@@ -59,6 +68,34 @@ def rows_of(
             raise DataError(f"{table} is not UTF-8 text ({error.reason}). Save it as such") from error
     if empty:
         raise DataError(f"{table} has no row below its header, expected one for each {one}. Add them")
+
+
+def _head(file: TextIOWrapper) -> str:
+    """The beginning of the first line that is not blank, or nothing."""
+    head = file.readline(_HEADER)
+    while head and not head.strip():
+        head = file.readline(_HEADER)
+    return head
+
+
+def _check_header(table: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Raise DataError for a first row that names no columns, or not those of the next."""
+    header = rows[0]
+    if any("\ufffd" in name or "\0" in name for name in header):
+        raise DataError(f"{table.absolute()} is not UTF-8 text. Save it as such")
+    require_header(table, header)
+    if len(rows) > 1 and len(header) < len(rows[1]) and len({len(row) for row in rows[1:]}) == 1:
+        raise DataError(
+            f"{table.absolute()}: the first line, {printable(','.join(header))[:60]!r}, has {len(header)} "
+            f"column{'s' * (len(header) != 1)}, those below {len(rows[1])}. Mend it, or remove it if it is no header"
+        )
+    if len(header) == 1:
+        raise DataError(
+            f"{table.absolute()} has the one column {printable(header[0])[:60]!r}, expected several, with commas, "
+            "semicolons or tabs between them. Save it like that"
+        )
+    if header[0].lower().startswith("sep="):
+        raise DataError(f"{table.absolute()} begins with {header[0]}, a line for Excel alone. Remove it")
 
 
 def named_file(where: str, name: str, one: str) -> str:

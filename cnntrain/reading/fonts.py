@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from PIL import ImageDraw, ImageFont, features
 
-from cnntrain.core.letters import from_right
+from cnntrain.core.letters import from_right, pieces
 
 _FILES = (
     "DejaVuSans.ttf", "NotoSans-Regular.ttf", "segoeui.ttf", "arial.ttf", "Arial Unicode.ttf",
@@ -101,8 +101,14 @@ class Lettering:
         return "".join(part for part, _ in self.parts(text))
 
     def parts(self, text: str) -> list[tuple[str, Font | None]]:
-        """The same in parts, each with its font: None for the picture's own. Text from right to left is one part."""
-        letters = unicodedata.normalize("NFC", text)
+        """The same in parts, each with its font: None for the picture's own.
+
+        Text from right to left is one part, and so is each name that is `isolated` in a line: its font need not have
+        what stands beside it.
+        """
+        return [part for piece in pieces(text) for part in self._parts(unicodedata.normalize("NFC", piece))]
+
+    def _parts(self, letters: str) -> list[tuple[str, Font | None]]:
         if self._ordered and from_right(letters):
             fonts = [None, *installed(self._size)]
             whole = [font for font in fonts if all(self._writes(font, letter) for letter in letters)]

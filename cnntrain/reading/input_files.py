@@ -7,6 +7,7 @@ import gzip
 import os
 import re
 import threading
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ _DEFLATE_RATIO = 1_032  # deflate cannot do better
 _LIKELY_RATIO = 100  # and images that anybody would learn from do no better than this
 _BLOCK = 2**20  # bytes that are read at a time
 _PREDICATE = re.compile(r"(is|has|holds|cannot|does|ends|lacks)\b")  # what goes on from the name of a file
+# what lists of files leave out
+_LIKELY_ENDINGS = ("", ".jpg", ".png", ".jpeg", ".JPG", ".tif", ".wav")
+_LIKELY_FOLDERS = ("images", "image", "imgs", "img", "pictures", "photos", "train", "data", "audio", "wav", "wavs")
 _SMALL = 2**28  # bytes that are unpacked whatever the ratio
 
 _read_now: dict[int, list[Path]] = {}  # by thread what it is reading, innermost last
@@ -106,7 +110,24 @@ def why_missing(path: Path) -> str:
         return "No such file. URLs are not fetched: download what is there, and name the files"
     if any(part.startswith("~") for part in path.parts):
         return "No such file. Only shells know a path that begins with ~: write the folder's name"
+    if os.path.islink(path):
+        return "It is a link that leads nowhere. Mend or remove it"
+    for form in ("NFC", "NFD"):
+        if os.path.exists(unicodedata.normalize(form, text)):
+            return (
+                f"No such file. There is one of that name in another form of Unicode ({form}): rename it, or write that"
+            )
+    found = _nearby(path)
+    if found is not None:
+        return f"No such file. There is {found}: write {found.relative_to(path.parent)} in place of {path.name}"
     return "No such file or directory"
+
+
+def _nearby(path: Path) -> Path | None:
+    """The file that may be meant by one that is not there: it has an ending, or lies in a folder beside it."""
+    folders = (path.parent, *(path.parent / name for name in _LIKELY_FOLDERS))
+    places = (folder / f"{path.name}{ending}" for folder in folders for ending in _LIKELY_ENDINGS)
+    return next((place for place in places if os.path.isfile(place)), None)
 
 
 def advised(reason: str, advice: str = "Mend or remove them") -> str:

@@ -81,10 +81,19 @@ def values_in(path: Path) -> set[tuple[int, ...]]:
 
 
 def level_counts(path: Path) -> Array:
-    """How many pixels of a mask of numbers have each level from 0 to 255: int64 (256,). Raises DataError."""
+    """How many pixels of a mask of numbers have each level from 0 to 255, and how many of these are like the pixels to
+    their right and below, as within an area: int64 (2, 256). Raises DataError.
+    """
     with opened_picture(path, MAX_PIXELS) as image:
-        values = np.asarray(image).ravel().astype(np.int64)
-    return np.bincount(values[(values >= 0) & (values <= IGNORED)], minlength=IGNORED + 1)
+        values = np.asarray(image).astype(np.int64)
+    corner = values[:-1, :-1]
+    inner = corner[(corner == values[1:, :-1]) & (corner == values[:-1, 1:])]
+    return np.stack([_counted(values.ravel()), _counted(inner)])
+
+
+def _counted(values: Array) -> Array:
+    counts: Array = np.bincount(values[(values >= 0) & (values <= IGNORED)], minlength=IGNORED + 1)
+    return counts
 
 
 def _numbers(image: ImageFile.ImageFile, meaning: Meaning) -> Array:

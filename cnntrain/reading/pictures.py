@@ -40,6 +40,8 @@ SUFFIXES = frozenset(  # of the files that are read as pictures, in lower case
     [*_JPEG, ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm"]
 )
 MOVING = frozenset([".gif", ".webp", ".png", ".tif", ".tiff"])  # of those, the ones that may hold several frames
+_TIMED = ("GIF", "PNG", "WEBP")  # the formats whose frames say how long they stay
+_SHORTEST, _INSTEAD = 20.0, 100.0  # milliseconds
 MAX_PIXELS = 25_000_000  # of one picture, looked at before it is decoded: 75 MB as colours
 VERSIONS = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "pictures": 2}  # what pixels depend on
 LARGEST = 178_956_970  # what max_pixels can be: more pixels Pillow does not open
@@ -178,14 +180,16 @@ def are_mixed(sizes: Sequence[tuple[int, int]]) -> bool:
 
 def decode_clip(
     path: Path,
-    choose: Callable[[int], Sequence[int]],
+    choose: Callable[[int, Array | None], Sequence[int]],
     size: tuple[int, int] | None,
     channels: int,
     max_pixels: int = MAX_PIXELS,
     fit: Fit = "stretch",
+    timed: bool = False,
 ) -> Array:
-    """The frames of a moving picture that `choose` chooses, given their number: uint8 (frames, h, w, channels).
+    """The frames of a moving picture that `choose` chooses: uint8 (frames, h, w, channels).
 
+    It is given their number and, if `timed`, when in seconds each appears; None where the file does not say.
     Raises DataError as `decode` does, and for frames of different sizes.
     """
     with opened_picture(path, max_pixels) as image:
@@ -195,13 +199,30 @@ def decode_clip(
             raise ValueError(f"{what}{_remedy(-(-count * image.width * image.height // _MAX_CLIP))}")
         _check_work(image, max_pixels)
         clip = []
-        for index in choose(count):
+        for index in choose(count, _times(image, count) if timed else None):
             image.seek(index)
             _check_size(image, max_pixels)
             clip.append(_pixels(image, size, channels, fit))
         if len({frame.shape for frame in clip}) > 1:
             raise ValueError("frames of different sizes, expected one size")
         return np.stack(clip)
+
+
+def _times(image: Image.Image, count: int) -> Array | None:
+    """When each frame of an animation appears, in seconds (frames,); None where its format has no times.
+
+    A frame that is to stay for less than 20 ms stays for 100, as in browsers and in FFmpeg.
+    """
+    if image.format not in _TIMED:
+        return None
+    stays = []
+    for index in range(count):
+        still_wanted()
+        image.seek(index)
+        image.load()  # WebP tells how long only then
+        told = float(image.info.get("duration") or 0)
+        stays.append(told if told >= _SHORTEST else _INSTEAD)
+    return np.cumsum([0.0, *stays[:-1]]) / 1000
 
 
 def count_frames(path: Path) -> int:

@@ -27,6 +27,18 @@ def _nothing(*_: object) -> None:
     """Tell nobody."""
 
 
+def once(warn: Callable[[str], None]) -> Callable[[str], None]:
+    """Tell somebody of each thing once: some data is read twice, at another size or for another purpose."""
+    said: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            warn(text)
+
+    return tell
+
+
 @dataclass(frozen=True)
 class Reader:
     """What a dataset is given to read with. Nothing here changes what is read."""

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+from cnntrain.core.errors import DataError, printable
 from cnntrain.reading import pictures, sounds
 
+# names that tools give to columns, as `plain` has them
 _FILES = (
-    *("path", "image", "file", "filename", "filepath", "file_name", "file_path", "image_path", "image_name"),
-    *("image_file", "img", "img_path", "picture", "photo", "fname"),
-    *("audio", "audio_path", "audio_file", "sound", "recording", "wav", "wav_path", "clip"),
+    *("path", "image", "file", "filename", "filepath", "imagepath", "imagename", "imagefile"),
+    *("img", "imgpath", "picture", "photo", "fname"),
+    *("audio", "audiopath", "audiofile", "sound", "recording", "wav", "wavpath", "clip"),
 )
-_LABELS = ("label", "class", "category", "labels", "class_name", "classname", "category_name", "label_name", "species")
+_LABELS = (
+    *("label", "class", "category", "labels", "classname", "categoryname", "labelname", "species"),
+    *("classid", "categoryid", "labelid", "classindex"),
+)
 _NAMES = (  # of columns about a row or a file, and not about what the picture shows
-    "id ids idx index uid uuid no nr num number row row_id image_id img_id sample_id split set subset fold kfold k_fold"
+    "id ids idx index uid uuid no nr num number row rowid imageid imgid sampleid split set subset fold kfold"
     " partition usage source url md5 sha1 sha256 hash bytes filesize file_size size channels depth mode format dpi date"
     " time timestamp created modified author photographer license licence camera device"
 )
 _ABOUT = frozenset(_NAMES.split())
-_SIDES = frozenset(["width", "height", "img_width", "img_height", "image_width", "image_height", "rows", "cols"])
-_BOXES = frozenset(["x", "y", "left", "top", "xmin", "ymin", "x_min", "y_min", "cx", "cy", "x1", "y1"])
+_SIDES = frozenset(["width", "height", "imgwidth", "imgheight", "imagewidth", "imageheight", "rows", "cols"])
+_BOXES = frozenset(["x", "y", "left", "top", "xmin", "ymin", "cx", "cy", "x1", "y1"])
+_ENDINGS = tuple(pictures.SUFFIXES | sounds.SUFFIXES)
+_POINTLESS = re.compile(r"[+-]?\d*,\d+")  # a number with a decimal comma
+_GAPS = frozenset(["", "na", "n/a", "nan", "none", "null", "-", "?", "inf"])  # what stands for a number that is missing
+SPLIT_NAMES = frozenset(["split", "set", "subset", "partition", "dataset", "usage"])  # columns of train, test and so on
 _MOST = 0.5  # of the rows, at most so many classes
 
 
@@ -44,9 +55,9 @@ def columns_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> TableColu
     cells = {name: [row[place].strip() for row in rows if place < len(row)] for place, name in enumerate(names)}
     file = _file(names, cells)
     others = {name: column for name, column in cells.items() if name != file and column}
-    label = next((name for wanted in _LABELS for name in others if name.casefold() == wanted), None)
-    if label is not None:
-        return TableColumns(file, label=label)
+    labels = labels_of([*others])
+    if labels:
+        return TableColumns(file, label=labels[0]) if len(labels) == 1 else TableColumns(file, doubtful=tuple(labels))
     told = {name: column for name, column in others.items() if not _is_about(name, column, others)}
     texts = [name for name, column in told.items() if not all(map(is_number, column)) and _are_classes(column)]
     if len(texts) == 1:
@@ -65,9 +76,25 @@ def chosen(names: Sequence[str], rows: Sequence[Sequence[str]], wanted: Sequence
     cells = {name: [row[place].strip() for row in rows if place < len(row)] for place, name in enumerate(names)}
     file = _file([name for name in names if name not in wanted], cells)
     numbers = all(is_number(cell) for name in wanted for cell in cells.get(name, ()))
-    if len(wanted) == 1 and (not numbers or wanted[0].casefold() in _LABELS):
+    if len(wanted) == 1 and (not numbers or plain(wanted[0]) in _LABELS):
         return TableColumns(file, label=wanted[0])
     return TableColumns(file, targets=tuple(wanted))
+
+
+def check_numbers(names: Sequence[str], rows: Sequence[Sequence[str]], column: str) -> None:
+    """Raise ValueError for a column that is to be classes and holds numbers: with decimal commas, or with gaps."""
+    place = names.index(column)
+    cells = [row[place].strip() for row in rows if place < len(row)]
+    whole = [cell for cell in cells if cell.casefold() not in _GAPS]
+    comma = next((cell for cell in whole if _POINTLESS.fullmatch(cell)), None)
+    if comma is not None and all(_POINTLESS.fullmatch(cell) or is_number(cell) for cell in whole):
+        raise ValueError(f"the column {column!r} has decimal commas ({comma}), expected points. Replace them")
+    if whole and len(whole) < len(cells) and any(not cell.isdecimal() for cell in whole) and all(map(is_number, whole)):
+        gap = next(cell for cell in cells if cell.casefold() in _GAPS)
+        raise ValueError(
+            f"the column {column!r} has numbers, and {gap!r} in {len(cells) - len(whole):,} of {len(cells):,} rows. "
+            "Fill these in, or leave them out"
+        )
 
 
 def is_number(text: str) -> bool:
@@ -78,22 +105,64 @@ def is_number(text: str) -> bool:
         return False
 
 
-def _file(names: Sequence[str], cells: Mapping[str, Sequence[str]]) -> str:
-    """The column of files: by its name, else by the endings of its cells, else the first."""
-    named = next((name for wanted in _FILES for name in names if name.casefold() == wanted), None)
+def plain(name: str) -> str:
+    """The name of a column without what is written in different ways: "X_Min" and "x min" are "xmin"."""
+    return re.sub(r"[\W_]+", "", name).casefold()
+
+
+def labels_of(names: Sequence[str], *further: str) -> list[str]:
+    """The column of classes by the likeliest of the usual names, or of `further` ones; several if they share it."""
+    by_name = ([name for name in names if plain(name) == wanted] for wanted in (*_LABELS, *further))
+    return next(filter(None, by_name), [])
+
+
+def file_of(names: Sequence[str], cells: Mapping[str, Sequence[str]]) -> str | None:
+    """The column of files: by its name, else by the endings of its cells; None where neither says so."""
+    named = next((name for wanted in _FILES for name in names if plain(name) == wanted), None)
     if named is not None:
         return named
-    ending = tuple(pictures.SUFFIXES | sounds.SUFFIXES)
-    found = [name for name in names if cells.get(name) and all(cell.lower().endswith(ending) for cell in cells[name])]
-    return found[0] if found else names[0] if names else "path"
+    return next((name for name in names if cells.get(name) and all(map(is_file, cells[name]))), None)
+
+
+def _file(names: Sequence[str], cells: Mapping[str, Sequence[str]]) -> str:
+    """The column of files, or else the first."""
+    return file_of(names, cells) or (names[0] if names else "path")
+
+
+def require_header(table: Path, header: Sequence[str]) -> None:
+    """Raise DataError where the first row of a table names a file, as rows of data do."""
+    file = next(filter(is_file, header), None)
+    if file is not None:
+        raise DataError(
+            f"{table.absolute()}:1 is a row of data (it has {printable(file)[:80]!r}), expected a header that names "
+            f"the columns. Put a line above it, such as {_header_for(header)}"
+        )
+
+
+def is_file(cell: str) -> bool:
+    """Whether a cell, by its ending, names a picture or a sound."""
+    return cell.strip().lower().endswith(_ENDINGS)
+
+
+def _header_for(row: Sequence[str]) -> str:
+    """Names for the columns of a row, which are then known for what they are."""
+    files = sum(map(is_file, row))
+    numbers = sum(map(is_number, row))
+    names = {
+        "file": iter(["path"] if files == 1 else ["image", "mask"]),
+        "value": iter(["x1", "y1", "x2", "y2"] if numbers == 4 else []),
+        "text": iter(["class" if numbers == 4 else "label"]),
+    }
+    kinds = ["file" if is_file(cell) else "value" if is_number(cell) else "text" for cell in row]
+    return ",".join(next(names[kind], f"{kind}{place}") for place, kind in enumerate(kinds, 1))
 
 
 def _is_about(name: str, column: Sequence[str], others: Mapping[str, Sequence[str]]) -> bool:
     """Whether a column is about the row or the file: by its name, or because it is constant, or counts."""
-    plain = name.casefold().replace(" ", "_").replace("-", "_")
-    if plain in _ABOUT or not plain or plain.startswith("unnamed:"):
+    bare = plain(name)
+    if bare in _ABOUT or not bare or name.casefold().startswith("unnamed:"):
         return True
-    if plain in _SIDES and not any(other.casefold() in _BOXES for other in others):
+    if bare in _SIDES and not any(plain(other) in _BOXES for other in others):
         return True
     return len(column) > 2 and (len(set(column)) == 1 or _counts(column))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from cnntrain.core.errors import DataError
 from cnntrain.reading.annotations import Marked, Page, named, number, text_of
 
-_WORDS = ("class", "x", "y", "width", "height")
+WORDS = ("class", "x", "y", "width", "height")
 
 
 def page(path: Path, picture: Path, names: Sequence[str]) -> Page:
@@ -44,8 +44,8 @@ def _box(words: Sequence[str], where: str, names: Sequence[str]) -> Marked:
     if len(words) != 5:
         many = f"{len(words)} word{'s' * (len(words) > 1)}"
         what = "the outline of a segmentation" if len(words) > 6 and len(words) % 2 else many
-        raise DataError(f"{where} has {what}, expected the 5 words {' '.join(_WORDS)}. Mend the row")
-    label, x, y, wide, tall = (number(word, where, what) for word, what in zip(words, _WORDS, strict=True))
+        raise DataError(f"{where} has {what}, expected the 5 words {' '.join(WORDS)}. Mend the row")
+    label, x, y, wide, tall = (number(word, where, what) for word, what in zip(words, WORDS, strict=True))
     if label != int(label) or not 0 <= label < len(names):
         raise DataError(
             f"{where}: the class {words[0]} is not among the {len(names)} named, expected 0 to {len(names) - 1}. "

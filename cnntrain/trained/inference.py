@@ -37,7 +37,7 @@ from cnntrain.parts.datasets.images import Images, Pixels, joined
 from cnntrain.parts.metrics.confusion import Confusion
 from cnntrain.parts.tasks.base import Task, told
 from cnntrain.reading.pictures import fitted
-from cnntrain.reading.reader import CACHE, Reader
+from cnntrain.reading.reader import CACHE, Reader, once
 from cnntrain.rundir.checkpoint import find, read
 from cnntrain.trained import saved
 from cnntrain.trained.gathered import Gathered
@@ -110,7 +110,7 @@ class Trained:
         for name, view in layout.views(self.engine.params).items():
             view[...] = checkpoint.arrays[f"{source}/{name}"]
         self.engine.settle()
-        self._reader = Reader(pool.threads, CACHE, machine.available(), warn=warn)
+        self._reader = Reader(pool.threads, CACHE, machine.available(), warn=once(warn))
         self.transforms = saved.transforms(checkpoint, self.loaded, self.description.shape)
         self.step: int = checkpoint.meta["position"]["step"]
 

@@ -30,6 +30,7 @@ from cnntrain.parts.datasets.sound_fields import SoundFields
 from cnntrain.parts.tasks.base import Task
 from cnntrain.parts.transforms.base import CLIP
 from cnntrain.reading.attended import attended
+from cnntrain.reading.csv_rows import TABLES
 from cnntrain.reading.decoded import Sample
 from cnntrain.reading.folders import class_name
 from cnntrain.reading.input_files import advised, reading
@@ -55,12 +56,11 @@ class Unseen:
         own = self.trained_on.origins()[0]
         if own.clips and isinstance(own, ClassFolders) and place.is_dir():  # clips of every form
             return replace(own, root=str(place)).giving(self.data.shape)
-        if isinstance(own, LabelledRows) and (place.suffix.lower() == ".csv" or (place / "train.csv").is_file()):
+        if isinstance(own, LabelledRows) and (place.suffix.lower() in TABLES or (place / "train.csv").is_file()):
             return replace(own, path=str(place)).giving(self.data.shape)  # its own columns, whatever else is there
         found = recognize(place)
         if type(own) is type(found):
-            key = "root" if hasattr(own, "root") else "path"
-            found = replace(own, **{key: getattr(found, key)})
+            found = replace(own, **found.whereabouts())
         elif isinstance(own, SoundFields) and isinstance(found, SoundFields):
             found = replace(found, **cast(Any, own.sound_settings))
         elif isinstance(own, PictureFields) and isinstance(found, PictureFields):

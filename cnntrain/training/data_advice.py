@@ -22,7 +22,7 @@ _PLACES = re.compile(  # names of values that are places, directions or extents 
 
 def empty_classes(data: Data) -> str | None:
     """Classes that nothing in training shows."""
-    counts = build_data.occurrences(data)
+    counts = data.occurrences
     return None if counts is None else without_samples(data.task, data.description, counts)
 
 

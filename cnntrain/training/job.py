@@ -106,7 +106,7 @@ def _make_job(loaded: Loaded, threads: int | None, console: Console, check: Prec
     if network is None or data.description != description:
         network = build.network(loaded, data.description)
     data = build_data.measured(data)
-    network = build.balanced(loaded, network, build_data.occurrences(data))
+    network = build.balanced(loaded, network, data.occurrences)
     check(loaded, network, usable)
     build_data.check_targets(loaded, data)
     data = learn(loaded, data, usable)

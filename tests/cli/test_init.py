@@ -352,6 +352,30 @@ def test_a_size_keeps_proportions(cnntrain, desk, size, expected):
     assert "as you asked" in text
 
 
+def test_a_size_is_that_of_the_frames_of_clips(cnntrain, desk):
+    for name, step in (("left", -1), ("right", 1)):
+        for number in range(3):
+            (desk / "data" / name / str(number)).mkdir(parents=True)
+            for moment in range(4):
+                frame = Image.new("L", (40, 20), (9 * step * moment + number) % 256)
+                frame.save(desk / "data" / name / str(number) / f"{moment}.png")
+    _, experiment = proposed(cnntrain, "--size", "16")
+    source = experiment.data.source
+    assert (source.name_in_config, source.size, source.frames) == ("frames_folder", (16, 32), 4)
+
+
+def test_what_is_left_out_is_told_once_however_often_the_data_is_read(cnntrain, desk):
+    """`init` reads pictures of 40x40 again at 32x32; `eval` looks for a split in all that was trained on."""
+    pictures(desk / "data", count=6, height=40, width=40)
+    (desk / "data" / "cat" / "phone.heic").write_bytes(b"x")
+    outcomes = [
+        cnntrain("init", "--data", "data"),
+        cnntrain("fit", "config.yaml", "-o", "run", "-s", "train.epochs=1", "-s", "schedule=constant", "-q"),
+        cnntrain("eval", "run", "--split", "train"),
+    ]
+    assert [(outcome.code, outcome.err.count("1 .heic")) for outcome in outcomes] == [(0, 1)] * 3
+
+
 def test_a_budget_of_time_makes_pictures_smaller_before_epochs_fewer(cnntrain, desk, monkeypatch):
     """An epoch takes a second for each 32x32 pixels of a picture."""
     monkeypatch.setattr(
@@ -366,6 +390,22 @@ def test_a_budget_of_time_makes_pictures_smaller_before_epochs_fewer(cnntrain, d
     assert sizes == [90, 64, 32, 32]
     assert epochs == [60, 15, 12, 6]
     assert "as many as the time allows; under a minute on this machine" in text
+
+
+def test_pictures_with_boxes_keep_sides_that_a_detector_takes(cnntrain, desk, monkeypatch):
+    """Whether the time or the user makes them smaller: in proportion, 48x60 or 64x80, which it refuses."""
+    monkeypatch.setattr(
+        "cnntrain.checks.proposal._epoch_seconds", lambda found, *_: np.prod(found.images.shape[:2]) / 1024
+    )
+    pictures(desk / "data", classes=("p",), count=4, height=160, width=200)
+    rows = [f"p/{number}.png,20,30,90,120,cell" for number in range(4)]
+    (desk / "data" / "train.csv").write_text("\n".join(["path,x1,y1,x2,y2,class", *rows]))
+    asked = [("--minutes", "9"), ("--minutes", "1.1"), ("--minutes", "0.1"), ("--size", "64"), ("--size", "96")]
+    found = [proposed(cnntrain, *arguments)[1].data.source.size for arguments in asked]
+    assert found == [(160, 224), (64, 96), (32, 64), (64, 96), (96, 128)]
+    assert cnntrain("check", "config.yaml").code == 0
+    refused = cnntrain("init", "--data", "data", "--overwrite", "--size", "48")
+    assert (refused.code, refused.error) == (2, "--size must be a multiple of 32 for boxes_csv, got 48. Change it")
 
 
 def test_weights_of_a_library_bring_their_network_and_preprocessing(cnntrain, desk):

@@ -95,7 +95,7 @@ def read_image(path: Path) -> None:
 
 
 def read_clip(path: Path) -> None:
-    found = decode_clip(path, lambda frames: (0, frames - 1), SIZE, 1)
+    found = decode_clip(path, lambda frames, _times: (0, frames - 1), SIZE, 1)
     assert (found.shape, found.dtype) == ((2, *SIZE, 1), np.uint8)
 
 

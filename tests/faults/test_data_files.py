@@ -132,11 +132,11 @@ def test_frames_without_end(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(looped_tiff())
     assert decode(path, None, 1).pixels.tolist() == [[[0]]]
-    assert decode_clip(path, lambda _frames: (0, 0), None, 1).tolist() == [[[[0]]]] * 2
+    assert decode_clip(path, lambda _frames, _times: (0, 0), None, 1).tolist() == [[[[0]]]] * 2
     path.write_bytes(animated_png(2**31 - 1))
     assert decode(path, None, 1).pixels.tolist() == [[[0]]]
     with pytest.raises(DataError, match="2,147,483,648 frames of 1x1, too many pixels to decode"):
-        decode_clip(path, lambda _frames: (0, 0), None, 1)
+        decode_clip(path, lambda _frames, _times: (0, 0), None, 1)
 
 
 def idx_bomb(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from cnntrain.checks import contact_sheet
+from cnntrain.core.description import Description
 from cnntrain.core.display import Matrix
+from cnntrain.core.letters import isolated
+from cnntrain.parts.tasks.detect import Detect
 from cnntrain.reading import fonts
 from cnntrain.reading.fonts import Lettering
 from cnntrain.results.report import matrix, paper
@@ -57,6 +60,23 @@ def test_a_font_that_has_the_letters_is_used_and_order_is_never_guessed(monkeypa
     assert Lettering(latin, ordered=True).parts("שלום עולם") == [("שלום עולם", font)]
     assert Lettering(latin, ordered=True).parts("aβ") == [("a", None), ("β", font)]
     assert Lettering(latin, ordered=False).written("שלום") == "[1]"
+
+
+def test_each_name_in_a_line_has_a_font_of_its_own(monkeypatch):
+    """As where a sheet counts the boxes of several classes; without isolation the order would have to be guessed."""
+    monkeypatch.setattr(fonts, "installed", lambda _size: (tuple("مرحبا"), tuple("日本"), tuple("שלום")))
+    monkeypatch.setattr(fonts, "has", lambda font, letter: letter in font)
+    lettering = Lettering(latin, ordered=True)
+    line = f"3 {isolated('مرحبا')}, 2 {isolated('日本')}, 1 {isolated('שלום')}"
+    parts = ["3 ", "مرحبا", ", 2 ", "日本", ", 1 ", "שלום"]
+    assert lettering.parts(line) == [(part, None if latin(part[0]) else tuple(part)) for part in parts]
+    assert lettering.parts(line[:6]) == [("3 ", None), (line[3:6], tuple("مرحبا"))], "a label may be cut within a name"
+    told = [
+        Detect().told({"labels": np.array([0, 0, 1, -1])}, Description((8, 8, 1), ("مرحبا", "日本"), target="boxes"))
+    ]
+    sheet = Lettering(latin, ordered=True)
+    assert sheet.written(told[0]) == "2 مرحبا, 1 日本"
+    assert not sheet.numbers
 
 
 def test_letters_come_in_every_size_whatever_font_has_them():

@@ -302,27 +302,27 @@ def test_a_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) ->
     options: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
     path = tmp_path / f"a.{suffix}"
     frames[0].save(path, save_all=True, append_images=frames[1:], **options)
-    clip = decode_clip(path, lambda n: evenly(n, 3), None, 3)
+    clip = decode_clip(path, lambda n, _times: evenly(n, 3), None, 3)
     assert (clip.shape, clip.dtype) == ((3, 4, 6, 3), np.uint8)
     assert clip[:, 0, 0, 0].tolist() == [0, 80, 160]
-    assert decode_clip(path, lambda n: evenly(n, 12), (2, 2), 1).shape == (12, 2, 2, 1)
+    assert decode_clip(path, lambda n, _times: evenly(n, 12), (2, 2), 1).shape == (12, 2, 2, 1)
     assert decode(path, None, 3).moves
     monkeypatch.setattr(pictures, "_MAX_CLIP", 5)
     with pytest.raises(DataError, match="6 frames of 4x6, too many pixels"):
-        decode_clip(path, lambda n: evenly(n, 3), None, 3, max_pixels=24)
+        decode_clip(path, lambda n, _times: evenly(n, 3), None, 3, max_pixels=24)
 
 
 def test_a_still_picture_is_a_clip_of_itself(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(1, 1, 8, 0, b"\x4d"))
-    assert decode_clip(tmp_path / "a.png", lambda n: evenly(n, 2), None, 1).tolist() == [[[[77]]], [[[77]]]]
+    assert decode_clip(tmp_path / "a.png", lambda n, _times: evenly(n, 2), None, 1).tolist() == [[[[77]]], [[[77]]]]
 
 
 def test_pages_of_different_sizes(tmp_path: Path) -> None:
     pages = [Image.new("L", (4, 4)), Image.new("L", (5, 4))]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
     with pytest.raises(DataError, match="frames of different sizes"):
-        decode_clip(tmp_path / "a.tif", lambda n: evenly(n, 2), None, 1)
-    assert decode_clip(tmp_path / "a.tif", lambda n: evenly(n, 2), (4, 4), 1).shape == (2, 4, 4, 1)
+        decode_clip(tmp_path / "a.tif", lambda n, _times: evenly(n, 2), None, 1)
+    assert decode_clip(tmp_path / "a.tif", lambda n, _times: evenly(n, 2), (4, 4), 1).shape == (2, 4, 4, 1)
 
 
 # Whatever comes

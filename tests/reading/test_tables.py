@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from cnntrain.reading.tables import TableColumns, chosen, columns_of
+from cnntrain.core.errors import DataError
+from cnntrain.reading.tables import TableColumns, chosen, columns_of, require_header
 
 ROWS = 12
 CELLS = {  # name -> the cell of a row by its number
@@ -14,6 +17,7 @@ CELLS = {  # name -> the cell of a row by its number
     "counter": lambda n: 100 + n, "constant": lambda n: 5, "age": lambda n: n / 7, "x": lambda n: n / 3,
     "y": lambda n: n / 5, "red": lambda n: n % 2, "round": lambda n: n // 3 % 2,
     "split": lambda n: ["train", "test"][n % 2],
+    "ClassId": lambda n: n % 3, "Label": lambda n: n % 3, "File_Name": lambda n: f"p/{n}.png",
     "label": lambda n: n % 3, "colour": lambda n: "rgb"[n % 3], "what": lambda n: f"{n}.JPG", "digit": lambda n: n % 4,
 }  # fmt: skip
 
@@ -36,6 +40,8 @@ def table(header: str) -> tuple[list[str], list[list[str]]]:
         ("filename,label,colour", TableColumns("filename", "label")),
         ("filename,red,round", TableColumns("filename", None, ("red", "round"))),
         ("filename,x,y,width,height", TableColumns("filename", None, ("x", "y", "width"))),
+        ("File_Name,width,height,ClassId", TableColumns("File_Name", "ClassId")),
+        ("filename,label,Label", TableColumns("filename", doubtful=("label", "Label"))),
         ("filename,digit", TableColumns("filename", None, ("digit",))),
         ("age,what", TableColumns("what", None, ("age",))),
         ("filename,breed,colour", TableColumns("filename", doubtful=("breed", "colour"))),
@@ -58,3 +64,20 @@ def test_what_columns_are_for(header: str, expected: TableColumns) -> None:
 )
 def test_columns_that_are_chosen(header: str, wanted: list[str], expected: TableColumns) -> None:
     assert chosen(*table(header), wanted) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "header"),
+    [
+        ("p/0.png,cat", "path,label"),
+        ("cat,p/0.PNG", "label,path"),
+        ("p/0.png,3,cat,7", "path,value2,label,value4"),
+        ("p/0.jpg,1,2,3,4,cat", "path,x1,y1,x2,y2,class"),
+        ("p/0.jpg,m/0.png", "image,mask"),
+        ("a.wav,yes,no", "path,label,text3"),
+    ],
+)
+def test_a_row_of_data_in_place_of_a_header_is_told_with_a_header_for_it(row: str, header: str) -> None:
+    with pytest.raises(DataError, match=rf"/t.csv:1 is a row of data .*, such as {header}$"):
+        require_header(Path("/t.csv"), row.split(","))
+    require_header(Path("/t.csv"), header.split(","))

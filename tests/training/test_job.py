@@ -9,8 +9,11 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.data import build_data
 from cnntrain.network import build
 from cnntrain.network.build import balanced
+from cnntrain.parts.tasks.classify import Classify
+from cnntrain.parts.tasks.detect import Detect
+from cnntrain.parts.tasks.segment import Segment
 from cnntrain.training.job import prepare
-from tests.support.experiments import write
+from tests.support.experiments import DETECTION, FULL, SEGMENTATION, write
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def test_the_network_is_built_once_where_the_config_tells_the_shapes(tmp_path, n
     assert len(networks) == 1
     assert job.network.graph is networks[0].graph
     assert networks[0].loss.class_weight == "balanced"
-    counts = build_data.occurrences(job.data)
+    counts = job.data.occurrences
     assert job.network.loss.class_weight == tuple(sum(counts) / (3 * count) for count in counts)
     assert [metric.label() for metric in job.network.tally.metrics] == ["accuracy", "error"]
 
@@ -45,6 +48,20 @@ def test_and_once_where_only_the_data_tells_them(tmp_path, networks):
     assert build_data.describe(job.loaded) is None
     assert len(networks) == 1
     assert job.network.image_shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(("task", "text"), [(Classify, FULL), (Detect, DETECTION), (Segment, SEGMENTATION)])
+def test_classes_are_counted_once(tmp_path, monkeypatch, task, text):
+    """For balanced weights and for what is said of empty classes: the pixels of many masks take long."""
+    counted, own = [], task.occurrences
+
+    def occurrences(self, targets, data):
+        counted.append(len(targets))
+        return own(self, targets, data)
+
+    monkeypatch.setattr(task, "occurrences", occurrences)
+    job = prepare([write(tmp_path, text)])
+    assert counted == [len(job.data.train_indices)]
 
 
 UNFIT = {  # transforms that do not take pictures of 8x8x3

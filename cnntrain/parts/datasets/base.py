@@ -51,6 +51,10 @@ class Dataset(Part):
         """As `at`, predicting the columns that are named; None where it is something that has none."""
         return None
 
+    def whereabouts(self) -> dict[str, Any]:
+        """The settings that say where its files lie: those of another of its kind make it read the other's files."""
+        return {key: getattr(self, key) for key in ("root", "path") if hasattr(self, key)}
+
     def giving(self, shape: Shape) -> Self:
         """This source with its samples brought to a shape, where it has a setting for that; otherwise unchanged."""
         return self

@@ -35,6 +35,7 @@ class BoxedPictures(PictureFields):
 
     sure: ClassVar[int] = 2
     why_size: ClassVar[str] = "that of the middle picture in multiples of 32, the longer side at most 320"
+    multiple: ClassVar[int] = 32  # as a detector needs
 
     # how: letterbox, all of it in a grey frame; stretch each side by itself; cover the size with its middle
     fit: Fit = "letterbox"
@@ -88,7 +89,9 @@ class BoxedPictures(PictureFields):
             return self
         height, width = (int(np.median(sides)) for sides in zip(*((h.height, h.width) for h in heads), strict=True))
         scale = min(1, 320 / max(height, width))
-        rows, columns = (max(math.ceil(round(side * scale, 6) / 32), 1) * 32 for side in (height, width))
+        rows, columns = (
+            max(math.ceil(round(side * scale, 6) / self.multiple), 1) * self.multiple for side in (height, width)
+        )
         return replace(self, size=(rows, columns), channels=1 if all(head.grey for head in heads) else 3)
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,12 @@ from cnntrain.core.registry import register
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.parts.datasets.listed import ADVICE, Listed
 from cnntrain.reading.annotations import Marked, Page, named, number
-from cnntrain.reading.csv_rows import first_rows, named_file, rows_of
+from cnntrain.reading.box_columns import box_columns
+from cnntrain.reading.csv_rows import TABLES, first_rows, named_file, rows_of
 from cnntrain.reading.folders import split_folders
 from cnntrain.reading.input_files import is_there, reading
 
-# names that tools give to columns, without capitals, spaces and underscores
-_CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))
-_PICTURES = ("path", "filename", "image", "file", "imagepath", "imgpath", "filepath", "imagename")
-_CLASSES = ("class", "label", "classname", "name", "category", "labelname")
+_LOOKED_AT = 1_000  # rows that say what columns are for
 
 
 @register("boxes_csv")
@@ -42,16 +39,16 @@ class BoxesCsv(BoxedPictures, Listed):
     def at(cls, path: Path) -> Self | None:
         """A .csv file, or a folder with that of train, with columns of usual names for four corners."""
         table = _of_roboflow(path).get("train", path / "train.csv") if path.is_dir() else path
-        if table.suffix.lower() != ".csv" or not table.is_file():
+        if table.suffix.lower() not in TABLES or not table.is_file():
             return None
-        columns = {_plain(name): name.strip() for row in first_rows(table, 1) for name in row}
-        corners = next((four for four in _CORNERS if set(four) <= set(columns)), None)
-        image = next((name for name in _PICTURES if name in columns), None)
-        label = next((name for name in _CLASSES if name in columns), None)
-        if corners is None or image is None or label is None:
-            return None
-        left, upper, right, lower = (columns[name] for name in corners)
-        return cls(str(path), image=columns[image], corners=(left, upper, right, lower), label=columns[label]).boxed()
+        header, *rows = first_rows(table, _LOOKED_AT) or [[]]
+        found = box_columns(table, [name.strip() for name in header], rows)
+        return found and cls(str(path), image=found.file, corners=found.edges, label=found.label).boxed()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of the picture, the four edges and the class."""
+        return (self.image, *self.corners, self.label)
 
     def tables(self) -> dict[str, Path]:
         """Split -> its file. Raises DataError where there is none."""
@@ -70,7 +67,7 @@ class BoxesCsv(BoxedPictures, Listed):
         found: dict[Path, list[Marked]] = {}
         first: dict[Path, str] = {}
         naming = "Name the columns with 'image', 'corners' and 'label'"
-        for where, cells in rows_of(table, (self.image, *self.corners, self.label), "box", naming, ADVICE):
+        for where, cells in rows_of(table, self.columns, "box", naming, ADVICE):
             picture = table.parent / named_file(where, cells[0], "picture")
             first.setdefault(picture, where)
             found.setdefault(picture, []).extend(self._marked(where, cells))
@@ -83,11 +80,6 @@ class BoxesCsv(BoxedPictures, Listed):
             return []
         values = [number(text, where, column) for text, column in zip(corners, self.corners, strict=True)]
         return [Marked(where, named(label, where), (values[0], values[1], values[2], values[3]))]
-
-
-def _plain(name: str) -> str:
-    """The name of a column without what tools write in different ways: "X_Min" is "xmin"."""
-    return re.sub(r"[\W_]+", "", name).lower()
 
 
 def _of_roboflow(folder: Path) -> dict[str, Path]:

@@ -16,6 +16,7 @@ from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.groups import check_apart, with_group
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.datasets.labels import check_none_is_empty
+from cnntrain.reading.csv_rows import TABLES
 from cnntrain.reading.decoded import Recipe, Sample, decoded
 from cnntrain.reading.folders import (
     SPLITS,
@@ -29,10 +30,11 @@ from cnntrain.reading.folders import (
     splits_within,
     subfolders,
 )
-from cnntrain.reading.input_files import on_disk
+from cnntrain.reading.input_files import on_disk, reading
 from cnntrain.reading.name_patterns import NamePattern, shown
 from cnntrain.reading.reader import ALONE, Reader
 
+_ALONE = 4  # folders that each hold but one, as archives do, in which classes are looked for to name them
 _LOOKED_AT = 1_000  # files whose headers say what all are like
 
 
@@ -320,8 +322,15 @@ class ClassFolders(Dataset):
         names = subfolders(folder)
         if len({class_name(name) for name in names}) > 1:
             return
-        inner = subfolders(folder / names[0]) if names else []
-        hint = f"The folders {_listed(inner)} are in {folder / names[0]}: is it that folder? " if inner[1:] else ""
+        place, inner = folder, names
+        for _ in range(_ALONE):
+            if len(inner) == 1:
+                place /= inner[0]
+                inner = subfolders(place)
+        hint = f"The folders {_listed(inner)} are in {place}: is it that folder? " if inner[1:] else ""
+        with reading(folder):
+            table = min((place for place in folder.glob("*") if place.suffix.lower() in TABLES), default=None)
+        hint = hint or ("" if table is None else f"{table.name} lies there: do you mean the table {table}? ")
         found = f"{len(names)} class folder{'s' * (len(names) != 1)}"
         raise DataError(f"{folder} has {found}, expected 2 or more. {hint}{self._advice()}")
 

@@ -49,6 +49,11 @@ class ClipFolder(PictureFields, ClassFolders):
         """Which of so many frames to take, in order; `times` in seconds from the first on, where they are known."""
         raise NotImplementedError
 
+    @property
+    def timed(self) -> bool:
+        """Whether `chosen` goes by the times of animations."""
+        return False
+
     def giving(self, shape: Shape) -> Self:
         """Of this size, channels and number of moments."""
         return replace(super().giving(shape[1:]), frames=shape[0]) if len(shape) == 4 else self
@@ -107,7 +112,7 @@ class ClipFolder(PictureFields, ClassFolders):
 
     def _recipe(self) -> Recipe:
         picture, size = self.picture_recipe(), (self.size, self.size) if isinstance(self.size, int) else self.size
-        look = Look(size, self.channels, self.max_pixels, self.fit)
+        look = Look(size, self.channels, self.max_pixels, self.fit, self.timed)
 
         def decode(sample: Sample) -> Content:
             if len(sample) == 1 and not _moves(sample[0]) and self.frames > 1:
@@ -173,8 +178,9 @@ class VideoFolder(ClipFolder):
 
     Reads .mp4, .m4v, .mov, .avi, .webm, .mkv, .mpg and .mpeg, by the extra `video` (PyAV), and clips of the other forms
     that frames_folder reads. A sample is (frames, height, width, channels): every `stride`-th frame of the video at
-    `fps` frames a second, `frames` of them from its middle; a shorter video repeats its last frame. What has no
-    times, such as a folder of frames, and animated files, whose times are not looked at, are taken as they come.
+    `fps` frames a second, `frames` of them from its middle; a shorter video repeats its last frame. An
+    animated GIF, PNG or WebP has times, too, and a frame of it counts for as long as it is shown. What has none, such
+    as a folder of frames or a TIFF, and every clip where `fps` is not given, is taken frame by frame.
 
     To train on changing stretches and to be judged by several, take more frames than the network is to see, and let
     temporal_crop and temporal_views choose among them: every video is decoded once, into the cache. Frames are brought
@@ -212,8 +218,13 @@ class VideoFolder(ClipFolder):
         places = np.searchsorted(times, start_time + np.arange(self.frames) * step + 1e-6, side="right") - 1
         return [*map(int, np.clip(places, 0, count - 1))]
 
+    @property
+    def timed(self) -> bool:
+        """Where there is a rate to keep to."""
+        return self.fps is not None
+
     def _settings(self) -> dict[str, object]:
-        return super()._settings() | {"fps": self.fps, "stride": self.stride}
+        return super()._settings() | {"fps": self.fps, "stride": self.stride, "timed": self.timed}
 
 
 def _clips_at(cls: type[ClipFolder], path: Path) -> list[Sample] | None:

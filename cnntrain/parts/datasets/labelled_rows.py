@@ -16,12 +16,12 @@ from cnntrain.parts.datasets.groups import check_apart, with_group
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.datasets.labels import MAX_CLASSES, check_none_is_empty
 from cnntrain.parts.datasets.listed import ADVICE, Listed
-from cnntrain.reading.csv_rows import first_rows, named_file, rows_of
+from cnntrain.reading.csv_rows import TABLES, first_rows, named_file, rows_of
 from cnntrain.reading.decoded import Recipe, Sample, decoded
 from cnntrain.reading.folders import class_name, looked_up
 from cnntrain.reading.name_patterns import NamePattern
 from cnntrain.reading.reader import ALONE, Reader
-from cnntrain.reading.tables import TableColumns, chosen, columns_of
+from cnntrain.reading.tables import TableColumns, check_numbers, chosen, columns_of
 
 _LARGEST = float(np.finfo(np.float32).max)
 LOOKED_AT = 1_000  # rows, and files whose headers, say what all are like
@@ -54,6 +54,11 @@ class LabelledRows(Listed):
         """The column of the files' paths."""
         raise NotImplementedError
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of the file, and of the label or the targets."""
+        return (self.column, *(self.targets or (self.label or "label",)))
+
     @classmethod
     def of_columns(cls, path: Path, columns: TableColumns) -> Self:
         """With these columns, and the settings that suit the files."""
@@ -74,6 +79,7 @@ class LabelledRows(Listed):
             return None
         names, rows = found
         columns = columns_of(names, rows)
+        _check_classes(path, names, rows, [columns.label] if columns.label else columns.doubtful)
         if columns.doubtful or not (columns.label or columns.targets):
             listed = ", ".join(map(repr, columns.doubtful or names))
             what = f"{path.absolute()}: which column is to be predicted? It could be {printable(listed)[:200]}"
@@ -91,21 +97,24 @@ class LabelledRows(Listed):
             if column not in names:
                 listed = printable(", ".join(names))[:200]
                 raise DataError(f"{path.absolute()} has no column {column!r}, found {listed}. Name one of them")
-        return cls.of_columns(path, chosen(names, rows, targets))
+        columns = chosen(names, rows, targets)
+        _check_classes(path, names, rows, targets if columns.targets is None else ())
+        return cls.of_columns(path, columns)
 
     @classmethod
     def _looked_at(cls, path: Path) -> tuple[list[str], list[list[str]]] | None:
         """The header of a table and some of its rows; None where it is none, or one of other files."""
         table = path / "train.csv" if path.is_dir() else path
-        if table.suffix.lower() != ".csv" or not table.is_file():
+        if table.suffix.lower() not in TABLES or not table.is_file():
             return None
-        rows = [row for row in first_rows(table, LOOKED_AT) if row]
+        rows = first_rows(table, LOOKED_AT)
         if cls.endings and not any(
             Path(cell.strip()).suffix.lower() in cls.endings for row in rows[1:] for cell in row
         ):
             return None
         if len(rows) < 2:
-            raise DataError(f"{table} has {len(rows)} rows, expected a header and one for each {cls.one}. Add them")
+            found = "no row" if not rows else "no row below its header"
+            raise DataError(f"{table} has {found}, expected a header and one for each {cls.one}. Add them")
         names = [name.strip() for name in rows[0]]
         for name in names:
             if not name.isprintable():
@@ -198,10 +207,18 @@ class LabelledRows(Listed):
         return looked_up((self, table), lambda: self._read_rows(table))
 
     def _read_rows(self, table: Path) -> list[_Row]:
-        wanted = (self.column, *(self.targets or (self.label or "label",)))
         naming = f"Name the columns with {self.advice}"
-        rows = rows_of(table, wanted, self.one, naming, ADVICE, self.group)
-        return [_row(table, where, cells, len(wanted), self.one) for where, cells in rows]
+        rows = rows_of(table, self.columns, self.one, naming, ADVICE, self.group)
+        return [_row(table, where, cells, len(self.columns), self.one) for where, cells in rows]
+
+
+def _check_classes(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
+    """Raise DataError where the one column that may be of classes holds numbers that are not written as such."""
+    for column in columns if len(columns) == 1 else ():
+        try:
+            check_numbers(names, rows, column)
+        except ValueError as error:
+            raise DataError(f"{path.absolute()}: {error}") from error
 
 
 @dataclass(frozen=True)

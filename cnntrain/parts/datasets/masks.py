@@ -47,6 +47,7 @@ _SOFT = 128  # a level between 0 and 255 that few class numbers reach
 _LONGEST = 512  # side of a picture that `init` proposes
 _NAMED = 3  # files that a message lists
 _MASK_SUFFIXES = frozenset([".png", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".pbm"])  # none that blurs
+_TURNED = "The sides are exchanged, as where a camera's EXIF orientation turns the picture: turn the mask, too"
 _ADVICE = (
     "Set pictures and masks to two folders of files of the same names, or table to a CSV file with the columns image "
     "and mask"
@@ -115,20 +116,20 @@ class Masks(PictureFields, _OfClasses):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """A folder with one of pictures and one of masks, by their usual names; not VOC's, which has boxes."""
-        if not path.is_dir():
+        """A folder with one of pictures and one of masks, by their usual names; not VOC's, which has boxes.
+
+        Raises DataError where these are there and the masks are no masks, or not where they are looked for.
+        """
+        names = _pair_in(path)
+        if names is None:
+            _check_split_inside(path)
             return None
-        names = subfolders(path)
-        pictures = next((name for name in _OF_PICTURES if name in names), None)
-        masks = next((name for name in _OF_MASKS if name in names), None)
-        if pictures is None or masks is None or "Annotations" in names:
+        pictures, masks = names
+        ending = _ending(path / pictures, path / masks)
+        if ending is None:
+            _check_masks(path / pictures, path / masks)
             return None
         held = list(files_below(path / masks, _MASK_SUFFIXES))
-        stems = {file.stem for file in files_below(path / pictures, SUFFIXES)}
-        marked = {file.stem for file in held}
-        ending = next((end for end in _ENDINGS if any(f"{stem}{end}" in marked for stem in stems)), None)
-        if ending is None:
-            return None
         lists = path / "ImageSets" / "Segmentation"
         found = cls(
             classes=2,
@@ -144,6 +145,10 @@ class Masks(PictureFields, _OfClasses):
         heads = [head for sample in found._samples("train") if (head := header(sample[0]))]
         grey = bool(heads) and all(head.grey for head in heads)
         return replace(found, size=_size([(head.height, head.width) for head in heads]), channels=1 if grey else 3)
+
+    def whereabouts(self) -> dict[str, Any]:
+        """The two folders, or the table, and how files are matched."""
+        return {key: getattr(self, key) for key in ("pictures", "masks", "table", "lists", "ending")}
 
     # -- which files ----------------------------------------------------------------------------------------------
 
@@ -267,9 +272,10 @@ class Masks(PictureFields, _OfClasses):
             read_mask(mask, meaning, None, self.max_pixels)
             mine, theirs = header(picture), size_of(mask)
             if mine is not None and theirs is not None and (mine.height, mine.width) != theirs:
+                turned = (mine.width, mine.height) == theirs
                 raise DataError(
                     f"{mask}: {theirs[0]}x{theirs[1]} (height x width), its picture {picture.name} is "
-                    f"{mine.height}x{mine.width}. Make them the same size"
+                    f"{mine.height}x{mine.width}. {_TURNED if turned else 'Make them the same size'}"
                 )
             return found
 
@@ -321,6 +327,46 @@ def _rows(table: Path) -> list[Sample]:
         tuple(table.parent / named_file(where, cell, one) for cell, one in zip(cells, columns, strict=True))
         for where, cells in rows
     ]
+
+
+def _pair_in(folder: Path) -> tuple[str, str] | None:
+    """The folders of pictures and of masks in a folder, by their usual names; None without both, and in VOC's."""
+    names = {name.casefold(): name for name in subfolders(folder)} if folder.is_dir() else {}
+    pictures, masks = (
+        next((names[name.casefold()] for name in usual if name.casefold() in names), None)
+        for usual in (_OF_PICTURES, _OF_MASKS)
+    )
+    return None if pictures is None or masks is None or "Annotations" in names.values() else (pictures, masks)
+
+
+def _ending(pictures: Path, masks: Path, suffixes: frozenset[str] = _MASK_SUFFIXES) -> str | None:
+    """What the names of masks add to those of pictures; None where none fits."""
+    stems = {file.stem for file in files_below(pictures, SUFFIXES)}
+    marked = {file.stem for file in files_below(masks, suffixes)}
+    return next((end for end in _ENDINGS if any(f"{stem}{end}" in marked for stem in stems)), None)
+
+
+def _check_split_inside(path: Path) -> None:
+    """Raise DataError where a split has folders of pictures and of masks in it, which is the wrong way round."""
+    folder = path / "train"
+    names = _pair_in(folder)
+    if names is not None and _ending(folder / names[0], folder / names[1]) is not None:
+        raise DataError(
+            f"{folder} holds {names[0]} and {names[1]}, expected train in each of these: move them to "
+            f"{names[0]}/train and {names[1]}/train, and other splits likewise"
+        )
+
+
+def _check_masks(pictures: Path, masks: Path) -> None:
+    """Raise DataError for a folder of masks none of which fits a picture; not where it holds other annotations."""
+    if _ending(pictures, masks, SUFFIXES - _MASK_SUFFIXES) is not None:
+        raise DataError(f"{masks} holds masks in a format that blurs class numbers, such as JPEG. Export them as PNG")
+    here, there = (next(iter(sorted(files_below(place, SUFFIXES))), None) for place in (pictures, masks))
+    if here is not None and there is not None:
+        raise DataError(
+            f"{masks} has no mask that is called as a picture in {pictures} is: {there.name}, and {here.name}. Rename "
+            "them, or list both in a CSV file with the columns image and mask"
+        )
 
 
 def _held(masks: Sequence[Path]) -> tuple[list[tuple[int, ...]], list[int]]:
@@ -380,12 +426,16 @@ def _told_by(masks: Sequence[Path], voc: bool) -> dict[str, Any]:
 
 
 def _check_edges(masks: Sequence[Path], values: Sequence[int]) -> None:
-    """Raise DataError for masks of 0 and 255 whose edges are soft: the levels in between are of no class."""
+    """Raise DataError for masks of 0 and 255 whose edges are soft: the levels in between are of no class.
+
+    Class numbers fill areas, in which most pixels are like their neighbours; along a soft edge few are.
+    """
     between = [value for value in values if 0 < value < IGNORED]
     if not {0, IGNORED} <= set(values) or max(between, default=0) < _SOFT:
         return
-    counts = np.sum([level_counts(path) for path in masks], axis=0)
-    if counts[0] + counts[IGNORED] > counts.sum() / 2:
+    counts, inner = np.sum([level_counts(path) for path in masks], axis=0)
+    steps = slice(1, IGNORED)
+    if counts[steps].sum() < counts.sum() / 2 and inner[steps].sum() < counts[steps].sum() / 2:
         raise DataError(
             f"{masks[0].parent} has masks of 0 and 255 with {len(between)} levels between them, as where edges are "
             "soft, and a pixel is of one class. Save them with 0 and 255 alone, resized by the nearest pixel"

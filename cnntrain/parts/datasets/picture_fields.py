@@ -20,12 +20,14 @@ _MOVES = "have several frames or pages, of which the first counts (frames_folder
 class PictureFields:
     """The fields of the datasets that read picture files, which mean the same in all of them.
 
-    `why_size` says how `init` comes by the size that it proposes.
+    `why_size` says how `init` comes by the size that it proposes, of which a side is a multiple of `multiple`.
     """
 
     why_size: ClassVar[str] = (
         "as the sides of the pictures suggest, but at most 64 where they differ, since time grows with area"
     )
+
+    multiple: ClassVar[int] = 8
 
     # size to resize to: one number, or [height, width]; without it all pictures must have one size
     size: Pair | None = None

@@ -15,10 +15,11 @@ from cnntrain.core.registry import register
 from cnntrain.parts.datasets.base import Rooted
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading import yolo
-from cnntrain.reading.annotations import Page, named
+from cnntrain.reading.annotations import Page, named, text_of
 from cnntrain.reading.folders import check_spelling, files_below, looked_up, split_folders, subfolders
 from cnntrain.reading.input_files import is_there, on_disk
 from cnntrain.reading.pictures import SUFFIXES
+from cnntrain.reading.tables import is_number
 
 _ADVICE = "Set root to the folder of images/ and labels/, with data.yaml, obj.names or classes.txt in it"
 _NAMES = ("obj.names", "classes.txt", "labels/classes.txt", "obj_train_data/classes.txt")
@@ -41,12 +42,25 @@ class Yolo(BoxedPictures, Rooted):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """A folder with names of classes, pictures, and text files where they belong."""
-        if not path.is_dir() or not any((path / name).is_file() for name in (*_YAML, *_NAMES)):
+        """A folder with names of classes, pictures, and text files where they belong.
+
+        Raises DataError where only the names are missing, in a folder of images/ and labels/.
+        """
+        if not path.is_dir():
             return None
         source = cls(str(path))
+        if not any((path / name).is_file() for name in (*_YAML, *_NAMES)):
+            if (path / "images").is_dir() and (path / "labels").is_dir() and source._is_marked():
+                source.found_classes()
+            return None
         pictures = source._pictures("train")
         return source.boxed() if any(_mark(picture).is_file() for picture in pictures) else None
+
+    def _is_marked(self) -> bool:
+        """Whether a picture has a text file with a row of five numbers."""
+        marks = filter(Path.is_file, map(_mark, self._pictures("train")))
+        rows = (text_of(mark).partition("\n")[0].split() for mark in marks)
+        return any(len(row) == len(yolo.WORDS) and all(map(is_number, row)) for row in rows)
 
     def splits(self) -> tuple[str, ...]:
         """Those that have a folder; train where there are none."""

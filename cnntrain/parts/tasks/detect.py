@@ -29,6 +29,7 @@ from cnntrain.reading.fonts import beside_pillows
 CANDIDATES = 1000  # detections of a picture, by score, among which those that overlap are suppressed
 OVERLAP = 0.6  # IoU above which the lower score of a class is suppressed, as in FCOS
 MOST = 100  # detections that are kept of a picture, as COCO counts them
+THIN = 0.01  # pixels of the original picture: what is cut off there to less is not in it, but in a letterbox's bar
 _SMALL = 128  # pixels of the longer side of pictures for which a first config has one level
 _LEGIBLE = 400  # pixels, up to which the longer side of a small picture is enlarged
 _LEAST, _LETTERS, _LARGE = 10, 1 / 40, 1 / 18  # letters: pixels; of a picture by itself, and of one among several
@@ -163,7 +164,7 @@ class Detect(Task):
 
     def answer(self, outputs: Array, data: Description, top: int = 1) -> Answer:  # noqa: ARG002  (boxes have no ranks)
         """Class, score and box of everything found, the surest first; for people how many are shown."""
-        found = self.found(outputs)
+        found = self.answered(outputs)
         sure = self._sure(found).labels
         rows = [
             (data.classes[label], float(score), *(round(float(side), 2) for side in box))
@@ -175,9 +176,9 @@ class Detect(Task):
         return Answer(words, document, ("class", "score", "x1", "y1", "x2", "y2"), tuple(rows))
 
     def annotation(self, outputs: Array, size: tuple[int, int], data: Description) -> Annotation:  # noqa: ARG002
-        """Rows of what is shown to people; results of everything found."""
+        """Rows of what is shown to people; results of everything found, so that they measure what `judged` does."""
         found = self.found(outputs)
-        sure, sides = self._sure(found), np.array([size[1], size[0]], np.float64)
+        sure, sides = self._sure(self.answered(outputs)), np.array([size[1], size[0]], np.float64)
         low, high = (sure.boxes[:, ends].astype(np.float64) / sides for ends in ([0, 1], [2, 3]))
         shares = np.concatenate([(low + high) / 2, high - low], axis=1)
         rows = [
@@ -215,13 +216,21 @@ class Detect(Task):
         """What the rows (locations, ...) of one sample say is there, the surest first."""
         return decoded(outputs, self.score)
 
+    def answered(self, outputs: Array) -> Found:
+        """What is `found` in the picture itself: what is nowhere but in the bars of a letterbox is no answer.
+
+        `judged` counts it, as made up, and an answer of a lower score may take its place among the MOST.
+        """
+        sides = outputs[:, BOX][:, 2:] - outputs[:, BOX][:, :2]
+        return self.found(outputs[(sides >= THIN).all(axis=1)])
+
     def _sure(self, found: Found) -> Found:
         """What is shown to people."""
         return from_score(found, self.shown)
 
     def rendered(self, picture: Array, outputs: Array, led: Move, data: Description) -> tuple[Rendering, ...]:
         """The boxes with class and score, on the picture."""
-        found = self._sure(self.found(self.situated(outputs, led)))
+        found = self._sure(self.answered(self.situated(outputs, led)))
         return (Rendering("", _drawn(picture, found, data.classes, _LETTERS)),)
 
     def compared(
@@ -239,6 +248,7 @@ class Detect(Task):
     def page(self, data: Description) -> dict[str, Any] | None:
         """Boxes as `decoded` finds them, and from which score on they are shown."""
         limits = {"least": self.score, "shown": self.shown, "candidates": CANDIDATES, "overlap": OVERLAP, "most": MOST}
+        limits |= {"thin": THIN}
         colours = [list(colour) for colour in _COLOURS]
         return {"as": "boxes", "names": list(data.classes), "colours": colours, "fixed": FIXED, **limits}
 

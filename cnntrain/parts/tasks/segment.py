@@ -57,9 +57,12 @@ class Segment(Task):
         return move.pixels(targets, IGNORED)
 
     def occurrences(self, targets: Array, data: Description) -> list[int]:
-        """The pixels of each class."""
-        counts: list[int] = np.bincount(targets.reshape(-1), minlength=IGNORED + 1)[: len(data.classes)].tolist()
-        return counts
+        """The pixels of each class, added up mask by mask: counting widens what it counts to eight times the bytes."""
+        counts = np.zeros(IGNORED + 1, np.int64)
+        for mask in targets:
+            counts += np.bincount(mask.reshape(-1), minlength=IGNORED + 1)
+        found: list[int] = counts[: len(data.classes)].tolist()
+        return found
 
     def occurring(self, data: Description) -> tuple[str, ...]:
         """The classes."""

@@ -255,6 +255,13 @@ def test_what_tools_write_is_recognized(write: Callable[[Path], None], tmp_path:
     assert np.bincount(images.targets["labels"].ravel() + 1)[1:].tolist() == [2, 1]
 
 
+def test_yolo_without_the_names_of_its_classes_is_known_for_what_it_is(tmp_path: Path) -> None:
+    ultralytics(tmp_path)
+    (tmp_path / "data.yaml").unlink()
+    with pytest.raises(DataError, match=r"has no names of classes. Add data.yaml or classes.txt"):
+        recognize(tmp_path)
+
+
 def test_annotations_of_labelme_are_named(tmp_path: Path) -> None:
     picture(tmp_path / "a.jpg")
     put(tmp_path / "a.json", json.dumps({"version": "5.4.1", "shapes": [], "imagePath": "a.jpg"}))

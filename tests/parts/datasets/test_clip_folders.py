@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
@@ -129,6 +130,35 @@ def test_moments_of_videos(tmp_path: Path, suffix: str) -> None:
     assert frames(frames=30)[-7:] == [23, 24, 24, 24, 24, 24, 24]  # the last frame, again and again
     evenly = registry.make("datasets", "frames_folder", root=str(tmp_path), frames=5, channels=3)
     assert told(evenly.read_sample((place,))) == [0, 5, 10, 15, 20]
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp", "tif"])
+def test_a_rate_goes_by_how_long_the_frames_of_an_animation_are_shown(tmp_path: Path, suffix: str) -> None:
+    """Times of 100, 100, 600, 100 and 100 ms; a frame that says none stays for 100. TIFF has no times."""
+    shown = [100, 100, 600, 100, 0]
+    frames = [Image.new("L", (64, 32), 40 * k) for k in range(5)]
+    (tmp_path / "a").mkdir()
+    place = tmp_path / "a" / f"v.{suffix}"
+    lossless = {"lossless": True} if suffix == "webp" else {}
+    frames[0].save(place, save_all=True, append_images=frames[1:], duration=shown, **lossless)
+
+    def taken(**fields: Any) -> list[int]:
+        source = registry.make("datasets", "video_folder", root=str(tmp_path), channels=1, **fields)
+        return [round(float(frame.mean()) / 40) for frame in source.read_sample((place,))]
+
+    counted = suffix == "tif"
+    assert taken(frames=5, fps=5.0) == ([0, 1, 2, 3, 4] if counted else [0, 2, 2, 2, 3])  # from 50 ms on, every 200
+    assert taken(frames=3, fps=10.0, stride=2) == ([0, 2, 4] if counted else [2, 2, 2])
+    assert taken(frames=5) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("told", [0, 10])
+def test_a_frame_that_says_no_time_is_shown_as_browsers_do(tmp_path: Path, told: int) -> None:
+    frames = [Image.new("L", (8, 8), 40 * k) for k in range(6)]
+    place = tmp_path / "v.gif"
+    frames[0].save(place, save_all=True, append_images=frames[1:], duration=told)
+    source = registry.make("datasets", "video_folder", root=str(tmp_path), channels=1, frames=3, fps=5.0)
+    assert [round(float(frame.mean()) / 40) for frame in source.read_sample((place,))] == [0, 2, 4]
 
 
 def test_what_is_wrong_with_videos(tmp_path: Path) -> None:

@@ -41,6 +41,16 @@ def test_every_dataset_is_tried_here() -> None:
     assert tried == {*registry.parts("datasets")}, advice
 
 
+@pytest.mark.parametrize("name", sorted(FILED))
+def test_reads_the_files_of_another_of_its_kind(name: str) -> None:
+    """As `eval --data` asks: with its own settings for all that is not where files lie."""
+    kind: Any = registry.parts("datasets")[name]
+    needed = NEEDED.get(name, {})
+    own, other = (kind(**({FILED[name]: place} | needed)) for place in ("here", "there"))
+    assert dataclasses.replace(own, **other.whereabouts()) == other
+    assert FILED[name] in other.whereabouts()
+
+
 @pytest.mark.parametrize("source", SETTINGS)
 def test_loads_what_it_describes(source: Dataset) -> None:
     contract.loads_what_it_describes(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 
 from cnntrain.core import registry
+from cnntrain.core.errors import DataError
+from cnntrain.data.recognition import recognize
+from cnntrain.reading.reader import Reader
 from tests.support.datasets import refusal
 from tests.support.experiments import run, write
 from tests.support.pictures import png
@@ -87,6 +91,7 @@ def test_settings_that_contradict_each_other(root: Path) -> None:
     ("text", "fields", "message"),
     [
         ("", {}, ": the column 'path' is not among none. Name the columns with 'image'"),
+        ("pictures/a.png,dog\npictures/b.png,cat\n", {}, ":1 is a row of data (it has 'pictures/a.png'), expected a"),
         ("file,label\n", {}, ": the column 'path' is not among file, label."),
         ("path,path,label\n", {}, ": the column 'path' is twice."),
         ("path,label\n", {}, " has no row below its header, expected one for each picture. Add them"),
@@ -105,6 +110,102 @@ def test_settings_that_contradict_each_other(root: Path) -> None:
 def test_what_is_wrong_with_a_table(root: Path, text: str, fields: dict[str, Any], message: str) -> None:
     path = table(root, text)
     assert refusal("csv", path=str(path), **fields).startswith(f"{path}{message}")
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "source"),
+    [
+        ("pictures/a.png,dog", "path,label", {"type": "csv", "label": "dog", "image": "pictures/a.png"}),
+        ("pictures/a.png,1,1,2,2,dog", "path,x1,y1,x2,y2,class", {"type": "boxes_csv"}),
+        ("sounds/a.wav,dog", "path,label", {"type": "audio_csv"}),
+        ("pictures/a.png,pictures/b.png", "image,mask", {"type": "masks", "classes": 2}),
+    ],
+)
+def test_a_table_without_a_header_is_told_by_every_source_and_by_init(
+    root: Path, rows: str, columns: str, source: dict[str, Any]
+) -> None:
+    """Even where the config takes the first row's cells for names of columns."""
+    path = table(root, f"{rows}\n{rows}\n")
+    kind = source.pop("type")
+    place = "table" if kind == "masks" else "path"
+    with pytest.raises(DataError, match=f"{path}:1 is a row of data .* such as {columns}"):
+        registry.make("datasets", kind, **{place: str(path)}, **source).load("train")
+    with pytest.raises(DataError, match=f"{path}:1 is a row of data .* such as {columns}"):
+        recognize(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "has no row, expected a header and one for each picture"),
+        ("file,label\n", "has no row below its header"),
+        ("# of 2024\nfile,label\na.png,x\n", r"the first line, '# of 2024', has 1 column, those below 2. Mend it, or"),
+        ("file|label\na.png|x\n", r"has the one column 'file\|label', expected several, with commas, semicolons or"),
+        ("sep=;\nfile;label\na.png;x\n", "begins with sep=, a line for Excel alone. Remove it"),
+        ("file;age\na.png;0,5\nb.png;1\nc.png;0,5\nd.png;1\n", r"'age' has decimal commas \(0,5\), expected points"),
+        ("file,age\na.png,0.5\nb.png,NA\nc.png,0.5\n", "'age' has numbers, and 'NA' in 1 of 3 rows. Fill these in"),
+        ("file,age\na.png,0.5\nb.png,\nc.png,0.7\n", "'age' has numbers, and '' in 1 of 3 rows. Fill these in"),
+    ],
+)
+def test_what_init_says_of_odd_tables(root: Path, text: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        recognize(table(root, text))
+    if "age" in text:
+        with pytest.raises(DataError, match=said):
+            recognize(table(root, text), ["age"])
+
+
+def test_tables_are_recognized_by_either_name_in_either_case_and_after_blank_lines(root: Path) -> None:
+    text = "\n\nfile\tlabel\npictures/a.png\tdog\npictures/b.png\tcat\n"
+    for name in ("t.csv", "t.tsv", "t.TSV"):
+        (root / name).write_text(text)
+        assert recognize(root / name).load("train").classes == ("cat", "dog")
+    (root / "t.csv").write_text(text, "utf-16")
+    with pytest.raises(DataError, match=r"t\.csv is not UTF-8 text\. Save it as such"):
+        recognize(root / "t.csv")
+
+
+@pytest.mark.parametrize(("header", "cells"), [("split", "train test"), ("Usage", "Training PublicTest")])
+def test_a_column_that_says_which_split_a_row_is_of_is_told_where_it_is_not_read(
+    root: Path, header: str, cells: str
+) -> None:
+    first, second = cells.split()
+    rows = f"pictures/a.png,dog,1,1,2,2,{first}\npictures/b.png,cat,1,1,2,2,{second}\n"
+    path = table(root, f"path,label,x1,y1,x2,y2,{header}\n{rows}")
+    told: list[str] = []
+    sources = [make(path), registry.make("datasets", "boxes_csv", path=str(path), label="label")]
+    for source in sources:
+        source.tell_of_special("train", Reader(warn=told.append))
+    assert told == [told[0]] * 2
+    assert f"the column '{header}' ({', '.join(sorted(cells.split()))}) is not read, and all rows are for" in told[0]
+    make(path, label=header).tell_of_special("train", Reader(warn=told.append))
+    path.write_text(path.read_text().replace(second, "x-ray"))
+    sources[0].tell_of_special("train", Reader(warn=told.append))
+    assert len(told) == 2
+
+
+@pytest.mark.parametrize("name", ["pictures/a", "a.png", "a"])
+def test_a_file_that_lies_nearby_is_named(root: Path, name: str) -> None:
+    """As where a list leaves out the ending, or the folder of the pictures."""
+    path = table(root, f"path,label\n{name},dog\npictures/b.png,cat\n")
+    found = root / "pictures" / "a.png"
+    wanted = found.relative_to((root / name).parent)
+    with pytest.raises(
+        DataError, match=f"No such file. There is {found}: write {wanted} in place of {Path(name).name}$"
+    ):
+        make(path).load("train")
+
+
+@pytest.mark.parametrize(("written", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_in_another_form_of_unicode_is_told(root: Path, written: str, there: str) -> None:
+    """As where the list was made on one system, and the pictures come from another."""
+    names = {form: unicodedata.normalize(form, "Vögel.png") for form in (written, there)}
+    picture(root / "pictures" / names[there], 7)
+    if (root / "pictures" / names[written]).exists():
+        pytest.skip("this file system takes both forms for one")
+    path = table(root, f"path,label\npictures/{names[written]},dog\npictures/b.png,cat\n")
+    with pytest.raises(DataError, match=rf"one of that name in another form of Unicode \({there}\): rename it, or"):
+        make(path).load("train")
 
 
 def test_other_things_that_are_wrong(root: Path) -> None:

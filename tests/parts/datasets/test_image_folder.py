@@ -171,7 +171,9 @@ def test_unreadable_images_are_counted_and_the_first_is_named(root: Path) -> Non
     (cat / "1.png").unlink()
     (cat / "2.jpg").unlink()
     said = refusal("image_folder", root=str(root))
-    assert f"1 of 4 images unreadable, first: {cat / '3.png'}: No such file or directory. Mend or remove" in said
+    assert (
+        f"1 of 4 images unreadable, first: {cat / '3.png'}: It is a link that leads nowhere. Mend or remove it" in said
+    )
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif", "webp", "tif"])
@@ -290,3 +292,7 @@ def test_a_folder_around_the_classes_is_named(tmp_path: Path) -> None:
     said = refusal("image_folder", root=str(tmp_path))
     assert f"The folders cat, dog are in {tmp_path / 'dataset'}: is it that folder? Set root to a folder" in said
     assert make(tmp_path / "dataset").load("train").classes == ("cat", "dog")
+    (tmp_path / "archive" / "archive").mkdir(parents=True)
+    (tmp_path / "dataset").rename(tmp_path / "archive" / "archive" / "dataset")
+    inside = tmp_path / "archive" / "archive" / "dataset"
+    assert f"The folders cat, dog are in {inside}: is it" in refusal("image_folder", root=str(tmp_path))

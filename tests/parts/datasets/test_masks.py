@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
@@ -127,6 +127,10 @@ def coloured(folder: Path) -> None:
     saved(folder / "masks" / "b.png", np.zeros((3, 4, 3), np.uint8))
 
 
+def turned(folder: Path) -> None:
+    saved(folder / "masks" / "b.png", np.ascontiguousarray(np.rot90(MASK)))
+
+
 def damaged(folder: Path) -> None:
     (folder / "masks" / "b.png").write_bytes((folder / "masks" / "a.png").read_bytes()[:50])
 
@@ -140,6 +144,7 @@ def twice(folder: Path) -> None:
     [
         (rename, r"masks has no mask for b.png: expected b.png. Add it"),
         (add_mask, r"images has no picture for c.png. Add it, or remove the mask"),
+        (turned, r"masks/b.png: 4x3 \(height x width\), its picture b.png is 3x4. The sides are exchanged, as where a"),
         (larger, r"masks/b.png: 4x4 \(height x width\), its picture b.png is 3x4. Make them the same size"),
         (
             unknown,
@@ -204,6 +209,42 @@ def test_two_folders_are_recognized_by_their_names(folder: Path) -> None:
     assert found.load("train").targets.max() == 1
 
 
+def test_folders_are_recognized_whatever_their_capitals(folder: Path) -> None:
+    (folder / "images").rename(folder / "Images")
+    (folder / "masks").rename(folder / "MASKS")
+    for name in ("a", "b"):
+        (folder / "MASKS" / f"{name}.png").rename(folder / "MASKS" / f"{name}_mask.png")
+    found: Any = recognize(folder)
+    assert (found.name_in_config, found.ending, found.ignore) == ("masks", "_mask", 255)
+    assert (found.load("train").targets.max(axis=(1, 2)) == 255).all()
+
+
+def test_pictures_and_masks_that_do_not_fit_are_no_two_classes(folder: Path) -> None:
+    """Masks of a format that blurs, masks with other names, and splits that hold the two folders."""
+    for path in (folder / "masks").iterdir():
+        path.rename(folder / f"{path.name}.kept")
+        Image.fromarray(MASK).save(path.with_suffix(".jpg"))
+    with pytest.raises(DataError, match=r"masks holds masks in a format that blurs class numbers, .* as PNG"):
+        recognize(folder)
+    for path in (folder / "masks").iterdir():
+        path.unlink()
+        (folder / f"{path.stem}.png.kept").rename(folder / "masks" / f"{path.stem} truth.png")
+    with pytest.raises(DataError, match=r"no mask that is called as a picture in .*: a truth.png, and a.png. Rename"):
+        recognize(folder)
+    for name in ("images", "masks"):
+        (folder / "train").mkdir(exist_ok=True)
+        (folder / name).rename(folder / "train" / name)
+    for path in (folder / "train" / "masks").iterdir():
+        path.rename(path.with_name(path.name.replace(" truth", "")))
+    with pytest.raises(DataError, match="move them to images/train and masks/train"):
+        recognize(folder)
+    for name in ("images", "masks"):
+        (folder / name).mkdir()
+        (folder / "train" / name).rename(folder / name / "train")
+    (folder / "train").rmdir()
+    assert len(recognize(folder).load("train").targets) == 2
+
+
 @pytest.mark.parametrize("levels", [(64, 128, 191), range(1, 255)])
 def test_soft_edges_are_no_classes(folder: Path, levels: Any) -> None:
     soft = np.repeat(np.array([[0, 255]], np.uint8), 400, axis=1)
@@ -215,6 +256,24 @@ def test_soft_edges_are_no_classes(folder: Path, levels: Any) -> None:
     for name in ("a", "b"):
         saved(folder / "masks" / f"{name}.png", np.array([[255, *range(151)]], np.uint8))  # as many classes
     assert cast(Any, recognize(folder)).classes == 151
+
+
+def test_many_classes_beside_much_that_is_ignored_are_no_soft_edges(folder: Path) -> None:
+    """Areas of 149 classes and wide ones of 0 and 255; a blurred or resized mask of 0 and 255 has no areas between."""
+    areas = np.zeros((60, 200), np.uint8)
+    areas[:20] = 255
+    areas[40:, :149] = np.arange(1, 150)
+    grown = areas.repeat(4, axis=0).repeat(4, axis=1)
+    for name in ("a", "b"):
+        saved(folder / "masks" / f"{name}.png", grown)
+    found: Any = recognize(folder)
+    assert (found.classes, found.ignore) == (150, 255)
+    hard = Image.fromarray(np.where(np.hypot(*np.mgrid[-120:120, -400:400]) < 90, 255, 0).astype(np.uint8))
+    for soft in (hard.filter(ImageFilter.GaussianBlur(9)), hard.resize((801, 237), Image.Resampling.BICUBIC)):
+        for name in ("a", "b"):
+            soft.save(folder / "masks" / f"{name}.png")
+        with pytest.raises(DataError, match="as where edges are soft"):
+            recognize(folder)
 
 
 @pytest.mark.parametrize("as_colours", [True, False])

@@ -12,7 +12,7 @@ from PIL import Image, ImageFont
 
 from cnntrain.checks.gradcheck import check
 from cnntrain.config.load import load_text
-from cnntrain.core.boxes import original
+from cnntrain.core.boxes import BOXES, original
 from cnntrain.core.description import Description
 from cnntrain.core.errors import CheckpointError, ConfigError, PausedError
 from cnntrain.core.moves import Move
@@ -141,6 +141,26 @@ def test_boxes_are_led_back_and_cut_off_at_the_border() -> None:
     frame = np.array([0.5, 0.5, 0, 8])
     np.testing.assert_allclose(original(rows[:1, BOX], frame), found[:1, BOX])
     assert rows[0, 0] == 10, "the outputs themselves are left alone"
+
+
+@pytest.mark.parametrize("bar", [(0, 0, 320, 8), (0, 248, 320, 256), (0, 0, 8, 256), (312, 0, 320, 256)])
+def test_what_lies_in_the_bars_of_a_letterbox_is_no_answer_but_still_judged(bar) -> None:
+    """Not even where it is a hair's breadth in the picture; and it takes no place among the hundred."""
+    led = Move(np.array([[[0.5, 0, 8], [0, 0.5, 8]]]), (480, 608), (256, 320))
+    rows = np.zeros((130, 9), np.float32)
+    rows[:, QUALITY], rows[:, SCORES.start] = 20, np.linspace(9, 8, 130)
+    rows[:, BOX] = bar
+    rows[:20, BOX] += np.array([-0.001, -0.001, 0.001, 0.001], np.float32)
+    rows[120:, BOX] = [(20 * i + 10, 30, 20 * i + 20, 60) for i in range(10)]
+    task, data = Detect(), Description((256, 320, 1), ("a",), target=BOXES)
+    situated = task.situated(rows, led)
+    answer, annotation = task.answer(situated, data), task.annotation(situated, (480, 608), data)
+    assert len(answer.document["boxes"]) == len(answer.rows) == len(annotation.rows) == 10
+    assert all(x1 < x2 and y1 < y2 for *_, x1, y1, x2, y2 in answer.rows)
+    assert answer.text.startswith("10 a")
+    target = task.blank(1, data)
+    target["frame"], target["size"] = (0.5, 0.5, 8, 8), (480, 608)
+    assert len(annotation.results) == int((task.judged(rows[None], target)["labels"] >= 0).sum()) == MOST
 
 
 def test_at_most_a_hundred_are_found_and_none_of_a_broken_network() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,16 @@ optimizer: {type: adam, lr: 0.01}
 train: {epochs: 2, batch_size: 6, metrics: [pixel_accuracy, mean_iou, dice]}
 checkpoint: {every: 1st, best: {monitor: val/mean_iou}}
 """  # 16 training samples: 3 steps an epoch, the last of 4 samples
+
+
+def test_pixels_are_counted_in_little_more_memory_than_the_masks_take() -> None:
+    masks = np.random.default_rng(0).choice(np.array([0, 1, IGNORED], np.uint8), (200, 64, 64))
+    tracemalloc.start()
+    counts = Segment().occurrences(masks, Description((64, 64, 1), ("a", "b", "c"), target=MASKS))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert counts == [int((masks == label).sum()) for label in range(3)]
+    assert peak < masks.nbytes / 2
 
 
 @pytest.fixture(scope="module")
@@ -248,3 +259,25 @@ def test_a_contact_sheet_shows_the_masks_after_augmentation(tmp_path: Path) -> N
     with Image.open(tmp_path / "sheet.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB")).astype(int)
     assert ((pixels[..., 0] >= 64) & (pixels[..., 0] > pixels[..., 1] + 40)).any()
+
+
+def test_other_masks_are_measured_with_the_classes_of_training(tmp_path: Path) -> None:
+    """`eval --data` takes the folders, and what the names of masks end with, from what lies there."""
+    rng = np.random.default_rng(0)
+    for data, folders, ending in (("own", ("images", "masks"), ""), ("new", ("img", "labels"), "_mask")):
+        for kind, folder in zip(("picture", "mask"), folders, strict=True):
+            (tmp_path / data / folder).mkdir(parents=True)
+            for number in range(8):
+                top = 256 if kind == "picture" else 2
+                pixels = rng.integers(0, top, (16, 16), dtype=np.uint8)
+                end = ending if kind == "mask" else ""
+                Image.fromarray(pixels).save(tmp_path / data / folder / f"{number}{end}.png")
+    own = f"pictures: {tmp_path}/own/images, masks: {tmp_path}/own/masks"
+    source = f"{{type: masks, classes: [sky, sea], {own}, channels: 1}}"
+    text = re.sub(r"source: .*", f"source: {source}", CONFIG)
+    run(write(tmp_path, text), tmp_path / "run")
+    with load(tmp_path / "run") as model:
+        found = model.evaluate(data=tmp_path / "new")
+        assert model.classes == ("sky", "sea")
+    assert found["samples"] == 8
+    assert 0 < found["mean_iou"] < 1

@@ -19,7 +19,6 @@ from cnntrain.core.moves import Move
 from cnntrain.core.random import Draws
 from cnntrain.engine.pool import Pool
 from cnntrain.ops.trace import Trace, Value
-from cnntrain.parts.tasks.detect import decoded
 from cnntrain.parts.tasks.segment import _led_back
 from cnntrain.reading.pictures import _brought_to
 from cnntrain.results.export import page_file
@@ -115,7 +114,8 @@ def test_boxes_are_those_of_predict():
         rows = np.zeros((80, 10), np.float32)
         rows[:, :4] = np.concatenate([corners, corners + rng.uniform(1, 12, (80, 2))], axis=1)
         rows[:, 7:] = rng.normal(0, 2, (80, 3))
-        expected = decoded(task.situated(rows, LED), task.score)
+        rows[:8, 0], rows[:8, 2] = 0, rng.uniform(1, 3.001, 8)  # nowhere but in the bar at the left
+        expected = task.answered(task.situated(rows, LED))
         found = interpreter().ask("answer", outputs=rows.ravel().tolist(), asked=task.page(data), about=ABOUT)
         assert [one["name"] for one in found] == [data.classes[label] for label in expected.labels]
         np.testing.assert_allclose([one["score"] for one in found], expected.scores, rtol=1e-5)

@@ -30,24 +30,26 @@ function byShare(rows) {
 }
 
 // The boxes in a picture, the surest first: {box, score, name, colour}. The network saw the picture where `led` says,
-// (x, y) at (x * right + left, y * down + top); `picture` is its [height, width].
-function boxes(outputs, {names, colours, fixed, least, candidates, overlap, most}, {led, picture}) {
+// (x, y) at (x * right + left, y * down + top); `picture` is its [height, width]. What lies in bars beside it is none.
+function boxes(outputs, {names, colours, fixed, least, candidates, overlap, most, thin}, {led, picture}) {
   const row = fixed + names.length, found = [];
+  const [height, width] = picture, within = (value, side) => Math.min(Math.max(value, 0), side);
   for (let at = 0; at < outputs.length; at += row) {
-    const quality = sigmoid(outputs[at + fixed - 1]);
-    for (let label = 0; label < names.length; label++) {
-      const score = Math.sqrt(sigmoid(outputs[at + fixed + label]) * quality);
-      if (score > least) found.push({score, label, at});
-    }
-  }
-  found.sort((a, b) => b.score - a.score);
-  const kept = [], [height, width] = picture, within = (value, side) => Math.min(Math.max(value, 0), side);
-  for (const one of found.slice(0, candidates)) {
-    const [x1, y1, x2, y2] = outputs.subarray(one.at, one.at + 4);
-    one.box = [
+    const [x1, y1, x2, y2] = outputs.subarray(at, at + 4);
+    const box = [
       within((x1 - led.left) / led.right, width), within((y1 - led.top) / led.down, height),
       within((x2 - led.left) / led.right, width), within((y2 - led.top) / led.down, height),
     ];
+    if (!(box[2] - box[0] >= thin && box[3] - box[1] >= thin)) continue;
+    const quality = sigmoid(outputs[at + fixed - 1]);
+    for (let label = 0; label < names.length; label++) {
+      const score = Math.sqrt(sigmoid(outputs[at + fixed + label]) * quality);
+      if (score > least) found.push({score, label, box});
+    }
+  }
+  found.sort((a, b) => b.score - a.score);
+  const kept = [];
+  for (const one of found.slice(0, candidates)) {
     if (!kept.some((other) => other.label === one.label && shared(other.box, one.box) > overlap)) kept.push(one);
   }
   return kept.slice(0, most).map(({box, score, label}) => ({box, score, name: names[label], colour: colours[label % colours.length]}));
