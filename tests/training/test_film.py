@@ -113,10 +113,10 @@ def test_moments_of_steps_that_are_taken_again_do_not_outlive_a_resume(tmp_path)
     with pytest.raises(PausedError):
         run(config, tmp_path / "run", (FILM,), pause_at=Duration(1))
     folder = tmp_path / "run" / film_files.FOLDER
-    for step in (11, 29):  # of another length of training, or filmed before the kill came
+    for step in (12, 29):  # of another length of training, or filmed before the kill came
         shutil.copy(folder / film_files.name(0), folder / film_files.name(step))
     run(None, tmp_path / "run", ("train.epochs=2",), resume=True)
-    assert {film_files.name(11), film_files.name(29)}.isdisjoint(filmed(tmp_path / "run"))
+    assert {film_files.name(12), film_files.name(29)}.isdisjoint(filmed(tmp_path / "run"))
 
 
 def test_a_file_of_it_that_is_taken_for_a_checkpoint_is_called_what_it_is(tmp_path, capsys):
