@@ -100,6 +100,11 @@ def test_decoupled_decay_shrinks_the_parameter_before_the_same_step(optimizer: O
 
 
 @pytest.mark.parametrize("optimizer", SETTINGS)
+def test_takes_a_learning_rate_of_zero(optimizer: Optimizer) -> None:
+    contract.takes_a_learning_rate_of_zero(optimizer)
+
+
+@pytest.mark.parametrize("optimizer", SETTINGS)
 def test_a_step_allocates_no_array(optimizer: Optimizer) -> None:
     contract.allocates_no_array(optimizer)
 
