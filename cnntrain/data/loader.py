@@ -120,11 +120,11 @@ class Samples:
         """The first samples (count, *shape) as the network sees them, of several views the middle one, and their
         targets.
 
-        Float32; `shape` is that of the network's input.
+        Float32, contiguous; `shape` is that of the network's input.
         """
         x = np.empty((count * self.views, *shape), np.float32)
         targets, _ = self.fill(0, count, x)
-        return x[self.views // 2 :: self.views], targets
+        return np.ascontiguousarray(x[self.views // 2 :: self.views]), targets
 
     def _joined(self, targets: Array, tiles: Sequence[Move]) -> Array:
         """The targets of pictures put together from tiles: of the last ones and, tile by tile, of those before."""

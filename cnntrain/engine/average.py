@@ -24,6 +24,7 @@ class Averaged:
         self.count = 0
         self._held = aligned(engine.graph.layout.size, engine.params.dtype)
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found before a save
     def follow(self, step: int, total_steps: int, steps_per_epoch: int) -> None:
         """Move to the parameters as they are after this many steps."""
         share = self.part.share(step, self.count, total_steps, steps_per_epoch)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cnntrain.core.arrays import Array
-from cnntrain.core.registry import make
+from cnntrain.core.registry import make, parts
 from cnntrain.data.loader import FIT_CHUNK, Loader, Samples, as_floats, fit, output_shape, preprocess, split_validation
 from cnntrain.engine.pool import Pool
 from cnntrain.parts.datasets.images import Images
@@ -408,3 +408,21 @@ def test_a_checkpoint_holds_what_was_measured_so_that_evaluation_never_measures(
     assert document["samples"] == 18
     meta = read(path).meta
     assert len(meta["eval_transforms"][0]["mean"]) == 3
+
+
+STORED = {"spatial_views": (6, 5, 3), "temporal_views": (50, 6, 5, 3), "sound_views": (1, 800, 2)}
+
+
+@pytest.mark.parametrize("name", [name for name, cls in parts("transforms").items() if cls.on == "views"])
+def test_layers_can_take_what_is_shown_of_several_views(name):
+    """Each sample's middle one, one after the other in memory as in any batch."""
+    cls = parts("transforms")[name]
+    transform = cls(**cls.examples[0])
+    source = Images(pixels(4, *STORED[name]), np.arange(4) % 3, ("a", "b", "c"))
+    samples, shape = Samples(source, np.arange(4), (transform,)), transform.output_shape(STORED[name])
+    x, _ = samples.seen(3, shape)
+    every = np.empty((3 * transform.views, *shape), np.float32)
+    samples.fill(0, 3, every)
+    assert transform.views > 1
+    assert x.flags.c_contiguous
+    assert np.array_equal(x, every[transform.views // 2 :: transform.views])

@@ -35,6 +35,18 @@ def test_running_statistics_are_measured_anew_at_any_scale(scale, momentum):
         )
 
 
+@pytest.mark.parametrize("name", ["ema", "swa"])
+def test_weights_that_overflow_are_no_warning_of_numpys(name):
+    """They end in an error of their own."""
+    with Pool(1) as pool:
+        engine = engine_of([declared("flatten"), declared("dense", units=3)], pool)
+        averaged = Averaged(registry.make("averages", name), engine)
+        for step, value in enumerate((3e38, -3e38, np.inf, -np.inf, np.inf)):
+            engine.params[...] = value
+            averaged.follow(step + 7, 10, 1)
+        assert averaged.count > 1
+
+
 @pytest.mark.parametrize("block", [16, 100, average.BLOCK])
 def test_every_parameter_is_averaged_whatever_is_averaged_at_a_time(monkeypatch, block):
     monkeypatch.setattr(average, "BLOCK", block)
