@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from cnntrain.training.stepper import vectors
 def summarize(targets: Sequence[Path | Config], sets: Sequence[str] = (), threads: int | None = None) -> dict[str, Any]:
     """What `summary --json` prints, for config files laid over each other, or one checkpoint or run directory."""
     places = [target for target in targets if isinstance(target, Path)]
-    trained = [place for place in places if place.is_dir() or place.suffix == ".npz"]
+    trained = [place for place in places if os.path.isdir(place) or place.suffix == ".npz"]
     if trained and len(targets) > 1:
         raise UsageError(f"{trained[0]} stands among several targets: give one run or checkpoint, or only configs")
     if trained:

@@ -15,6 +15,7 @@ from typing import Any
 from cnntrain.config.dump import plain
 from cnntrain.config.load import leaves, load_resolved
 from cnntrain.config.tree import RESOLVED
+from cnntrain.core.directories import is_directory
 from cnntrain.core.errors import ConfigError, StorageError, UsageError
 from cnntrain.rundir import numbering
 from cnntrain.rundir.json_files import Row, read_object, read_rows
@@ -113,7 +114,8 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         runs = [path] if is_run(path) else sorted(_below(path))
         if not runs:
-            there = f"holds no run (none of its folders has a {RESOLVED})" if path.is_dir() else "is no run directory"
+            nothing = f"holds no run (none of its folders has a {RESOLVED})"
+            there = nothing if is_directory(path) else "is no run directory"
             raise UsageError(f"{path} {there} (looked for {path.absolute()}). Name directories that cnntrain fit wrote")
         for run in runs:
             found.setdefault(os.path.realpath(run), run)

@@ -37,6 +37,7 @@ RECOMMENDED = {  # as the source has it, {} for what is filled in -> the test of
     "cnntrain lr-find {}": "test_nothing_was_learned",
     "cnntrain fit {} -s optimizer": "test_the_suggested_learning_rate",
     "cnntrain compare {}": "test_after_a_sweep_comes_compare",
+    "cnntrain compare --csv has all of them": "test_runs_that_differ_in_more_keys_than_a_report_shows",
     "cnntrain report {}": "test_after_a_search_comes_its_report",
     "cnntrain report {} --film": "test_a_moment_of_a_film_is_no_checkpoint",
     "cnntrain sweep {}": "test_a_sweep_is_no_config",
@@ -51,7 +52,7 @@ RECOMMENDED = {  # as the source has it, {} for what is filled in -> the test of
     "cnntrain check": "test_the_data_has_changed_since_check",
     "cnntrain fit CONFIG --run-dir {}{}": "test_where_nothing_can_be_resumed",
     "cnntrain fit --run-dir {} --resume": "test_a_paused_run_goes_on",
-    "cnntrain fit --run-dir {} --resume -s checkpoint": "test_a_run_that_kept_nothing",
+    "cnntrain fit --run-dir {} --resume {}-s checkpoint": "test_a_run_that_kept_nothing",
     "cnntrain fit {} -s checkpoint": "test_a_run_that_kept_nothing",
 }
 EXTRAS = re.compile(r"\binstall\(['\"](\w+)['\"]")
@@ -340,6 +341,25 @@ def test_a_paused_run_goes_on(cnntrain, config):
     (words,) = commands(outcome.err)[-1:]
     assert words == ["fit", "--run-dir", "a run", "--resume"]
     assert cnntrain(*words, "-s", "train.epochs=1").code == 0
+
+
+def test_runs_that_differ_in_more_keys_than_a_report_shows(cnntrain, desk, config):
+    varied = {"train.batch_size": 7, "train.clip_norm": 3.0, "optimizer.lr": 0.01, "optimizer.momentum": 0.5}
+    varied |= {
+        "optimizer.weight_decay": 0.01,
+        "seed": 3,
+        "checkpoint.keep": 2,
+        "optimizer.nesterov": "true",
+        "name": "other",
+    }
+    assert cnntrain("fit", config, "-o", "all/a", "-s", "train.epochs=1").code == 0
+    sets = [word for key, value in varied.items() for word in ("-s", f"{key}={value}")]
+    assert cnntrain("fit", config, "-o", "all/b", "-s", "train.epochs=1", *sets).code == 0
+    assert cnntrain("report", "all").code == 0
+    (page,) = desk.rglob("*.html")
+    assert "cnntrain compare --csv has all of them" in page.read_text()
+    header = cnntrain("compare", "all", "--csv").out.splitlines()[0]
+    assert {*varied} <= {*header.split(",")}
 
 
 def test_a_run_that_kept_nothing(cnntrain, desk, config):

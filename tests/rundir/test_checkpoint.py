@@ -344,10 +344,10 @@ def test_what_is_no_help_beside_a_damaged_file_is_passed_over(tmp_path: Path, mo
     (folder / "best.npz").symlink_to(tmp_path / "elsewhere.npz")
     opened = os.open
 
-    def failing(path: Any, *arguments: Any) -> int:
+    def failing(path: Any, *arguments: Any, **further: Any) -> int:
         if str(path).endswith("epoch-0002.npz"):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return opened(path, *arguments)
+        return opened(path, *arguments, **further)
 
     monkeypatch.setattr(os, "open", failing)
     assert refused(folder / "last.npz").endswith("epoch-0001.npz is sound: name it to use it")
