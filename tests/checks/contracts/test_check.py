@@ -252,7 +252,6 @@ OF_SMALLER_KINDS = [
     ("np.arange(self.samples) % 2", "np.arange(self.samples, dtype=np.int32) % 2", "loads what it", "labels are int32"),
     ("np.arange(self.samples) % 2", "np.random.permutation(np.arange(self.samples) % 2)", "loads the same", "differ"),
     ("np.arange(self.samples) % 2", "np.arange(self.samples) % 2.0", "loads what it", "labels are float64"),
-    ("ramp, labels, (", "ramp, labels[:, None], (", "loads what it", "of the shape (40, 1), expected int64"),
     ('return Description((4, 5, 1), ("up",', 'return Description((5, 4, 1), ("up",', "loads what", "`describe` says"),
     ("{Path(self.path).absolute()} does", "{self.path} does", "names a place that does not exist", "where it looked"),
     (
