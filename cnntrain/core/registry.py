@@ -147,18 +147,18 @@ def _extend(kind: str) -> None:
 
     usable, _unusable[kind] = installed.of_kind(kind, own(kind))
     for name, origin in usable.items():
-        before = len(_added)
+        before, sound = len(_added), False  # the module, in which other parts may lie
         try:
             found = origin.load()
-            new = _added[before:]
-            _require_declared(new, {(one.kind, one.name) for one in installed.declared()})
+            _require_declared(_added[before:], {(one.kind, one.name) for one in installed.declared()})
+            sound = True
             cls = _parts[kind].get(name)
             if cls is None or not is_declared(cls) or (isinstance(found, type) and found is not cls):
                 raise TypeError(f"it is, or has, no dataclass with @register({name!r}) that is of the kind {kind}")
             typing.get_type_hints(cls)  # a name that its file does not import would fail only where a config is read
             _packages[cls] = origin.package
         except (Exception, SystemExit) as error:  # anything a foreign module may raise
-            for other, undone in _added[before:]:
+            for other, undone in [*([] if sound else _added[before:]), (kind, name)]:
                 _parts[other].pop(undone, None)
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             _unusable[kind][name] = (

@@ -127,8 +127,13 @@ def column_keys(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[
     Where optimizers are compared, these are their types and the settings that were written, not each one's default
     betas. Keys that all runs have come first, for there may be no room for all.
     """
-    shared = dict.fromkeys(key for key in differing if all(key in one.settings for one in lines))
-    return [*shared, *(key for key in differing if key not in shared and any(_written(one, key) for one in lines))]
+    shared, partial = [], []
+    for key in differing:
+        if all(key in one.settings for one in lines):
+            shared.append(key)
+        elif any(_written(one, key) for one in lines):
+            partial.append(key)
+    return shared + partial
 
 
 def telling_keys(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[str]:

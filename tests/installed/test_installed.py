@@ -217,6 +217,21 @@ def test_a_part_that_cannot_be_loaded_disturbs_only_whoever_asks_for_it(desk, tm
     assert ": the layer 'odd' of" in asked.stderr.splitlines()[0]
 
 
+@pytest.mark.parametrize("names", ["odd sound", "sound odd"])
+def test_nor_does_it_disturb_a_sound_part_of_its_module_whichever_comes_first(desk, tmp_path, names):
+    first, second = names.split()
+    text = snake("odd").replace("initial: Positive", "initial: Posit")
+    text += snake("sound")[snake("sound").index("@register") :]
+    entries = f"layers.{first} = odd\nlayers.{second} = odd"
+    site = package(tmp_path / "site", "odds", entries, odd=text)
+    (desk / "sound.yaml").write_text(FULL.replace("    - relu\n", "    - sound\n"))
+    used, listed, schema = several(desk, site, "check sound.yaml --no-data", "list layers", "schema")
+    assert used.returncode == listed.returncode == schema.returncode == 0
+    assert "'odd' of odds 1 (odd) cannot be loaded: NameError: name 'Posit' is not defined" in listed.stderr
+    assert "'sound'" not in listed.stderr
+    assert [name in listed.stdout for name in ("sound ", "odd ")] == [True, False]
+
+
 def test_two_packages_with_one_name_are_both_refused_and_both_named(desk, tmp_path):
     site = package(tmp_path / "site", "one", "layers.waves_snake = first", first=snake())
     package(tmp_path / "site", "two", "layers.waves_snake = second", second=snake())

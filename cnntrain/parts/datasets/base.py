@@ -53,7 +53,7 @@ class Dataset(Part):
 
     def whereabouts(self) -> dict[str, Any]:
         """The settings that say where its files lie: those of another of its kind make it read the other's files."""
-        return {key: getattr(self, key) for key in ("root", "path") if hasattr(self, key)}
+        return {key: getattr(self, key) for key in PLACES if key in self.__dataclass_fields__}
 
     def giving(self, shape: Shape) -> Self:
         """This source with its samples brought to a shape, where it has a setting for that; otherwise unchanged."""

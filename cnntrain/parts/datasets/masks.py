@@ -148,7 +148,7 @@ class Masks(PictureFields, _OfClasses):
 
     def whereabouts(self) -> dict[str, Any]:
         """The two folders, or the table, and how files are matched."""
-        return {key: getattr(self, key) for key in ("pictures", "masks", "table", "lists", "ending")}
+        return super().whereabouts() | {"ending": self.ending}
 
     # -- which files ----------------------------------------------------------------------------------------------
 

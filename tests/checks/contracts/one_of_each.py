@@ -122,7 +122,7 @@ class Blocks(Order):
 class Ramps(Dataset):
     """Ramps from left to right, or the other way."""
 
-    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"samples": 6},)
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"samples": 40},)
 
     samples: PositiveInt = 50  # in each split
 

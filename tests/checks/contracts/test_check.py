@@ -251,6 +251,7 @@ OF_SMALLER_KINDS = [
     ("dtype=np.uint8)[:, None]", "dtype=np.float64)[:, None]", "loads what it describes", "its pixels are float64"),
     ("np.arange(self.samples) % 2", "np.arange(self.samples, dtype=np.int32) % 2", "loads what it", "labels are int32"),
     ("np.arange(self.samples) % 2", "np.random.permutation(np.arange(self.samples) % 2)", "loads the same", "differ"),
+    ("np.arange(self.samples) % 2", "np.arange(self.samples) % 2.0", "loads what it", "labels are float64"),
     ('return Description((4, 5, 1), ("up",', 'return Description((5, 4, 1), ("up",', "loads what", "`describe` says"),
     ("{Path(self.path).absolute()} does", "{self.path} does", "names a place that does not exist", "where it looked"),
     (

@@ -13,7 +13,7 @@ import pytest
 from cnntrain.checks.contracts import dataset as contract
 from cnntrain.core import registry
 from cnntrain.core.errors import DataError, StorageError
-from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.base import PLACES, Dataset
 from cnntrain.reading.input_files import reading
 
 SETTINGS = [
@@ -48,6 +48,8 @@ def test_reads_the_files_of_another_of_its_kind(name: str) -> None:
     kind: Any = registry.parts("datasets")[name]
     needed = NEEDED.get(name, {})
     own, other = (kind(**({FILED[name]: place} | needed)) for place in ("here", "there"))
+    places = {field.name for field in dataclasses.fields(kind)} & {*PLACES} - {FILED[name], "table"}
+    own = dataclasses.replace(own, **dict.fromkeys(places, "elsewhere"))
     assert dataclasses.replace(own, **other.whereabouts()) == other
     assert FILED[name] in other.whereabouts()
 

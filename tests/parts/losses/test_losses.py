@@ -16,6 +16,7 @@ from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import VALUES
 from cnntrain.parts.losses.base import Loss
+from tests.parts.test_catalogue import CATALOGUE
 from tests.support import golden
 
 SETTINGS = [
@@ -116,6 +117,8 @@ def test_beyond_its_range_of_targets_a_loss_has_no_least_value_and_within_it_has
     for targets in (np.full((103, 1), value) for value in (low, high, (low + high) / 2)):
         losses = np.empty(103)
         loss(outputs, targets, np.ones(103), losses, None)
+        assert not np.isnan(losses).any()
+        assert (losses >= 0).all() or name not in CATALOGUE["losses"].split()  # one beyond it may be below 0
         assert not rewarded(losses), f"outputs far away are rewarded for a target of {targets[0, 0]}: see target_range"
         assert not loss.wrong_targets(targets).any()
     for bound, step in zip(loss.target_range, (-1, 1), strict=True):
