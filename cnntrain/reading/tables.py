@@ -18,10 +18,8 @@ _FILES = (
     *("img", "imgpath", "picture", "photo", "fname"),
     *("audio", "audiopath", "audiofile", "sound", "recording", "wav", "wavpath", "clip"),
 )
-_LABELS = (
-    *("label", "class", "category", "labels", "classname", "categoryname", "labelname", "species"),
-    *("classid", "categoryid", "labelid", "classindex"),
-)
+_NUMBERED = ("classid", "categoryid", "labelid", "classindex")
+_LABELS = ("label", "class", "category", "labels", "classname", "categoryname", "labelname", "species", *_NUMBERED)
 _NAMES = (  # of columns about a row or a file, and not about what the picture shows
     "id ids idx index uid uuid no nr num number row rowid imageid imgid sampleid split set subset fold kfold"
     " partition usage source url md5 sha1 sha256 hash bytes filesize file_size size channels depth mode format dpi date"
@@ -56,8 +54,10 @@ def columns_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> TableColu
     file = _file(names, cells)
     others = {name: column for name, column in cells.items() if name != file and column}
     labels = labels_of([*others])
+    if len(labels) == 1:
+        return TableColumns(file, label=_named(labels[0], others))
     if labels:
-        return TableColumns(file, label=labels[0]) if len(labels) == 1 else TableColumns(file, doubtful=tuple(labels))
+        return TableColumns(file, doubtful=tuple(labels))
     told = {name: column for name, column in others.items() if not _is_about(name, column, others)}
     texts = [name for name, column in told.items() if not all(map(is_number, column)) and _are_classes(column)]
     if len(texts) == 1:
@@ -66,6 +66,16 @@ def columns_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> TableColu
     if not texts and numbers:
         return TableColumns(file, targets=numbers)
     return TableColumns(file, doubtful=tuple(texts or others))
+
+
+def _named(label: str, columns: Mapping[str, Sequence[str]]) -> str:
+    """The column of classes or, where it has their numbers, the one that has a name for each of these."""
+    numbers = columns[label]
+    if plain(label) not in _NUMBERED or not all(map(is_number, numbers)):
+        return label
+    count = len({*numbers})
+    names = (name for name, column in columns.items() if len({*column}) == count and not any(map(is_number, column)))
+    return next((name for name in names if len({*zip(numbers, columns[name], strict=False)}) == count), label)
 
 
 def chosen(names: Sequence[str], rows: Sequence[Sequence[str]], wanted: Sequence[str]) -> TableColumns:

@@ -20,7 +20,7 @@ OUTCOMES = {  # exit code -> what became of a cell
     2: "wrong config",
     3: "wrong data",
     4: "wrong checkpoint",
-    5: "cannot write",
+    5: "storage failed",
     6: "diverged",
     7: "out of memory",
     8: "directory in use",
