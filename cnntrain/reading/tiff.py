@@ -110,8 +110,8 @@ class Tags:
         depth = f"{bits} bits" if kind == _UNSIGNED else f"{bits}{kinds.get(kind, '-bit values')}"
         further = [depth, _NAMES.get(self.number(_PHOTOMETRIC), f"photometric {self.number(_PHOTOMETRIC)}")]
         further += ["planar"] if bands > 1 and self.number(_PLANAR) != 1 else []
-        further += ["compressed"] if self.number(_COMPRESSION) != 1 else []
-        further += [f"{self._order}-endian"] if self._foreign else []
+        if self.number(_COMPRESSION) != 1:
+            further += ["compressed", *([f"{self._order}-endian"] if self._foreign else [])]
         what = f"a {'Big' * self._wide}TIFF of {bands} band{'s' * (bands != 1)} ({', '.join(further)})"
         return f"{what}, which is not read. Convert it to 8 or 16 bits of grey or RGB, or save arrays for npz"
 

@@ -391,7 +391,9 @@ def test_prediction_is_the_softmax_of_what_validation_computes(trained_run, tmp_
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(shares, expected, rtol=1e-12)
     assert np.mean(shares.argmax(axis=1) == stored.targets[validation]) == row["val/accuracy"]
-    assert alone == together
+    for one, other in zip(alone, together, strict=True):  # some kernels round by a sample's place in its shard
+        assert (one["path"], one["class"]) == (other["path"], other["class"])
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-6)
     for guess, share in zip(together, shares, strict=False):
         order = np.argsort(-share)
         assert [found["class"] for found in guess["top"]] == [str(index) for index in order]
