@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnntrain.core.errors import DataError
-from cnntrain.reading.tables import file_of, is_number, labels_of, plain
+from cnntrain.reading.tables import cells_of, file_of, is_number, labels_of, plain
 
 # names that tools give to columns, as `plain` has them
 _BEFORE = ("", "bbox", "boundingbox", "box", "bb", "roi")
@@ -45,7 +45,7 @@ def box_columns(table: Path, names: Sequence[str], rows: Sequence[Sequence[str]]
     Raises DataError where boxes are there in another form, saying how to turn it into edges, and where several columns
     have one name but for capitals, spaces and the like.
     """
-    cells = {name: [row[place].strip() for row in rows if place < len(row)] for place, name in enumerate(names)}
+    cells = cells_of(names, rows)
     file, labels = file_of(names, cells), labels_of(names, "name")
     if file is None:
         return None

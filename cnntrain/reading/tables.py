@@ -44,13 +44,18 @@ class TableColumns(NamedTuple):
     doubtful: tuple[str, ...] = ()
 
 
+def cells_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """The cells of each column without spaces around them; a row that is too short has none in the last ones."""
+    return {name: [row[place].strip() for row in rows if place < len(row)] for place, name in enumerate(names)}
+
+
 def columns_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> TableColumns:
     """What the columns of a table seem to be for.
 
     A column of class names is preferred to columns of numbers; running numbers, constants, folds, sizes of files and
     the like are neither.
     """
-    cells = {name: [row[place].strip() for row in rows if place < len(row)] for place, name in enumerate(names)}
+    cells = cells_of(names, rows)
     file = _file(names, cells)
     others = {name: column for name, column in cells.items() if name != file and column}
     labels = labels_of([*others])
@@ -83,7 +88,7 @@ def chosen(names: Sequence[str], rows: Sequence[Sequence[str]], wanted: Sequence
 
     One column of whole numbers named like a class is one of classes.
     """
-    cells = {name: [row[place].strip() for row in rows if place < len(row)] for place, name in enumerate(names)}
+    cells = cells_of(names, rows)
     file = _file([name for name in names if name not in wanted], cells)
     numbers = all(is_number(cell) for name in wanted for cell in cells.get(name, ()))
     if len(wanted) == 1 and (not numbers or plain(wanted[0]) in _LABELS):
