@@ -1,14 +1,79 @@
-"""The contract of structures: they say what they expand to. What that is depends on the layers that a config gives."""
+"""The contract of structures: one network for the same keys, of which nothing is left unread.
+
+What a structure is made of depends on the layers that a config gives it, which have a contract of their own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
 from cnntrain.checks.contracts.base import hold
+from cnntrain.config.binder import Binder, Place
+from cnntrain.config.fields import Layers
+from cnntrain.config.problems import Problems
+from cnntrain.config.tree import of_plain
+from cnntrain.core.arrays import Shape
+from cnntrain.core.errors import ConfigError, Mark
+from cnntrain.network.graph import BATCH, Node, Weaver
 from cnntrain.parts.structures.base import Structure
 
-
-def says_what_it_expands_to(cls: type[Structure]) -> None:
-    """By a method of its own."""
-    hold(cls.expand is not Structure.expand, f"{cls.__name__} has no method expand")
+ODD_SHAPES: tuple[Shape, ...] = ((7,), (1, 1, 1), (1, 5, 2), (2, 3, 4, 5), (1, 1, 1, 1))
 
 
-OF_CLASS = (says_what_it_expands_to,)
+@dataclass(frozen=True)
+class Placed:
+    """A structure in a network: the keys of an example, the layers they gave, and the shape it is put on."""
+
+    keys: Mapping[str, Any]
+    layers: Layers  # one that passes the batch on, and the structure
+    shape: Shape
+
+    def __str__(self) -> str:
+        return f"{dict(self.keys)} on {self.shape}"
+
+    def nodes(self, shape: Shape | None = None) -> list[Node]:
+        """Those of the network, on its own shape or another. Raises ConfigError where that does not fit."""
+        weaver = Weaver(shape or self.shape, outputs=3)
+        weaver.body(self.layers, BATCH)
+        return weaver.nodes
+
+
+def expands_to_the_same_nodes_again(one: Placed) -> None:
+    """A checkpoint keeps the keys, and its arrays go by the names of the nodes."""
+    hold(one.nodes() == one.nodes(), "asked again, `expand` gives other nodes")
+
+
+def leaves_nothing_unread(one: Placed) -> None:
+    """Neither its input x nor what it adds, but for the last node."""
+    nodes = one.nodes()
+    read = {source for node in nodes for source in node.inputs}
+    hold(0 in read, "none of its nodes reads its input x")
+    unread = [node.name for index, node in enumerate(nodes[:-1]) if index not in read]
+    hold(not unread, f"nothing reads what it adds as {', '.join(unread)}")
+
+
+def refuses_what_does_not_fit(one: Placed) -> None:
+    """By a ValueError that says what does; features, a single pixel and clips are given to every structure."""
+    for shape in ODD_SHAPES:
+        try:
+            one.nodes(shape)
+        except ConfigError:  # a ValueError with the line of the config
+            continue
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            hold(False, f"on {shape} it raised {reason}, expected a ValueError that says what it needs")
+
+
+def subjects(cls: type[Structure]) -> Iterator[tuple[Placed]]:
+    """What the checks are given: each example, its keys read as those of a config."""
+    for shape, keys in cls.examples:
+        problems = Problems()
+        tree = of_plain(["identity", {"type": cls.name_in_config, **keys}], Mark("examples", 1, 1))
+        layers = Binder(problems).read(tree, Layers, Place())
+        problems.check()
+        yield (Placed(keys, layers, shape),)
+
+
+CHECKS = (expands_to_the_same_nodes_again, leaves_nothing_unread, refuses_what_does_not_fit)

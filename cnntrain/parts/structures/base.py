@@ -1,11 +1,11 @@
 """A structure is a pattern of layers: the builder expands it into nodes, and nothing is left of it at run time.
 
-To add a structure, write one file with a registered subclass and its `expand`.
+To add a structure, write one file with a registered subclass, its `expand` and its `examples`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -40,6 +40,8 @@ class Structure(Part):
     """Base of every structure."""
 
     kind: ClassVar[str] = "structures"
+    # the shape of an input, and the keys as a config has them, lists of layers included
+    examples: ClassVar[tuple[tuple[Shape, Mapping[str, Any]], ...]] = ()
     options: ClassVar[type | None] = NodeOptions
 
     def __post_init__(self) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from cnntrain.config.fields import PositiveInt, Triple
+from cnntrain.core.arrays import Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.windows import triple
 from cnntrain.parts.structures.base import Structure, Weave
@@ -22,6 +24,11 @@ class Conv2plus1d(Structure):
 
     as in the paper and in torchvision's Conv2Plus1D.
     """
+
+    examples: ClassVar[tuple[tuple[Shape, dict[str, Any]], ...]] = (
+        ((4, 6, 5, 3), {"filters": 4}),
+        ((5, 4, 4, 2), {"filters": 3, "kernel_size": [3, 1, 5], "stride": 2, "middle": 5}),
+    )
 
     filters: PositiveInt  # channels of the output
     kernel_size: Triple = 3  # size of the kernel that is split: one number, or [time, height, width]; odd numbers

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from cnntrain.config.fields import Layers
+from cnntrain.core.arrays import Shape
 from cnntrain.core.registry import register
 from cnntrain.parts.structures.base import Structure, Weave
 
@@ -17,6 +18,11 @@ class Parallel(Structure):
 
     An empty branch passes its input on. Names in branch 1 begin with "1.", and so on.
     """
+
+    examples: ClassVar[tuple[tuple[Shape, dict[str, Any]], ...]] = (
+        ((5, 4, 3), {"branches": [[{"type": "conv2d", "filters": 2, "kernel_size": 1}, "relu"], []]}),
+        ((6,), {"branches": [["tanh"], ["sigmoid"], []], "join": "add"}),
+    )
 
     branches: tuple[Layers, ...]  # the branches, each a list of layers; an empty one passes its input on
     join: Literal["concat", "add"] = "concat"  # put the outputs side by side along the channels, or add them

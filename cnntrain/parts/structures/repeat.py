@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from cnntrain.config.fields import Layers, PositiveInt
+from cnntrain.core.arrays import Shape
 from cnntrain.core.registry import register
 from cnntrain.parts.structures.base import Structure, Weave
 
@@ -13,6 +15,10 @@ from cnntrain.parts.structures.base import Structure, Weave
 @dataclass(frozen=True)
 class Repeat(Structure):
     """The body n times in a row. Names in the first begin with "1.", and so on."""
+
+    examples: ClassVar[tuple[tuple[Shape, dict[str, Any]], ...]] = (
+        ((5, 4, 3), {"n": 3, "body": [{"type": "conv2d", "filters": 2, "kernel_size": 3, "padding": "same"}, "relu"]}),
+    )
 
     n: PositiveInt  # how many times
     body: Layers  # the layers to repeat

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from cnntrain.config.fields import Declared, Kind, Layers, annotations_of
 from cnntrain.core.arrays import Shape
 from cnntrain.core.registry import Part, make, register
 from cnntrain.parts.structures.base import Structure, Weave
+
+_CONV: dict[str, Any] = {"type": "conv2d", "filters": 3, "kernel_size": 3, "padding": "same"}  # of the examples
 
 
 @register("residual")
@@ -28,6 +30,13 @@ class Residual(Structure):
     zero_init starts the scale of the body's last normalization at 0, so that the block begins as its shortcut alone
     (Goyal et al. 2017).
     """
+
+    examples: ClassVar[tuple[tuple[Shape, dict[str, Any]], ...]] = (
+        ((6,), {"body": ["tanh"]}),
+        ((5, 4, 3), {"body": [_CONV, "batch_norm"], "activation": "relu", "zero_init": True}),
+        ((5, 4, 3), {"body": [_CONV | {"stride": 2}, "batch_norm"], "shortcut": "conv"}),
+        ((5, 4, 2), {"body": [_CONV | {"stride": [1, 2]}], "shortcut": "pad"}),
+    )
 
     body: Layers  # the layers that the shortcut bypasses
     # what is added to the body's output; `auto` is the identity where the shapes agree, else a convolution

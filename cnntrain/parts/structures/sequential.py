@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from cnntrain.config.fields import Layers
+from cnntrain.core.arrays import Shape
 from cnntrain.core.registry import register
 from cnntrain.parts.structures.base import Structure, Weave
 
@@ -16,6 +18,10 @@ class Sequential(Structure):
 
     Every use of a named block of the config (`model.blocks`) becomes one.
     """
+
+    examples: ClassVar[tuple[tuple[Shape, dict[str, Any]], ...]] = (
+        ((6,), {"body": [{"type": "dense", "units": 4}, "relu"]}),
+    )
 
     body: Layers  # the layers, in order
 

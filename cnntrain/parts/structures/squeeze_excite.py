@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from cnntrain.config.fields import PositiveInt
+from cnntrain.core.arrays import Shape
 from cnntrain.core.registry import register
 from cnntrain.parts.structures.base import Structure, Weave
 
@@ -16,6 +18,11 @@ class SqueezeExcite(Structure):
 
     The inner dense layer has channels / reduction units, rounded down, at least 1; both have a bias.
     """
+
+    examples: ClassVar[tuple[tuple[Shape, dict[str, Any]], ...]] = (
+        ((5, 4, 6), {"reduction": 2}),
+        ((3, 4, 2, 5), {}),
+    )
 
     reduction: PositiveInt = 16  # channels per unit of the inner dense layer
 

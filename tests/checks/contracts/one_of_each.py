@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.config.fields import NonNegative, PositiveInt, Rate
-from cnntrain.core.arrays import Array, Param
+from cnntrain.config.fields import Layers, NonNegative, PositiveInt, Rate
+from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.random import stream
@@ -24,6 +24,7 @@ from cnntrain.parts.models.base import Entries, Preset, layer
 from cnntrain.parts.orders.base import Order
 from cnntrain.parts.regularizers.base import Regularizer
 from cnntrain.parts.schedules.base import Horizon, Schedule
+from cnntrain.parts.structures.base import Structure, Weave
 from cnntrain.parts.tasks.base import Task
 from cnntrain.parts.transforms.base import Mixing
 from cnntrain.reading.reader import ALONE, Reader
@@ -187,6 +188,25 @@ class Net(Preset):
     def layers(self) -> Entries:
         """It."""
         return (layer("flatten"), layer("dense", units="auto"))
+
+
+@register("own_gate")
+@dataclass(frozen=True)
+class Gate(Structure):
+    """What the body makes of x, in (0, 1), times x."""
+
+    examples: ClassVar[tuple[tuple[Shape, dict[str, Any]], ...]] = (
+        ((4, 3, 2), {"body": [{"type": "conv2d", "filters": 2, "kernel_size": 1}, "relu"]}),
+    )
+
+    body: Layers  # the layers before the sigmoid
+
+    def expand(self, weave: Weave, x: int) -> int:
+        """Add the body, the sigmoid and the product."""
+        if len(weave.shape(x)) != 3:
+            raise ValueError(f"own_gate needs an image (height, width, channels), got {weave.shape(x)}")
+        factor = weave.add("sigmoid", weave.body(self.body, x), name="factor")
+        return weave.add("multiply", x, factor)
 
 
 @register("own_task")

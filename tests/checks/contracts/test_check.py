@@ -207,7 +207,7 @@ def test_a_slip_is_named(
 def test_so_do_parts_of_the_smaller_kinds(capsys: pytest.CaptureFixture[str]) -> None:
     code, checks, err = checked(ONE_OF_EACH, capsys)
     assert (code, err) == (0, "")
-    assert len({check["part"] for check in checks}) == 10
+    assert len({check["part"] for check in checks}) == 11
     assert all(check["passed"] for check in checks)
 
 
@@ -264,6 +264,11 @@ OF_SMALLER_KINDS = [
     ("(share * images", "(np.random.random() * images", "does not see where a batch is cut", "differ when alone"),
     (".astype(images.dtype), share", ".astype(np.float64), share", "does not see where a batch", "it gives float64"),
     ('units="auto"', "units=int(np.random.randint(1, 10**9))", "writes the same layers again", "asked again"),
+    ('{"body": [{', '{"boddy": [{', "has examples", "boddy"),
+    ('name="factor")', 'name=f"n{np.random.randint(10**9)}")', "expands to the same nodes again", "asked again"),
+    ('Add the body, the sigmoid and the product."""', 'It."""\n        x = -1', "leaves nothing unread", "its input x"),
+    ('"multiply", x, factor', '"relu", x', "leaves nothing unread", "what it adds as own_gate_1.factor"),
+    ("len(weave.shape(x)) != 3", "weave.shape(x)[2] < 0", "refuses what does not fit", "on (7,) it raised IndexError"),
     ('target: ClassVar[str] = "own targets"', 'target: ClassVar[str] = "others"', "has data of its own", "own targets"),
     (
         'target: ClassVar[str] = "own targets"',
