@@ -68,6 +68,7 @@ def figures(loaded: Loaded, network: Network, threads: int) -> dict[str, Any]:
         "input": format_shape(graph.input_shape),
         "task": network.task.name_in_config,
         "classes": list(network.classes),
+        "values": network.data.values,
         "nodes": _nodes(graph),
         "parameters": graph.parameter_count(),
         "trained_parameters": sum(

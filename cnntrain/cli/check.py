@@ -108,7 +108,7 @@ def show_rehearsal(document: dict[str, Any]) -> None:
     rows = [
         ("input", document["input"]),
         ("task", document["task"]),
-        ("classes", str(len(document["classes"]))),
+        ("values", str(document["values"])) if document["values"] else ("classes", str(len(document["classes"]))),
         ("layers", str(len(document["nodes"]))),
         ("parameters", f"{document['parameters']:,}"),
         *(_ahead(document) if "run_seconds" in document else [("memory", f"{document['memory']} besides the data")]),

@@ -49,11 +49,12 @@ def _rows(document: dict[str, Any]) -> list[tuple[str, str]]:
     position, best, environment = (document[name] for name in ("position", "monitor", "environment"))
     finished, value = position.get("finished"), best.get("best")
     shape = "x".join(map(str, document["image_shape"]))
+    amount = f"{document['values']} values" if document["values"] else f"{len(document['classes'])} classes"
     names = ("python", "numpy", "blas", "kernel", "machine", "cpu")
     return [
         ("checkpoint", f"{document['checkpoint']} ({document['bytes']:,} bytes)"),
         ("written by", f"cnntrain {document['cnntrain']}, format {document['format']}"),
-        ("experiment", f"{document['name']}: {shape}, {len(document['classes'])} classes"),
+        ("experiment", f"{document['name']}: {shape}, {amount}"),
         ("position", f"step {position['step']}, {position['closed']} epochs{f', {finished}' * bool(finished)}"),
         ("best", f"{value:.6g} after epoch {best.get('best_epoch')}" if isinstance(value, float) else ""),
         ("weights", "the averaged ones are used" if document["weights"] == "averaged" else ""),

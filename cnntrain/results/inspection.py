@@ -17,7 +17,7 @@ from cnntrain.network.tally import TALLIES
 from cnntrain.rundir.checkpoint import Checkpoint, find, read
 from cnntrain.trained import saved
 
-_TOLD = ("format", "min_reader", "cnntrain", "classes", "image_shape", "position", "monitor", "environment")
+_TOLD = ("format", "min_reader", "cnntrain", "classes", "values", "image_shape", "position", "monitor", "environment")
 
 
 def inspect(path: Path, verify: bool = False) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def inspect(path: Path, verify: bool = False) -> dict[str, Any]:
     inside declares, and weights and statistics finite. Raises CheckpointError where any of this fails.
     """
     checkpoint = read(find(path))
-    checkpoint.require(config=dict, classes=list, image_shape=list, monitor=dict, environment=dict)
+    checkpoint.require(config=dict, classes=list, values=int, image_shape=list, monitor=dict, environment=dict)
     checkpoint.require(position__step=int, position__closed=int)
     if verify:
         _verify(checkpoint)

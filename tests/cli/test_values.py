@@ -50,6 +50,8 @@ def test_values_are_learned_measured_and_predicted(cnntrain, trained):
     table = cnntrain("predict", "run", "data.npz", "--csv").out.splitlines()
     assert table[0] == "path,value_1,value_2"
     assert [float(cell) for cell in table[1].split(",")[1:]] == said[0].tolist()
+    assert "values      2\n" in cnntrain("check", "config.yaml").out
+    assert "8x8x1, 2 values\n" in cnntrain("inspect", "run").out
 
 
 def test_several_labels_are_learned_measured_and_predicted(cnntrain, trained):

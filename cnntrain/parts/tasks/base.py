@@ -106,6 +106,7 @@ class Task(Part):
     """Base of every task.
 
     A task is found by the data's `Description.target` and, where several tasks share it, by the loss (`answered_by`).
+    One that would answer to the losses of another is `asked_by_name`: only a config that says `task: NAME` has it.
     Targets are one array, its first axis the samples: labels (n,) int64, rows (n, k) float32, or records with named
     fields (a structured dtype), where a target has several parts or a number of them that varies. `predict` has no
     targets and takes `blank` ones.
@@ -115,6 +116,7 @@ class Task(Part):
     examples: ClassVar[tuple[Description, ...]] = ()  # data it is made for: every contract test runs over these
     target: ClassVar[str]  # what the data's targets are: Description.target
     shares: ClassVar[Literal["softmax", "sigmoid", ""]] = ""  # what turns outputs into the probabilities of answers
+    asked_by_name: ClassVar[bool] = False  # whether it is the task only where a config names it
     loss: ClassVar[str]  # the default
     metrics: ClassVar[tuple[str, ...]] = ()  # measured in training unless the config says which
     usual_metrics: ClassVar[tuple[str, ...]]  # what a message proposes
@@ -532,8 +534,12 @@ def recognized(targets: Array, data: Description) -> Task:
 
 
 def of_target(data: Description) -> list[Task]:
-    """The tasks for data with such targets, by name."""
-    return [cls() for cls in registry.parts("tasks").values() if issubclass(cls, Task) and cls.target == data.target]
+    """The tasks for data with such targets that need not be asked by name, in the order of their names."""
+    return [
+        cls()
+        for cls in registry.parts("tasks").values()
+        if issubclass(cls, Task) and cls.target == data.target and not cls.asked_by_name
+    ]
 
 
 def measures() -> dict[str, str]:

@@ -4,6 +4,7 @@ by importing the tests.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ import numpy as np
 from cnntrain.config.fields import Layers, NonNegative, PositiveInt, Rate
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.description import Description
+from cnntrain.core.display import Section, Table
 from cnntrain.core.errors import DataError
 from cnntrain.core.random import stream
 from cnntrain.core.registry import register
@@ -25,7 +27,7 @@ from cnntrain.parts.orders.base import Order
 from cnntrain.parts.regularizers.base import Regularizer
 from cnntrain.parts.schedules.base import Horizon, Schedule
 from cnntrain.parts.structures.base import Structure, Weave
-from cnntrain.parts.tasks.base import Task
+from cnntrain.parts.tasks.base import OfValues, Start, Task, share
 from cnntrain.parts.transforms.base import Mixing
 from cnntrain.reading.reader import ALONE, Reader
 
@@ -216,3 +218,43 @@ class Own(Task):
 
     examples: ClassVar[tuple[Description, ...]] = (Description((4, 4, 1), (), 0, "own targets"),)
     target: ClassVar[str] = "own targets"
+
+
+@register("own_angles")
+@dataclass(frozen=True)
+class Angles(OfValues):
+    """Angles in degrees, where 359 is near to 1: values as others estimate them, and errors around the circle."""
+
+    examples: ClassVar[tuple[Description, ...]] = (Description((4, 4, 1), (), 2),)
+    asked_by_name: ClassVar[bool] = True
+    loss: ClassVar[str] = "mse"
+    usual_metrics: ClassVar[tuple[str, ...]] = ("mae",)
+
+    def about(self, targets: Array, data: Description) -> str:
+        """How many."""
+        return self.amount(data, each=True)
+
+    def start(self, batch: int) -> Start:
+        """Squared error."""
+        return Start("loss: mse", "optimizer: adamw", ("mae",), "val/loss", "for each angle", shifts=False)
+
+    def values(self, outputs: Array) -> Array:
+        """From 0 to 360."""
+        return np.mod(outputs, 360)
+
+    def apart(self, outputs: Array, targets: Array) -> Array:
+        """The shorter way round."""
+        return np.abs(np.mod(outputs.astype(np.float64) - targets + 180, 360) - 180)[None]
+
+    def figures_of(self, sums: Sequence[float], weight: float) -> dict[str, Any]:
+        """Its mean."""
+        return {"degrees": share(sums[0], weight)}
+
+    def each(self, figures: list[dict[str, Any]]) -> Section:
+        """A row for each angle."""
+        rows = [[row["name"], f"{row['degrees']:.1f}"] for row in figures]
+        return Section("Angles", [Table(["angle", "mean error"], rows, right={1})])
+
+    def evaluated(self, data: Description) -> tuple[str, ...]:
+        """The absolute error."""
+        return ("mae",)

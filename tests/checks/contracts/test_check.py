@@ -207,7 +207,7 @@ def test_a_slip_is_named(
 def test_so_do_parts_of_the_smaller_kinds(capsys: pytest.CaptureFixture[str]) -> None:
     code, checks, err = checked(ONE_OF_EACH, capsys)
     assert (code, err) == (0, "")
-    assert len({check["part"] for check in checks}) == 11
+    assert len({check["part"] for check in checks}) == 12
     assert all(check["passed"] for check in checks)
 
 
@@ -269,6 +269,12 @@ OF_SMALLER_KINDS = [
     ('Add the body, the sigmoid and the product."""', 'It."""\n        x = -1', "leaves nothing unread", "its input x"),
     ('"multiply", x, factor', '"relu", x', "leaves nothing unread", "what it adds as own_gate_1.factor"),
     ("len(weave.shape(x)) != 3", "weave.shape(x)[2] < 0", "refuses what does not fit", "on (7,) it raised IndexError"),
+    (
+        "asked_by_name: ClassVar[bool] = True",
+        "mixes: ClassVar[bool] = True",
+        "is the only one that answers to a loss",
+        "own_angles and tag both answer to the loss binary_cross_entropy",
+    ),
     ('target: ClassVar[str] = "own targets"', 'target: ClassVar[str] = "others"', "has data of its own", "own targets"),
     (
         'target: ClassVar[str] = "own targets"',

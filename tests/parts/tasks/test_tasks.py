@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from cnntrain.config.load import load_text
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.boxes import BOXES
-from cnntrain.core.description import CLASSES, VALUES, Description
+from cnntrain.core.description import CLASSES, VALUES, Description, size_text
 from cnntrain.core.display import Gallery, Matrix, Plot, Section, Table
 from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.core.masks import MASKS
@@ -22,7 +23,7 @@ from cnntrain.data import build_data
 from cnntrain.network import build
 from cnntrain.parts.losses.base import own
 from cnntrain.parts.tasks import base
-from cnntrain.parts.tasks.base import Evaluation, Task
+from cnntrain.parts.tasks.base import Evaluation, OfValues, Task
 
 TASKS = [
     pytest.param(cls(), data, id=f"{name}-{index}")
@@ -75,14 +76,14 @@ def evaluation(task: Task, data: Description, rng: np.random.Generator) -> Evalu
 def test_exactly_one_task_fits_the_data_and_the_loss(target, loss) -> None:
     data = Description((6, 6, 1), ("a", "b") if target == CLASSES else (), 0 if target == CLASSES else 2)
     fitting = [task for task in base.of_target(data) if task.answered_by(loss)]
-    advice = "`answered_by` of exactly one task must be true; a task of your own has a `target` of its own"
+    advice = "`answered_by` of exactly one task must be true, but for one that is `asked_by_name`"
     assert fitting == [base.find(data, loss)], advice
 
 
 @pytest.mark.parametrize(("task", "data"), TASKS)
 def test_the_default_loss_and_metrics_fit_and_find_the_task(task, data, rng) -> None:
     loss = registry.make("losses", task.loss)
-    assert base.find(data, loss) == task
+    assert task.asked_by_name or base.find(data, loss) == task
     task.check_loss(loss)
     targets, outputs = task.random(N, data, rng), outputs_for(task, data, rng)
     loss.check(outputs.shape[1:], task.outputs(data), data)
@@ -206,7 +207,7 @@ def test_an_evaluation_is_told_in_text_and_csv(task, data, rng) -> None:
 def test_words(task, data, rng) -> None:
     targets = task.random(N, data, rng)
     assert str(task.outputs(data)) in task.amount(data)
-    assert base.told(data) == f"6x6x1 of {task.amount(data)}"
+    assert base.told(data) == f"{size_text(data.shape)} of {task.amount(data)}"
     assert task.about(targets, data)
     assert len(task.names(targets, data)) == N
 
@@ -216,6 +217,7 @@ def test_the_start_of_a_config_builds_a_network_of_the_task(task, data) -> None:
     start = task.start(64)
     metrics = f", metrics: [{', '.join(start.metrics)}]" if start.metrics else ""
     text = f"""
+{f"task: {task.name_in_config}" if task.asked_by_name else ""}
 data: {{source: {{type: synthetic}}}}
 model: {{layers: [{ending(data)}]}}
 {start.loss}
@@ -246,6 +248,23 @@ def test_a_task_by_name_brings_its_loss(task, data) -> None:
     assert built.task == task
     assert built.loss.name_in_config == task.loss
     assert [metric.label() for metric in built.tally.metrics] == list(task.metrics)
+
+
+@dataclass(frozen=True)
+class Angles(OfValues):
+    """Values that others estimate, too."""
+
+    loss: ClassVar[str] = "mse"
+    asked_by_name: ClassVar[bool] = True
+
+
+def test_a_task_asked_by_name_is_that_of_configs_that_name_it_alone(monkeypatch) -> None:
+    registry.parts("tasks")
+    monkeypatch.setitem(registry._parts["tasks"], "angles", Angles)
+    monkeypatch.setattr(Angles, "name_in_config", "angles", raising=False)
+    data = Description((6, 6, 1), (), 2)
+    assert build.network(load_text(CONFIG + "loss: mse\n", "t.yaml"), data).task.name_in_config == "regress"
+    assert build.network(load_text(CONFIG + "task: angles\n", "t.yaml"), data).task == Angles()
 
 
 @pytest.mark.parametrize(
