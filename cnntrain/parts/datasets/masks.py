@@ -168,12 +168,12 @@ class Masks(PictureFields, _OfClasses):
         check_spelling(folder, inside)
         found = tuple(split for split in SPLITS if split in inside)
         if found and "train" not in found:
-            raise DataError(f"{self.pictures} has {', '.join(found)} but no train. Add it")
+            raise DataError(f"{folder} has {', '.join(found)} but no train. Add it")
         return found or ("train",)
 
     def files(self, split: str) -> tuple[Path, ...]:
         """Every picture and mask of a split, and the list or table that names them."""
-        named = [Path(self.lists) / f"{split}.txt"] if self.lists is not None else []
+        named = [Path(self.lists).absolute() / f"{split}.txt"] if self.lists is not None else []
         if self.table is not None:
             named = [self._tables()[split]]
         return (*named, *(path for sample in self._samples(split) for path in sample))
@@ -203,7 +203,7 @@ class Masks(PictureFields, _OfClasses):
             return _rows(self._tables()[split])
         pictures, masks = (on_disk(place or "", _ADVICE, folder=True) for place in (self.pictures, self.masks))
         if self.lists is not None:
-            return self._listed(Path(self.lists) / f"{split}.txt", pictures, masks)
+            return self._listed(Path(self.lists).absolute() / f"{split}.txt", pictures, masks)
         if (pictures / split).is_dir():
             pictures, masks = pictures / split, on_disk(masks / split, _ADVICE, folder=True)
         return self._matched(pictures, masks)
@@ -229,10 +229,15 @@ class Masks(PictureFields, _OfClasses):
         """The pictures and masks that a list names."""
         mine, theirs = _by_name(pictures, SUFFIXES), _by_name(masks, _MASK_SUFFIXES)
         samples: list[Sample] = []
+        seen: dict[str, int] = {}
         for number, line in enumerate(text_of(path).splitlines(), 1):
-            name = line.split()[0] if line.split() else ""
-            if not name:
+            if not line.strip():
                 continue
+            names = (line.strip(), line.split()[0])  # with what some lists say beside each name
+            name = next((name for name in names if name in mine), names[0])
+            if name in seen:
+                raise DataError(f"{path}:{number}: {name!r} is there twice, first in line {seen[name]}. Remove one")
+            seen[name] = number
             for folder, found, stem in ((pictures, mine, name), (masks, theirs, name + self.ending)):
                 if stem not in found:
                     raise DataError(f"{path}:{number} names {printable(name)[:80]!r}, no file of {folder}. Add it")

@@ -98,6 +98,60 @@ def test_lists_splits_and_tables_name_the_samples(folder: Path) -> None:
         assert len(tabled.files("train")) == 3
 
 
+def test_lists_take_names_with_spaces_and_what_is_said_beside_names(folder: Path) -> None:
+    for kind in ("images", "masks"):
+        (folder / kind / "a.png").rename(folder / kind / "my cat 1.png")
+    (folder / "sets").mkdir()
+    (folder / "sets" / "train.txt").write_text("my cat 1\n\nb  1\n")
+    listed = source(folder, lists=str(folder / "sets"))
+    assert [Path(name).stem for name in listed.load("train").names] == ["my cat 1", "b"]
+
+
+def _no_train(folder: Path) -> None:
+    (folder / "images" / "test").mkdir()
+
+
+def _no_mask(folder: Path) -> None:
+    (folder / "masks" / "a.png").unlink()
+
+
+def _unknown(folder: Path) -> None:
+    (folder / "sets" / "train.txt").write_text("a\n\nc\n")
+
+
+def _twice(folder: Path) -> None:
+    (folder / "sets" / "train.txt").write_text("a\nb\na 1\n")
+
+
+def _nothing(folder: Path) -> None:
+    (folder / "sets" / "train.txt").write_text("\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fields", "message"),
+    [
+        (_no_train, {}, "ROOT/images has test but no train. Add it"),
+        (_no_mask, {}, "ROOT/masks has no mask for a.png: expected a.png. Add it, set ending"),
+        (_unknown, {"lists": "sets"}, "ROOT/sets/train.txt:3 names 'c', no file of ROOT/images. Add it"),
+        (_twice, {"lists": "sets"}, "ROOT/sets/train.txt:3: 'a' is there twice, first in line 1. Remove one"),
+        (_nothing, {"lists": "sets"}, "ROOT/sets/train.txt names no picture, expected one in every line. Add them"),
+    ],
+)
+def test_messages_name_files_in_full(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any, fields: dict[str, str], message: str
+) -> None:
+    """Wherever the config's paths count from."""
+    monkeypatch.chdir(folder)
+    (folder / "sets").mkdir()
+    spoil(folder)
+    with pytest.raises(DataError) as raised:
+        source(Path(), **fields).load("train")
+    assert str(raised.value).startswith(message.replace("ROOT", str(folder)))
+    with pytest.raises(DataError) as raised:
+        [path for split in source(Path(), **fields).splits() for path in source(Path(), **fields).files(split)]
+    assert str(raised.value).startswith(message.replace("ROOT", str(folder)))
+
+
 def test_folders_of_splits(folder: Path) -> None:
     for kind in ("images", "masks"):
         for split in ("train", "test"):
