@@ -25,13 +25,14 @@ from cnntrain.parts.datasets.labels import numbered
 from cnntrain.parts.datasets.listed import tables_at
 from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.reading.annotations import text_of
-from cnntrain.reading.csv_rows import named_file, rows_of
+from cnntrain.reading.csv_rows import TABLES, first_rows, named_file, rows_of
 from cnntrain.reading.decoded import Content, Recipe, Sample, decoded
 from cnntrain.reading.folders import SPLITS, check_spelling, check_spelling_of_lists, files_below, subfolders
 from cnntrain.reading.input_files import is_there, on_disk
 from cnntrain.reading.mask_files import Meaning, level_counts, read_mask, size_of, values_in
 from cnntrain.reading.pictures import SUFFIXES, header
 from cnntrain.reading.reader import ALONE, Reader
+from cnntrain.reading.tables import labels_of, plain
 
 Level = Annotated[int, Range(0, 255)]
 Colour = tuple[Level, Level, Level]
@@ -39,6 +40,7 @@ VOC = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
+_COLUMNS = ("image", "mask")  # of a table
 _OF_PICTURES = ("images", "image", "imgs", "img", "pictures", "photos", "JPEGImages")  # folders that `init` knows
 _OF_MASKS = ("masks", "mask", "labels", "label", "annotations", "SegmentationClass", "SegmentationClassPNG")
 _ENDINGS = ("", "_mask", "-mask", "_label", "_labels", "_segmentation")
@@ -116,10 +118,13 @@ class Masks(PictureFields, _OfClasses):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """A folder with one of pictures and one of masks, by their usual names; not VOC's, which has boxes.
+        """A folder with one of pictures and one of masks, by their usual names; not VOC's, which has boxes. Or a table.
 
         Raises DataError where these are there and the masks are no masks, or not where they are looked for.
         """
+        if _is_table(path):
+            tabled = cls(classes=2, table=str(path), ignore="none")
+            return tabled._told([mask for _, mask in tabled._samples("train")], path.parent, voc=False)
         names = _pair_in(path)
         if names is None:
             _check_split_inside(path)
@@ -139,9 +144,12 @@ class Masks(PictureFields, _OfClasses):
             ending=ending,
             ignore="none",
         )
-        read = sorted(held)[:: -(-len(held) // _LOOKED_AT)]
-        told = _told_by_names(path, read) or _told_by(read, masks.startswith("SegmentationClass"))
-        found = replace(found, **told)
+        return found._told(sorted(held), path, voc=masks.startswith("SegmentationClass"))
+
+    def _told(self, held: Sequence[Path], folder: Path, voc: bool) -> Self:
+        """With what some of the masks suggest, or a file of names in the folder, and a size that suits the pictures."""
+        read = held[:: -(-len(held) // _LOOKED_AT)]
+        found = replace(self, **(_told_by_names(folder, read) or _told_by(read, voc)))
         heads = [head for sample in found._samples("train") if (head := header(sample[0]))]
         grey = bool(heads) and all(head.grey for head in heads)
         return replace(found, size=_size([(head.height, head.width) for head in heads]), channels=1 if grey else 3)
@@ -326,12 +334,29 @@ def _by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
 
 def _rows(table: Path) -> list[Sample]:
     """The pictures and masks that a CSV file lists."""
-    columns = ("image", "mask")
-    rows = rows_of(table, columns, "picture", "Name the columns image and mask", _ADVICE)
+    rows = rows_of(table, _COLUMNS, "picture", "Name the columns image and mask", _ADVICE)
     return [
-        tuple(table.parent / named_file(where, cell, one) for cell, one in zip(cells, columns, strict=True))
+        tuple(table.parent / named_file(where, cell, one) for cell, one in zip(cells, _COLUMNS, strict=True))
         for where, cells in rows
     ]
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a path is a table of pictures and masks and without labels, or a folder with one for each split.
+
+    Raises DataError where its columns are not called as they have to be.
+    """
+    table = path / "train.csv" if path.is_dir() else path
+    if table.suffix.lower() not in TABLES or not table.is_file():
+        return False
+    names = [name.strip() for name in next(iter(first_rows(table, 1)), [])]
+    if not {*_COLUMNS} <= {plain(name) for name in names} or labels_of(names):
+        return False
+    for column in _COLUMNS:
+        if column not in names:
+            other = next(name for name in names if plain(name) == column)
+            raise DataError(f"{table.absolute()} has a column {other!r}, expected {column!r}. Rename it")
+    return True
 
 
 def _pair_in(folder: Path) -> tuple[str, str] | None:

@@ -263,6 +263,27 @@ def test_two_folders_are_recognized_by_their_names(folder: Path) -> None:
     assert found.load("train").targets.max() == 1
 
 
+@pytest.mark.parametrize("place", ["t.csv", "t.tsv", "tables"])
+def test_a_table_is_recognized_by_its_columns(folder: Path, place: str) -> None:
+    """A file, or a folder with one for each split."""
+    table = folder / "tables" / "train.csv" if place == "tables" else folder / place
+    table.parent.mkdir(exist_ok=True)
+
+    def written(header: str) -> None:
+        rows = [header, *(f"{folder}/masks/{name}.png;{folder}/images/{name}.png;x" for name in "ab")]
+        table.write_text("\n".join(rows), encoding="utf-8-sig")
+
+    written("mask;image;note")
+    found: Any = recognize(folder / place)
+    assert found == make("datasets", "masks", classes=3, table=str(folder / place), size=(32, 32))
+    assert (found.load("train").targets.shape, found.ignore) == ((2, 32, 32), 255)
+    written("Mask;image;note")
+    with pytest.raises(DataError, match=re.escape(f"{table} has a column 'Mask', expected 'mask'. Rename it")):
+        recognize(folder / place)
+    written("mask;image;label")
+    assert recognize(folder / place).name_in_config == "csv"
+
+
 def test_folders_are_recognized_whatever_their_capitals(folder: Path) -> None:
     (folder / "images").rename(folder / "Images")
     (folder / "masks").rename(folder / "MASKS")
