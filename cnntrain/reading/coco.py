@@ -10,6 +10,7 @@ from cnntrain.core import strict_json
 from cnntrain.core.boxes import COUNTED, CROWD
 from cnntrain.core.errors import DataError, printable
 from cnntrain.reading.annotations import Marked, Page, named, number, text_of
+from cnntrain.reading.input_files import NOT_THERE, why_missing
 
 _LARGEST = 2**30  # bytes of a file
 _KEYS = ("images", "annotations", "categories")
@@ -150,10 +151,12 @@ def _page(entry: dict[str, Any], boxes: tuple[Marked, ...], folders: Sequence[Pa
 def _in_use(images: Iterable[dict[str, Any]], folders: Sequence[Path], path: Path) -> list[Path]:
     """The folders, first the one that has the first picture found: a missing picture is reported there.
 
-    Raises DataError where none has any.
+    Raises DataError where none has any and nothing says why.
     """
     names = [name for entry in images if isinstance(name := entry.get("file_name"), str) and "\0" not in name]
     first = next((folder for name in names for folder in folders if (folder / name).is_file()), None)
+    if first is None and names:  # a name may say why it is found nowhere, as that of a URL does
+        first = next((folder for folder in folders if why_missing(folder / names[0]) != NOT_THERE), None)
     if first is None and names:
         where = folders[0] if len(folders) == 1 else f"{path.parent} or a usual folder there, such as images"
         raise DataError(
