@@ -45,6 +45,7 @@ _OF_PICTURES = ("images", "image", "imgs", "img", "pictures", "photos", "JPEGIma
 _OF_MASKS = ("masks", "mask", "labels", "label", "annotations", "SegmentationClass", "SegmentationClassPNG")
 _ENDINGS = ("", "_mask", "-mask", "_label", "_labels", "_segmentation")
 _LOOKED_AT = 50  # masks that `init` reads
+_FEW = 32  # levels or colours that masks of any name have, and pictures have more
 _SOFT = 128  # a level between 0 and 255 that few class numbers reach
 _LONGEST = 512  # side of a picture that `init` proposes
 _NAMED = 3  # files that a message lists
@@ -118,8 +119,9 @@ class Masks(PictureFields, _OfClasses):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """A folder with one of pictures and one of masks, by their usual names; not VOC's, which has boxes. Or a table.
+        """A folder with one of pictures and one of masks, by their usual names or by what they hold; or a table.
 
+        Not VOC's, which has boxes.
         Raises DataError where these are there and the masks are no masks, or not where they are looked for.
         """
         if _is_table(path):
@@ -128,6 +130,8 @@ class Masks(PictureFields, _OfClasses):
         names = _pair_in(path)
         if names is None:
             _check_split_inside(path)
+            names = _pair_alike(path)
+        if names is None:
             return None
         pictures, masks = names
         ending = _ending(path / pictures, path / masks)
@@ -367,6 +371,32 @@ def _pair_in(folder: Path) -> tuple[str, str] | None:
         for usual in (_OF_PICTURES, _OF_MASKS)
     )
     return None if pictures is None or masks is None or "Annotations" in names.values() else (pictures, masks)
+
+
+def _pair_alike(folder: Path) -> tuple[str, str] | None:
+    """The two folders in a folder whose files have the same names and sizes, where those of one alone are like masks.
+
+    Those of classes are not: their pictures have more levels or colours, or all of them have few.
+    """
+    names = subfolders(folder) if folder.is_dir() else []
+    for pictures, masks in (names, names[::-1]) if len(names) == 2 else ():
+        mine = {file.stem: file for file in files_below(folder / pictures, SUFFIXES)}
+        theirs = {file.stem: file for file in files_below(folder / masks, _MASK_SUFFIXES)}
+        ending = _ending(folder / pictures, folder / masks)
+        if ending is None or {f"{stem}{ending}" for stem in mine} != theirs.keys():
+            continue
+        pairs = [(mine[stem], theirs[f"{stem}{ending}"]) for stem in sorted(mine)]
+        with contextlib.suppress(DataError):  # which loading them as classes will explain
+            if all(_is_masked(*pair) for pair in pairs[:: -(-len(pairs) // _LOOKED_AT)]):
+                return pictures, masks
+    return None
+
+
+def _is_masked(picture: Path, mask: Path) -> bool:
+    """Whether of two files of one size the second has few levels or colours, and the first has not."""
+    head = header(picture)
+    same = head is not None and (head.height, head.width) == size_of(mask)
+    return same and len(values_in(mask)) <= _FEW < len(values_in(picture))
 
 
 def _ending(pictures: Path, masks: Path, suffixes: frozenset[str] = _MASK_SUFFIXES) -> str | None:

@@ -284,6 +284,25 @@ def test_a_table_is_recognized_by_its_columns(folder: Path, place: str) -> None:
     assert recognize(folder / place).name_in_config == "csv"
 
 
+@pytest.mark.parametrize(("pictures", "masks"), [("Fotos", "Segmente"), ("Original", "GT")])
+def test_folders_of_other_names_are_recognized_by_what_they_hold(tmp_path: Path, pictures: str, masks: str) -> None:
+    """Not classes whose pictures have the same names: then both have many levels, or both few, or other sizes."""
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        saved(tmp_path / pictures / f"{name}.png", rng.integers(0, 256, (16, 16, 3), np.uint8))
+        saved(tmp_path / masks / f"{name}_mask.png", rng.integers(0, 3, (16, 16), np.uint8))
+    found: Any = recognize(tmp_path)
+    assert (found.name_in_config, found.classes, found.ending) == ("masks", 3, "_mask")
+    assert (Path(found.pictures).name, Path(found.masks).name) == (pictures, masks)
+    saved(tmp_path / masks / "c_mask.png", rng.integers(0, 3, (16, 17), np.uint8))
+    assert recognize(tmp_path).name_in_config == "image_folder"
+    saved(tmp_path / masks / "c_mask.png", rng.integers(0, 256, (16, 16), np.uint8))
+    assert recognize(tmp_path).name_in_config == "image_folder"
+    for path in [*(tmp_path / masks).iterdir(), *(tmp_path / pictures).iterdir()]:
+        saved(path, rng.integers(0, 3, (16, 16), np.uint8))
+    assert recognize(tmp_path).name_in_config == "image_folder"
+
+
 def test_folders_are_recognized_whatever_their_capitals(folder: Path) -> None:
     (folder / "images").rename(folder / "Images")
     (folder / "masks").rename(folder / "MASKS")
