@@ -292,9 +292,14 @@ class Trained:
         return self.network.task.annotation(outputs, size, self.description)
 
     def numbers(self) -> Numbers | None:
-        """The ids of pictures and classes in the data's annotations; None where they give none."""
-        origins = cast(Dataset, self.loaded.experiment.data.source).origins()
-        return origins[0].numbers() if len(origins) == 1 else None
+        """The ids of pictures and classes in the data's annotations; None where they give none. Raises DataError."""
+        source = cast(Dataset, self.loaded.experiment.data.source)
+        origins = source.origins()
+        try:
+            return origins[0].numbers() if len(origins) == 1 else None
+        except DataError:
+            self._require(source, "data.source")  # says more where the data has moved
+            raise
 
     def rendered(self, name: str, image: Array, outputs: Array) -> tuple[Rendering, ...]:
         """The task's renderings of its outputs on the picture file of this name, or else on the image as stored."""

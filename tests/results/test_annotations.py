@@ -186,6 +186,26 @@ def test_the_command_writes_both_from_a_score_on_and_refuses_what_has_no_boxes(t
     assert not any(row["boxes"] for row in json.loads(out)["predictions"])
 
 
+def test_results_have_the_ids_of_other_annotations_if_told_to(tmp_path, monkeypatch):
+    """And where those of training have moved, the message says how to name them."""
+    monkeypatch.chdir(tmp_path)
+    truth(pictures(6), tmp_path / "cells")
+    run(write(tmp_path, CONFIG), tmp_path / "run")
+    truth(pictures(3), tmp_path / "other")
+    (tmp_path / "cells").rename(tmp_path / "moved")
+    with load("run", threads=1) as model, pytest.raises(DataError) as refused:
+        model.trained.numbers()
+    assert str(refused.value) == (
+        f"{tmp_path / 'cells'} does not exist: the data of {model.path} is looked for there. Say where it "
+        "lies with --set data.source.path=PATH; relative paths count from the working directory"
+    )
+    for folder, count in (("moved", 6), ("other", 3)):
+        with load("run", threads=1, set={"data.source.path": folder}) as model:
+            numbers = model.trained.numbers()
+            assert numbers.pictures[tmp_path / folder / "p1.png"] == 99
+            assert (len(numbers.pictures), [*numbers.classes.values()]) == (count, [*IDS])
+
+
 @pytest.mark.parametrize("place", ["Fotos der Prüfung", "../elsewhere"])
 def test_other_data_whose_pictures_lie_in_a_folder_of_any_name(tmp_path, monkeypatch, place):
     """The message says what works: to name the folder, or to have it, or a link to it, beside the file as images."""
