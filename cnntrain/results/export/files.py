@@ -121,6 +121,7 @@ def _safetensors(trained: Trained, output: Path, _fold: bool, names: counterpart
         "step": trained.step,
         "input": port("images", graph.input_shape, channels_first=True),
         "classes": list(trained.network.classes),
+        **({"names": list(trained.description.columns)} if trained.description.columns else {}),
         **duties,
         "before": owed,
     }
