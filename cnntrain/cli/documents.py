@@ -260,6 +260,7 @@ DOCUMENTS = {  # what was asked -> its document
             "error": "largest difference from our outputs, relative to the largest of them; null where not tried",
             "input": "what it takes: name, shape of a batch, layout (NHWC, NCHW or NC; null for others), dtype",
             "output?": "what it gives: likewise",
+            "names?": "of the values or labels that it gives, where the data names them",
             "METRIC": "further facts: name, outputs, classes, parameters, what is left to you before and after",
         },
         version=2,

@@ -61,7 +61,7 @@ def command(
     from cnntrain.api.model import Model
     from cnntrain.core.errors import UsageError
 
-    if data is not None and any(key.endswith((".root", ".path", "data.source", "data.val")) for key in _keys(sets)):
+    if data is not None and any(map(_is_of_training, sets)):
         raise UsageError("--data names other data and --set says where the training data is. Choose one")
     if as_csv and as_json:
         raise UsageError("--csv and --json are two forms of one answer. Choose one")
@@ -76,8 +76,13 @@ def command(
     check(requirements, result)
 
 
-def _keys(sets: tuple[str, ...]) -> list[str]:
-    return [override.partition("=")[0] for override in sets]
+def _is_of_training(override: str) -> bool:
+    """Whether an override says where the training data lies; `images` says so of other data, too."""
+    from cnntrain.parts.datasets.base import PLACES
+
+    key = override.partition("=")[0]
+    name = key.rpartition(".")[2]
+    return key == "data.source" or key.startswith("data.val") or (name in PLACES and name != "images")
 
 
 def _show(result: dict[str, Any], step: int) -> None:

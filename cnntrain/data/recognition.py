@@ -74,8 +74,8 @@ def _instead(path: Path) -> str:
                 )
         return (
             f"{held}, none of which is data of a known kind. Expected a folder of images or sounds for each class, "
-            "boxes as in Pascal VOC, COCO or YOLO, pictures with masks, the files of MNIST or CIFAR (binary version), "
-            "or name a .npz or .csv file"
+            "boxes as in Pascal VOC, COCO or YOLO, pictures with masks in folders images and masks, the files of MNIST "
+            "or CIFAR (binary version), or name a .npz or .csv file"
         )
     if path.name.lower().endswith(_UNPACK):
         return "is an archive. Unpack it, and name the folder"

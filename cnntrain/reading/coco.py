@@ -8,8 +8,9 @@ from typing import Any, TypeGuard
 
 from cnntrain.core import strict_json
 from cnntrain.core.boxes import COUNTED, CROWD
-from cnntrain.core.errors import DataError
+from cnntrain.core.errors import DataError, printable
 from cnntrain.reading.annotations import Marked, Page, named, number, text_of
+from cnntrain.reading.input_files import NOT_THERE, why_missing
 
 _LARGEST = 2**30  # bytes of a file
 _KEYS = ("images", "annotations", "categories")
@@ -35,7 +36,7 @@ def pages(path: Path, folders: Sequence[Path]) -> tuple[list[Page], list[str]]:
         if not _is_id(category) or category not in names:
             raise DataError(f"{where} has the category {_shown(category)}, which is not in the file. Mend it")
         marked[image].append(_box(entry, names[category], where))
-    folders = _in_use(images.values(), folders)
+    folders = _in_use(images.values(), folders, path)
     made = [_page(entry, tuple(marked[key]), folders, f"{path}: image {key}") for key, entry in images.items()]
     _check_pictures(made)
     held = {box.label for boxes in marked.values() for box in boxes}
@@ -55,7 +56,7 @@ def numbers(path: Path, folders: Sequence[Path]) -> tuple[dict[Path, int], dict[
     """The ids of the pictures in a file, by where they lie, and those of its categories, by name. Raises DataError."""
     found = _decoded(path)
     images = _by_id(found["images"], f"{path}: image")
-    folders = _in_use(images.values(), folders)
+    folders = _in_use(images.values(), folders, path)
     pictures = {_page(entry, (), folders, f"{path}: image {key}").picture: key for key, entry in images.items()}
     return pictures, {name: key for key, name in _names(found["categories"], path).items()}
 
@@ -147,11 +148,23 @@ def _page(entry: dict[str, Any], boxes: tuple[Marked, ...], folders: Sequence[Pa
     return Page(where, picture, boxes, size)
 
 
-def _in_use(images: Iterable[dict[str, Any]], folders: Sequence[Path]) -> list[Path]:
-    """The folders, first the one that has the first picture found: a missing picture is reported there."""
+def _in_use(images: Iterable[dict[str, Any]], folders: Sequence[Path], path: Path) -> list[Path]:
+    """The folders, first the one that has the first picture found: a missing picture is reported there.
+
+    Raises DataError where none has any and nothing says why.
+    """
     names = [name for entry in images if isinstance(name := entry.get("file_name"), str) and "\0" not in name]
-    first = next((folder for name in names for folder in folders if (folder / name).is_file()), folders[0])
-    return [first, *(folder for folder in folders if folder != first)]
+    first = next((folder for name in names for folder in folders if (folder / name).is_file()), None)
+    if first is None and names:  # a name may say why it is found nowhere, as that of a URL does
+        first = next((folder for folder in folders if why_missing(folder / names[0]) != NOT_THERE), None)
+    if first is None and names:
+        where = folders[0] if len(folders) == 1 else f"{path.parent} or a usual folder there, such as images"
+        raise DataError(
+            f"{path}: none of its {len(names):,} pictures, such as {printable(names[0])[:80]!r}, lies in {where}. Set "
+            "images to the folder that their names count from (eval --data takes --set data.source.images=FOLDER), or "
+            "put it, or a link to it, beside the file as images"
+        )
+    return [folder for folder in folders if folder == first] + [folder for folder in folders if folder != first]
 
 
 def _check_pictures(made: Sequence[Page]) -> None:

@@ -25,6 +25,7 @@ _PREDICATE = re.compile(r"(is|has|holds|cannot|does|ends|lacks)\b")  # what goes
 # what lists of files leave out
 _LIKELY_ENDINGS = ("", ".jpg", ".png", ".jpeg", ".JPG", ".tif", ".wav")
 _LIKELY_FOLDERS = ("images", "image", "imgs", "img", "pictures", "photos", "train", "data", "audio", "wav", "wavs")
+NOT_THERE = "No such file or directory"
 _SMALL = 2**28  # bytes that are unpacked whatever the ratio
 
 _read_now: dict[int, list[Path]] = {}  # by thread what it is reading, innermost last
@@ -120,7 +121,7 @@ def why_missing(path: Path) -> str:
     found = _nearby(path)
     if found is not None:
         return f"No such file. There is {found}: write {found.relative_to(path.parent)} in place of {path.name}"
-    return "No such file or directory"
+    return NOT_THERE
 
 
 def _nearby(path: Path) -> Path | None:

@@ -105,7 +105,9 @@ class Trained:
             )
         warn = warn or Console("none").warn
         self.own = Own(checkpoint, self.loaded, warn)
-        self.unseen = Unseen(self.path, data_source, self.description, self.network.task)
+        told = {override.partition("=")[0].rpartition(".")[2] for override in sets}
+        images = "images" in told and "path" not in told  # else they are those of that path
+        self.unseen = Unseen(self.path, data_source, self.description, self.network.task, images)
         self.engine = Engine(self.network.graph, self.tally, pool, seed=self.loaded.experiment.seed)
         for name, view in layout.views(self.engine.params).items():
             view[...] = checkpoint.arrays[f"{source}/{name}"]
@@ -128,7 +130,7 @@ class Trained:
             chosen = split or usual_split(source)
             images = self._load(source, chosen, some=True)
             indices = np.arange(len(images))
-            self._check(images.description, chosen)
+            self._check(images.description, chosen, source)
             build_data.check_split(self.loaded, chosen, images, indices, source)
             images = self.unseen.by_name(images, f"the {chosen} split")
             self.check_scale(images.pixels, f"the {chosen} split")
@@ -203,13 +205,13 @@ class Trained:
                 if isinstance(inner, Dataset):
                     self._require(inner, f"{key}.{name}.{number}")
 
-    def _check(self, mine: Description, split: str) -> None:
+    def _check(self, mine: Description, split: str, source: Dataset | None = None) -> None:
         """Raise DataError where the samples are not of the kind the network was trained on."""
         wanted = self.description
         if (mine.shape, mine.target, mine.values) != (wanted.shape, wanted.target, wanted.values):
             raise DataError(
                 f"the {split} split is {told(mine)}, {self.path} was trained on {told(wanted)}"
-                f"{self.unseen.former or '. Evaluate on data of the same kind'}"
+                f"{self.unseen.advice(mine, source)}"
             )
 
     @property
@@ -290,9 +292,14 @@ class Trained:
         return self.network.task.annotation(outputs, size, self.description)
 
     def numbers(self) -> Numbers | None:
-        """The ids of pictures and classes in the data's annotations; None where they give none."""
-        origins = cast(Dataset, self.loaded.experiment.data.source).origins()
-        return origins[0].numbers() if len(origins) == 1 else None
+        """The ids of pictures and classes in the data's annotations; None where they give none. Raises DataError."""
+        source = cast(Dataset, self.loaded.experiment.data.source)
+        origins = source.origins()
+        try:
+            return origins[0].numbers() if len(origins) == 1 else None
+        except DataError:
+            self._require(source, "data.source")  # says more where the data has moved
+            raise
 
     def rendered(self, name: str, image: Array, outputs: Array) -> tuple[Rendering, ...]:
         """The task's renderings of its outputs on the picture file of this name, or else on the image as stored."""

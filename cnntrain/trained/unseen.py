@@ -50,6 +50,7 @@ class Unseen:
     trained_on: Dataset
     data: Description  # what it was trained on
     task: Task
+    images: bool = False  # whether the folder of the training source's pictures is that of other data, too
 
     def source(self, place: Path) -> Dataset:
         """The source for what lies at a place, with the settings of training where it is of that kind."""
@@ -58,6 +59,8 @@ class Unseen:
             return replace(own, root=str(place)).giving(self.data.shape)
         if isinstance(own, LabelledRows) and (place.suffix.lower() in TABLES or (place / "train.csv").is_file()):
             return replace(own, path=str(place)).giving(self.data.shape)  # its own columns, whatever else is there
+        if self.images:
+            return cast(Dataset, replace(cast(Any, own), path=str(place))).giving(self.data.shape)
         found = recognize(place)
         if type(own) is type(found):
             found = replace(own, **found.whereabouts())
@@ -75,9 +78,12 @@ class Unseen:
         try:
             places = places_among(images.classes, known)
         except ValueError as error:
+            advice = "Rename them as in training, or leave them out"
+            if all(name.isdecimal() for name in images.classes) and not any(name.isdecimal() for name in known):
+                advice = "Numbers do not say which is which: write names in their place, in a CSV file or as folders"
             raise DataError(
                 f"{what} has classes that {self.network} was not trained on: {error}; it knows "
-                f"{_listed(known)}. Rename them as in training, or leave them out"
+                f"{_listed(known)}. {advice}"
             ) from error
         return replace(images, targets=self.task.renumbered(images.targets, places), classes=known)
 
@@ -216,6 +222,13 @@ class Unseen:
                 f"{path} gives samples of {size_text(shape)}, {self.network} was trained on "
                 f"{size_text(self.data.shape)}{self.former}"
             )
+
+    def advice(self, mine: Description, source: Dataset | None) -> str:
+        """What to add to a complaint about samples of another kind, read from this source where that is known."""
+        other = mine.target != self.data.target and self.task.learned_from == "sample"
+        if other and isinstance(source, LabelledRows) and source.targets is not None:
+            return f". Call the column of {Path(source.path).absolute()} that has class names 'label'"
+        return self.former or ". Evaluate on data of the same kind"
 
     @property
     def former(self) -> str:

@@ -88,6 +88,13 @@ def test_only_the_place_of_the_data_can_be_set(cnntrain, finished, override):
     assert outcome.error.startswith(f"--set {override}: a trained network cannot be changed; only where its data lies")
 
 
+@pytest.mark.parametrize("key", ["data.source", "data.val.root", "data.source.lists", "data.source.source.path"])
+def test_other_data_and_the_place_of_the_training_data_are_two_things(cnntrain, finished, key):
+    outcome = cnntrain("eval", finished, "--data", "other", "-s", f"{key}=elsewhere")
+    assert outcome.code == 2
+    assert outcome.error == "--data names other data and --set says where the training data is. Choose one"
+
+
 def test_a_mistyped_key_of_the_data_is_the_users_error(cnntrain, finished):
     outcome = cnntrain("eval", finished, "-s", "data.source.sead=1")
     assert outcome.code == 2

@@ -158,6 +158,12 @@ def test_the_numpy_format_reads_pictures_and_answers_as_predict_does(cnntrain, d
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, cwd=desk, check=False)
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(json.loads(done.stdout), expected, rtol=1e-5, atol=1e-6)
+    told = (desk / "net.py").read_text()
+    assert ("\nNAMES = ['one', 'two']\n" in told) == (answers != "softmax")
+    values = {"softmax": None, "sigmoid": "shares", "nothing": "outputs"}[answers]
+    assert (f"named = dict(zip(net.NAMES, {values}[0]))" in told) == (answers != "softmax")
+    document = json.loads(cnntrain("export", "run", "--format", "page", "--json", "--output", "net.html").out)
+    assert document.get("names") == (None if answers == "softmax" else ["one", "two"])
 
 
 def test_every_format_says_what_its_caller_owes(cnntrain, finished, desk):

@@ -242,8 +242,8 @@ def test_a_column_in_doubt_is_asked_for_and_can_be_told(cnntrain, desk):
     outcome = cnntrain("init", "--data", "data.csv")
     assert outcome.code == 3
     assert outcome.error == (
-        f"{desk / 'data.csv'}: which column is to be predicted? It could be 'breed', 'colour'. Name it with --target "
-        "COLUMN"
+        f"{desk / 'data.csv'}: which column is to be predicted? It could be 'breed', 'colour'. Name it with init "
+        "--target COLUMN, or call it 'label'"
     )
     assert cnntrain("init", "--data", "data.csv", "--target", "colour").code == 0
     assert source_of("config.yaml").label == "colour"

@@ -35,6 +35,16 @@ def test_equals_pycocotools(golden, part) -> None:
         np.testing.assert_allclose(np.nan_to_num(each, nan=-1), golden["averages"][seed][: one.classes], atol=1e-9)
 
 
+@pytest.mark.parametrize(("many", "expected"), [(0, (1, 1, 1)), (1, (0.5, 0, 1)), (99, (0.01, 0, 1)), (100, (0, 0, 0))])
+def test_boxes_without_area_are_wrong_and_take_places_among_the_100(many, expected) -> None:
+    """As pycocotools 2.0.11 answers: it leaves none of them out, neither of the 100 of a picture nor of the curve."""
+    corners = np.array([[0, 0, 0, 100]] * many + [[10, 10, 60, 60]], np.float64)
+    found = Found(corners, np.array([0.9] * many + [0.8]), np.zeros(many + 1, np.int64))
+    truth = Truth(corners[-1:], np.zeros(1, np.int64), np.array([COUNTED]), np.array([2500.0]))
+    summary = Comparison([found], [truth], 1).summary()
+    np.testing.assert_allclose([summary[key] for key in ("ap", "ar1", "ar100")], expected, atol=1e-9)
+
+
 def voc_devkit(found: list[Found], truth: list[Truth], label: int, least: float = 0.5) -> float:
     """VOCevaldet.m, in plain loops."""
     wanted = sum(int(((t.labels == label) & (t.roles == COUNTED)).sum()) for t in truth)

@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnntrain.api.model import load
 from cnntrain.core import registry
 from cnntrain.core.boxes import original
 from cnntrain.core.display import Annotation
-from cnntrain.core.errors import StorageError, UsageError
+from cnntrain.core.errors import DataError, StorageError, UsageError
 from cnntrain.ops.locations import BOX, QUALITY, SCORES
 from cnntrain.parts.datasets.base import Images, Numbers
 from cnntrain.parts.datasets.shapes import Shapes
 from cnntrain.parts.tasks.detect import Detect
 from cnntrain.reading.reader import Reader
 from cnntrain.results.annotations import ResultsFile, TextFolder
-from tests.support.experiments import call
+from tests.support.experiments import call, run, write
 
 CONFIG = """\
 task: detect
@@ -63,6 +64,14 @@ def truth(images: Images, folder: Path) -> None:
     categories = [{"id": key, "name": name} for key, name in zip(IDS, images.classes, strict=True)]
     text = json.dumps({"images": listed, "annotations": marked, "categories": categories})
     (folder / "instances_train.json").write_text(text)
+
+
+def moved(folder: Path, pictures: str) -> Path:
+    """The file of a folder's boxes, after its pictures were moved to another folder, which is named nowhere."""
+    (folder / pictures).mkdir(parents=True)
+    for path in folder.glob("*.png"):
+        path.rename(folder / pictures / path.name)
+    return (folder / "instances_train.json").rename(folder / "held.json")
 
 
 @pytest.fixture
@@ -175,3 +184,48 @@ def test_the_command_writes_both_from_a_score_on_and_refuses_what_has_no_boxes(t
         assert len(boxes) == sum(row["file_name"] == f"{name}.png" for row in results)
     code, out, _ = call(*asked, "1", cwd=tmp_path)
     assert not any(row["boxes"] for row in json.loads(out)["predictions"])
+
+
+def test_results_have_the_ids_of_other_annotations_if_told_to(tmp_path, monkeypatch):
+    """And where those of training have moved, the message says how to name them."""
+    monkeypatch.chdir(tmp_path)
+    truth(pictures(6), tmp_path / "cells")
+    run(write(tmp_path, CONFIG), tmp_path / "run")
+    truth(pictures(3), tmp_path / "other")
+    (tmp_path / "cells").rename(tmp_path / "moved")
+    with load("run", threads=1) as model, pytest.raises(DataError) as refused:
+        model.trained.numbers()
+    assert str(refused.value) == (
+        f"{tmp_path / 'cells'} does not exist: the data of {model.path} is looked for there. Say where it "
+        "lies with --set data.source.path=PATH; relative paths count from the working directory"
+    )
+    for folder, count in (("moved", 6), ("other", 3)):
+        with load("run", threads=1, set={"data.source.path": folder}) as model:
+            numbers = model.trained.numbers()
+            assert numbers.pictures[tmp_path / folder / "p1.png"] == 99
+            assert (len(numbers.pictures), [*numbers.classes.values()]) == (count, [*IDS])
+
+
+@pytest.mark.parametrize("place", ["Fotos der Prüfung", "../elsewhere"])
+def test_other_data_whose_pictures_lie_in_a_folder_of_any_name(tmp_path, monkeypatch, place):
+    """The message says what works: to name the folder, or to have it, or a link to it, beside the file as images."""
+    monkeypatch.chdir(tmp_path)
+    truth(pictures(6), tmp_path / "cells")
+    run(write(tmp_path, CONFIG), tmp_path / "run")
+    truth(pictures(8), tmp_path / "other")
+    with load("run", threads=1) as model:
+        expected = model.evaluate(data="other") | {"data": ""}
+        held = moved(tmp_path / "other", place)
+        folder = held.parent / place
+        with pytest.raises(DataError) as refused:
+            model.evaluate(data=held)
+        assert str(refused.value) == (
+            f"{held}: none of its 8 pictures, such as 'p0.png', lies in {held.parent} or a usual folder there, such as "
+            "images. Set images to the folder that their names count from (eval --data takes --set "
+            "data.source.images=FOLDER), or put it, or a link to it, beside the file as images"
+        )
+    with load("run", threads=1, set={"data.source.images": str(folder)}) as model:
+        assert model.evaluate(data=held) | {"data": ""} == expected
+    (held.parent / "images").symlink_to(folder)
+    with load("run", threads=1, set={"data.source.images": "nowhere", "data.source.path": "nothing"}) as model:
+        assert model.evaluate(data=held) | {"data": ""} == expected

@@ -130,6 +130,40 @@ def test_a_class_it_does_not_know_is_named(folder, trained, tmp_path):
     )
 
 
+@pytest.mark.parametrize("column", ["label", "class", "digit", "species", "form,hue", "label,digit"])
+def test_a_table_without_names_of_classes_is_mended_as_the_messages_say(folder, trained, tmp_path, column):
+    """Numbers for names, under any heading; or names under a heading that says nothing, of one class or of two."""
+    files = [folder / "data" / "val" / name / f"{n}.png" for n in (1, 2, 4) for name in ("dark", "grey")]
+    names, cells = column.split(","), {"numbers": [], "names": []}
+    for path in files:
+        cells["numbers"].append({"dark": "1", "grey": "2"}[path.parent.name])
+        cells["names"].append(path.parent.name)
+    table = tmp_path / "held.csv"
+
+    def asked(header, written):
+        rows = [",".join([str(path), *[cell] * len(names)]) for path, cell in zip(files, written, strict=True)]
+        table.write_text("\n".join([",".join(["path", *header]), *rows]))
+        return trained.evaluate(None, table)
+
+    if not {"form", "species"} & {*names}:
+        with pytest.raises(DataError) as raised:
+            asked(names, cells["numbers"])
+        if names == ["digit"]:
+            assert str(raised.value).endswith(f"Call the column of {table} that has class names 'label'")
+            names[0] = "label"
+            with pytest.raises(DataError) as raised:
+                asked(names, cells["numbers"])
+        assert str(raised.value).endswith(
+            "not trained on: '1', '2'; it knows 'bright', 'dark', 'grey'. Numbers do not say which is which: write "
+            "names in their place, in a CSV file or as folders"
+        )
+    if "form" in names:
+        with pytest.raises(DataError, match=r"Name it with init --target COLUMN, or call it 'label'$"):
+            asked(names, cells["names"])
+        names[0] = "label"
+    assert [row["samples"] for row in asked(names, cells["names"])["per_class"]] == [0, 3, 3]
+
+
 def test_arrays_have_numbers_for_names_and_another_shape(folder, trained, tmp_path):
     path = tmp_path / "data.npz"
     np.savez(path, x_train=np.zeros((4, 9, 7, 3), np.uint8), y_train=np.arange(4) % 2)

@@ -41,7 +41,7 @@ def is_rectifier(layer: Layer, inputs: Sequence[Shape]) -> bool:
 
 
 def gives_probabilities(layer: Layer, inputs: Sequence[Shape]) -> bool:
-    """Whether all outputs are probabilities, or logarithms of some that add up to 1."""
+    """Whether all outputs are in [0, 1], as probabilities are, or logarithms of some that add up to 1."""
     y = evaluated(layer, values(inputs, 1, 30))
     return bool(((y >= 0) & (y <= 1)).all() or np.allclose(np.exp(np.minimum(y, 1)).sum(axis=-1), 1))
 
@@ -52,22 +52,25 @@ def is_flattening(layer: Layer, inputs: Sequence[Shape]) -> bool:
     return np.array_equal(evaluated(layer, xs), xs[0].reshape(ROWS, -1))
 
 
-DECLARATIONS: dict[str, Callable[[Layer, Sequence[Shape]], bool]] = {
-    "affine_map": is_affine,
-    "rectifies": is_rectifier,
-    "emits_probabilities": gives_probabilities,
-    "flattens": is_flattening,
+DECLARATIONS: dict[str, tuple[Callable[[Layer, Sequence[Shape]], bool], str]] = {  # and what is then so
+    "affine_map": (is_affine, "in evaluation its outputs are an affine map of the inputs"),
+    "rectifies": (is_rectifier, "its outputs are the inputs, but 0 below 0"),
+    "emits_probabilities": (
+        gives_probabilities,
+        "its outputs are in [0, 1], probabilities or not, and a loss that takes logits should not come next",
+    ),
+    "flattens": (is_flattening, "its outputs are the inputs as a vector"),
 }
 
 
 def is_what_it_declares(cls: type[Layer]) -> None:
     """And declares what it is, in every example."""
-    for name, holds in DECLARATIONS.items():
+    for name, (holds, said) in DECLARATIONS.items():
         found = [holds(cls(**example.fields), example.inputs) for example in cls.examples]
         if getattr(cls, name):
             hold(all(found), f"{cls.__name__} declares {name}, and one of its examples is not so: {found}")
         else:
-            advice = f"write `{name}: ClassVar[bool] = True` in {cls.__name__}: it is so in every example"
+            advice = f"write `{name}: ClassVar[bool] = True` in {cls.__name__}: in every example {said}"
             hold(not found or not all(found), advice)
 
 

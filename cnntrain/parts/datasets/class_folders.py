@@ -327,12 +327,13 @@ class ClassFolders(Dataset):
             if len(inner) == 1:
                 place /= inner[0]
                 inner = subfolders(place)
-        hint = f"The folders {_listed(inner)} are in {place}: is it that folder? " if inner[1:] else ""
+        found = f"{folder} has {len(names)} class folder{'s' * (len(names) != 1)}, expected 2 or more"
+        if inner[1:]:  # of what kind it is would be a guess
+            raise DataError(f"{found}. Is it {place}, which holds {_listed(inner)}? Name that folder")
         with reading(folder):
             table = min((place for place in folder.glob("*") if place.suffix.lower() in TABLES), default=None)
-        hint = hint or ("" if table is None else f"{table.name} lies there: do you mean the table {table}? ")
-        found = f"{len(names)} class folder{'s' * (len(names) != 1)}"
-        raise DataError(f"{folder} has {found}, expected 2 or more. {hint}{self._advice()}")
+        hint = "" if table is None else f"{table.name} lies there: do you mean the table {table}? "
+        raise DataError(f"{found}. {hint}{self._advice()}")
 
     def samples_in(self, folder: Path, others: Counter[str] | None = None) -> list[Sample]:
         """The samples of a folder: one for each file, unless a subclass sees more; counts in `others` what is none."""

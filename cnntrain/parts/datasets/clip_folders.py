@@ -224,6 +224,7 @@ class VideoFolder(ClipFolder):
         return self.fps is not None
 
     def _settings(self) -> dict[str, object]:
+        """`timed` sets apart what was decoded when a rate counted the frames of animations."""
         return super()._settings() | {"fps": self.fps, "stride": self.stride, "timed": self.timed}
 
 

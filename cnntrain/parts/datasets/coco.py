@@ -18,6 +18,7 @@ from cnntrain.reading.input_files import reading
 
 _ADVICE = "Set path to a .json file of instances, or to a folder with annotations/instances_train*.json"
 _ROBOFLOW = "_annotations.coco.json"
+_SURE = ("instances", "_annotations.coco", "train")  # how names begin that nothing else has
 _ALONE = ("instances_default", "instances", "_annotations.coco", "annotations", "result", "coco", "labels")  # of all
 
 
@@ -35,10 +36,11 @@ class Coco(BoxedPictures, _Listed):
 
     `path` is that file, or a folder: with annotations/instances_train*.json, instances_val*.json and
     instances_test*.json; or with train/_annotations.coco.json, valid/... and test/...; or with one file for all, such
-    as annotations/instances_default.json. Pictures lie in `images`, or in the usual folders beside the file or one
-    above: its own, images/, and that of the split (train2017/). Classes are the categories of training in the order of
-    their ids, which may have gaps; one that is the supercategory of others and has no box does not count. A picture
-    without annotations is learned as showing nothing. A crowd need not be found.
+    as annotations/instances_default.json, which is called as it likes if it is the only .json there. Pictures lie in
+    `images`, or in the usual folders beside the file or one above: its own, images/, and that of the split
+    (train2017/). Classes are the categories of training in the order of their ids, which may have gaps; one that is the
+    supercategory of others and has no box does not count. A picture without annotations is learned as showing nothing.
+    A crowd need not be found.
     """
 
     images: str | None = None  # the folder that file names count from; by default the usual ones are looked through
@@ -49,7 +51,7 @@ class Coco(BoxedPictures, _Listed):
         if path.is_file() and path.suffix.lower() == ".json":
             return cls(str(path)).boxed()
         found = _files(path) if path.is_dir() else {}
-        if not found or (found["train"].stem in _ALONE and not coco.looks_like(found["train"])):
+        if not found or not (found["train"].stem.startswith(_SURE) or coco.looks_like(found["train"])):
             return None
         return cls(str(path)).boxed()
 
@@ -115,7 +117,11 @@ def _files(folder: Path) -> dict[str, Path]:
             found.setdefault(split, inner / _ROBOFLOW)
     if not found:
         alone = [place / f"{name}.json" for place in (folder / "annotations", folder) for name in _ALONE]
-        found.update(("train", path) for path in reversed(alone) if path.is_file())
+        alone = [path for path in alone if path.is_file()]
+        if not alone:
+            alone = [path for place in (folder / "annotations", folder) for path in sorted(place.glob("*.json"))]
+            alone = alone if len(alone) == 1 else []
+        found.update(("train", path) for path in alone[:1])
     return {split: found[split] for split in SPLITS if split in found}
 
 

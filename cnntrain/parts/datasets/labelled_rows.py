@@ -83,7 +83,7 @@ class LabelledRows(Listed):
         if columns.doubtful or not (columns.label or columns.targets):
             listed = ", ".join(map(repr, columns.doubtful or names))
             what = f"{path.absolute()}: which column is to be predicted? It could be {printable(listed)[:200]}"
-            raise DataError(f"{what}. Name it with --target COLUMN")
+            raise DataError(f"{what}. Name it with init --target COLUMN, or call it 'label'")
         return cls.of_columns(path, columns)
 
     @classmethod

@@ -25,13 +25,14 @@ from cnntrain.parts.datasets.labels import numbered
 from cnntrain.parts.datasets.listed import tables_at
 from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.reading.annotations import text_of
-from cnntrain.reading.csv_rows import named_file, rows_of
+from cnntrain.reading.csv_rows import TABLES, first_rows, named_file, rows_of
 from cnntrain.reading.decoded import Content, Recipe, Sample, decoded
 from cnntrain.reading.folders import SPLITS, check_spelling, check_spelling_of_lists, files_below, subfolders
 from cnntrain.reading.input_files import is_there, on_disk
 from cnntrain.reading.mask_files import Meaning, level_counts, read_mask, size_of, values_in
 from cnntrain.reading.pictures import SUFFIXES, header
 from cnntrain.reading.reader import ALONE, Reader
+from cnntrain.reading.tables import labels_of, plain
 
 Level = Annotated[int, Range(0, 255)]
 Colour = tuple[Level, Level, Level]
@@ -39,10 +40,12 @@ VOC = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
+_COLUMNS = ("image", "mask")  # of a table
 _OF_PICTURES = ("images", "image", "imgs", "img", "pictures", "photos", "JPEGImages")  # folders that `init` knows
 _OF_MASKS = ("masks", "mask", "labels", "label", "annotations", "SegmentationClass", "SegmentationClassPNG")
 _ENDINGS = ("", "_mask", "-mask", "_label", "_labels", "_segmentation")
 _LOOKED_AT = 50  # masks that `init` reads
+_FEW = 32  # levels or colours that masks of any name have, and pictures have more
 _SOFT = 128  # a level between 0 and 255 that few class numbers reach
 _LONGEST = 512  # side of a picture that `init` proposes
 _NAMED = 3  # files that a message lists
@@ -116,13 +119,19 @@ class Masks(PictureFields, _OfClasses):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """A folder with one of pictures and one of masks, by their usual names; not VOC's, which has boxes.
+        """A folder with one of pictures and one of masks, by their usual names or by what they hold; or a table.
 
+        Not VOC's, which has boxes.
         Raises DataError where these are there and the masks are no masks, or not where they are looked for.
         """
+        if _is_table(path):
+            tabled = cls(classes=2, table=str(path), ignore="none")
+            return tabled._told([mask for _, mask in tabled._samples("train")], path.parent, voc=False)
         names = _pair_in(path)
         if names is None:
             _check_split_inside(path)
+            names = _pair_alike(path)
+        if names is None:
             return None
         pictures, masks = names
         ending = _ending(path / pictures, path / masks)
@@ -139,9 +148,12 @@ class Masks(PictureFields, _OfClasses):
             ending=ending,
             ignore="none",
         )
-        read = sorted(held)[:: -(-len(held) // _LOOKED_AT)]
-        told = _told_by_names(path, read) or _told_by(read, masks.startswith("SegmentationClass"))
-        found = replace(found, **told)
+        return found._told(sorted(held), path, voc=masks.startswith("SegmentationClass"))
+
+    def _told(self, held: Sequence[Path], folder: Path, voc: bool) -> Self:
+        """With what some of the masks suggest, or a file of names in the folder, and a size that suits the pictures."""
+        read = held[:: -(-len(held) // _LOOKED_AT)]
+        found = replace(self, **(_told_by_names(folder, read) or _told_by(read, voc)))
         heads = [head for sample in found._samples("train") if (head := header(sample[0]))]
         grey = bool(heads) and all(head.grey for head in heads)
         return replace(found, size=_size([(head.height, head.width) for head in heads]), channels=1 if grey else 3)
@@ -168,12 +180,12 @@ class Masks(PictureFields, _OfClasses):
         check_spelling(folder, inside)
         found = tuple(split for split in SPLITS if split in inside)
         if found and "train" not in found:
-            raise DataError(f"{self.pictures} has {', '.join(found)} but no train. Add it")
+            raise DataError(f"{folder} has {', '.join(found)} but no train. Add it")
         return found or ("train",)
 
     def files(self, split: str) -> tuple[Path, ...]:
         """Every picture and mask of a split, and the list or table that names them."""
-        named = [Path(self.lists) / f"{split}.txt"] if self.lists is not None else []
+        named = [Path(self.lists).absolute() / f"{split}.txt"] if self.lists is not None else []
         if self.table is not None:
             named = [self._tables()[split]]
         return (*named, *(path for sample in self._samples(split) for path in sample))
@@ -203,7 +215,7 @@ class Masks(PictureFields, _OfClasses):
             return _rows(self._tables()[split])
         pictures, masks = (on_disk(place or "", _ADVICE, folder=True) for place in (self.pictures, self.masks))
         if self.lists is not None:
-            return self._listed(Path(self.lists) / f"{split}.txt", pictures, masks)
+            return self._listed(Path(self.lists).absolute() / f"{split}.txt", pictures, masks)
         if (pictures / split).is_dir():
             pictures, masks = pictures / split, on_disk(masks / split, _ADVICE, folder=True)
         return self._matched(pictures, masks)
@@ -229,10 +241,15 @@ class Masks(PictureFields, _OfClasses):
         """The pictures and masks that a list names."""
         mine, theirs = _by_name(pictures, SUFFIXES), _by_name(masks, _MASK_SUFFIXES)
         samples: list[Sample] = []
+        seen: dict[str, int] = {}
         for number, line in enumerate(text_of(path).splitlines(), 1):
-            name = line.split()[0] if line.split() else ""
-            if not name:
+            if not line.strip():
                 continue
+            names = (line.strip(), line.split()[0])  # with what some lists say beside each name
+            name = next((name for name in names if name in mine), names[0])
+            if name in seen:
+                raise DataError(f"{path}:{number}: {name!r} is there twice, first in line {seen[name]}. Remove one")
+            seen[name] = number
             for folder, found, stem in ((pictures, mine, name), (masks, theirs, name + self.ending)):
                 if stem not in found:
                     raise DataError(f"{path}:{number} names {printable(name)[:80]!r}, no file of {folder}. Add it")
@@ -321,12 +338,29 @@ def _by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
 
 def _rows(table: Path) -> list[Sample]:
     """The pictures and masks that a CSV file lists."""
-    columns = ("image", "mask")
-    rows = rows_of(table, columns, "picture", "Name the columns image and mask", _ADVICE)
+    rows = rows_of(table, _COLUMNS, "picture", "Name the columns image and mask", _ADVICE)
     return [
-        tuple(table.parent / named_file(where, cell, one) for cell, one in zip(cells, columns, strict=True))
+        tuple(table.parent / named_file(where, cell, one) for cell, one in zip(cells, _COLUMNS, strict=True))
         for where, cells in rows
     ]
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a path is a table of pictures and masks and without labels, or a folder with one for each split.
+
+    Raises DataError where its columns are not called as they have to be.
+    """
+    table = path / "train.csv" if path.is_dir() else path
+    if table.suffix.lower() not in TABLES or not table.is_file():
+        return False
+    names = [name.strip() for name in next(iter(first_rows(table, 1)), [])]
+    if not {*_COLUMNS} <= {plain(name) for name in names} or labels_of(names):
+        return False
+    for column in _COLUMNS:
+        if column not in names:
+            other = next(name for name in names if plain(name) == column)
+            raise DataError(f"{table.absolute()} has a column {other!r}, expected {column!r}. Rename it")
+    return True
 
 
 def _pair_in(folder: Path) -> tuple[str, str] | None:
@@ -337,6 +371,32 @@ def _pair_in(folder: Path) -> tuple[str, str] | None:
         for usual in (_OF_PICTURES, _OF_MASKS)
     )
     return None if pictures is None or masks is None or "Annotations" in names.values() else (pictures, masks)
+
+
+def _pair_alike(folder: Path) -> tuple[str, str] | None:
+    """The two folders in a folder whose files have the same names and sizes, where those of one alone are like masks.
+
+    Those of classes are not: their pictures have more levels or colours, or all of them have few.
+    """
+    names = subfolders(folder) if folder.is_dir() else []
+    for pictures, masks in (names, names[::-1]) if len(names) == 2 else ():
+        mine = {file.stem: file for file in files_below(folder / pictures, SUFFIXES)}
+        theirs = {file.stem: file for file in files_below(folder / masks, _MASK_SUFFIXES)}
+        ending = _ending(folder / pictures, folder / masks)
+        if ending is None or {f"{stem}{ending}" for stem in mine} != theirs.keys():
+            continue
+        pairs = [(mine[stem], theirs[f"{stem}{ending}"]) for stem in sorted(mine)]
+        with contextlib.suppress(DataError):  # which loading them as classes will explain
+            if all(_is_masked(*pair) for pair in pairs[:: -(-len(pairs) // _LOOKED_AT)]):
+                return pictures, masks
+    return None
+
+
+def _is_masked(picture: Path, mask: Path) -> bool:
+    """Whether of two files of one size the second has few levels or colours, and the first has not."""
+    head = header(picture)
+    same = head is not None and (head.height, head.width) == size_of(mask)
+    return same and len(values_in(mask)) <= _FEW < len(values_in(picture))
 
 
 def _ending(pictures: Path, masks: Path, suffixes: frozenset[str] = _MASK_SUFFIXES) -> str | None:

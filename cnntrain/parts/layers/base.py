@@ -156,7 +156,7 @@ class Layer(Part):
     # What a layer says about itself, for advice, vitals and export; the contract tests hold it to that.
     affine_map: ClassVar[bool] = False  # in evaluation y is an affine map of the inputs, so two in a row amount to one
     rectifies: ClassVar[bool] = False  # y is 0 where x <= 0, and x elsewhere, up to some bound
-    emits_probabilities: ClassVar[bool] = False  # y is a probability for each value, or over channels, or its logarithm
+    emits_probabilities: ClassVar[bool] = False  # y is in [0, 1], or the logarithm of what is: no logits
     flattens: ClassVar[bool] = False  # y holds the values of x, in their order, as a vector
     by_channel: ClassVar[bool] = False  # in evaluation it is a factor and a shift for each channel, as `evaluated` says
     absorbs_scale: ClassVar[bool] = False  # scaling and shifting weight and bias by channel does the same to y

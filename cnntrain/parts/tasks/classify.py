@@ -92,7 +92,7 @@ class Classify(Task):
 
     def amount(self, data: Description, each: bool = False) -> str:  # noqa: ARG002  (one class each)
         """How many classes there are."""
-        return f"{len(data.classes)} classes"
+        return f"{len(data.classes)} class{'es' * (len(data.classes) != 1)}"
 
     def about(self, targets: Array, data: Description) -> str:
         """The classes with their counts."""

@@ -114,6 +114,7 @@ def _safetensors(trained: Trained, output: Path, _fold: bool, names: counterpart
     graph = trained.network.graph
     params = graph.layout.views(trained.engine.params)
     duties = {"pixels": trained.pixels, **duties_of(trained).facts()}
+    named = {"names": list(trained.description.columns)} if trained.description.columns else {}
     before, normalizations = split(trained.transforms)
     owed = [*before, *(plain(transform) for transform in normalizations)]  # the file holds nothing but weights
     facts = {
@@ -121,6 +122,7 @@ def _safetensors(trained: Trained, output: Path, _fold: bool, names: counterpart
         "step": trained.step,
         "input": port("images", graph.input_shape, channels_first=True),
         "classes": list(trained.network.classes),
+        **named,
         **duties,
         "before": owed,
     }
@@ -128,6 +130,7 @@ def _safetensors(trained: Trained, output: Path, _fold: bool, names: counterpart
         "parameters": sum(array.size for array in params.values()),
         "input": facts["input"],
         "before": owed,
+        **named,
         **duties,
         "error": None,
     }

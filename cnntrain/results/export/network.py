@@ -82,6 +82,7 @@ class Exported:
     before   evaluation transforms that the user of the export has to apply first, as configs write them; the rest,
              which is normalization by fixed numbers, is in the trace
     pixels   the values that it takes, in words
+    names    what its outputs are called, in their order, where the data names values or labels; else empty
     """
 
     name: str
@@ -94,6 +95,7 @@ class Exported:
     before: tuple[dict[str, Any], ...]
     duties: Duties | None = None
     pixels: str = "pixels as in training"
+    names: tuple[str, ...] = ()
 
     def facts(self, channels_first: bool = False) -> dict[str, Any]:
         """What every format says about it; `channels_first` where its images are (n, channels, height, width)."""
@@ -105,6 +107,7 @@ class Exported:
             "output": port(self.output.name, self.output.shape, channels_first),
             "outputs": self.output.shape[-1] if self.output.shape else 1,
             "classes": list(self.classes),
+            **({"names": list(self.names)} if self.names else {}),
             "pixels": self.pixels,
             "before": list(self.before),
             **(self.duties.facts() if self.duties else {}),
@@ -125,8 +128,9 @@ def traced(trained: Trained, fold: bool = False, whole: bool = False) -> Exporte
     trace, images = Trace(), Value("images", trained.description.shape if whole else graph.input_shape)
     output = trace_graph(trace, graph, params, trace_transforms(trace, images, within), fold)
     name, classes = trained.loaded.experiment.name, trained.network.classes
+    words = trained.pixels, trained.description.columns
     return Exported(
-        name, trained.path, trained.step, trace, images, output, classes, before, duties_of(trained), trained.pixels
+        name, trained.path, trained.step, trace, images, output, classes, before, duties_of(trained), *words
     )
 
 

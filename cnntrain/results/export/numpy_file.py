@@ -217,7 +217,7 @@ def source(exported: Exported, path: Path) -> str:
     outputs = ", ".join(map(str, exported.output.shape))
     meaning = f'"""The outputs (n, {outputs}) of images (n, {shape})."""'
     forward = f"def forward(images):\n    {meaning}\n{body}\n    return {result}\n"
-    classes = f"CLASSES = {list(exported.classes)!r}"
+    classes = f"CLASSES = {list(exported.classes)!r}" + f"\nNAMES = {list(exported.names)!r}" * bool(exported.names)
     load = 'with np.load(Path(__file__).with_suffix(".npz"), allow_pickle=False) as _file:\n    WEIGHTS = dict(_file)'
     return "\n".join([document, "", *imports, "", classes, load, "", "", forward, *(["", helpers] if helpers else [])])
 
@@ -233,7 +233,9 @@ def _use_of_outputs(exported: Exported, module: str) -> list[str]:
     answers = exported.duties.answers if exported.duties else "nothing"
     if len(exported.output.shape) == 3:
         answers += " of pixels"
-    return [line.format(module=module) for line in _USED.get(answers, ())]
+    told = [line.format(module=module) for line in _USED.get(answers, ())]
+    values = "shares" if told else "outputs"
+    return told + [f"    named = dict(zip({module}.NAMES, {values}[0]))  # of the first one"] * bool(exported.names)
 
 
 def _duties(exported: Exported) -> list[str]:
@@ -273,7 +275,7 @@ def _callers(exported: Exported) -> list[str]:
 def _names(trace: Trace, start: Value) -> dict[str, str]:
     """A Python name for every value: its node's, as far as Python allows."""
     names = {start.name: "images"}
-    taken = {"images", "np", "math", "Path", "WEIGHTS", "CLASSES", "forward", "load", "answers", *_HELPERS}
+    taken = {"images", "np", "math", "Path", "WEIGHTS", "CLASSES", "NAMES", "forward", "load", "answers", *_HELPERS}
     for op in trace.operations:
         name = re.sub(r"\W", "_", op.out.name, flags=re.ASCII)
         name = f"_{name}" if name[0].isdigit() else name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -246,13 +247,55 @@ def capitals_csv(root: Path) -> None:
     put(root / "train.csv", text.replace("path,x1,y1,x2,y2,class", "Image_Path,XMin,YMin,XMax,YMax,Class Name"))
 
 
-@pytest.mark.parametrize("write", [labelimg, cvat, roboflow_coco, roboflow_csv, ultralytics, spaced_voc, capitals_csv])
+def only_coco(root: Path) -> None:
+    """One file of any name, beside its pictures."""
+    coco(root)
+    (root / "annotations/instances_train2017.json").rename(root / "Pets 2026 (Export).json")
+    (root / "annotations").rmdir()
+    (root / "train2017").rename(root / "images")
+
+
+@pytest.mark.parametrize(
+    "write", [labelimg, cvat, roboflow_coco, roboflow_csv, ultralytics, spaced_voc, capitals_csv, only_coco]
+)
 def test_what_tools_write_is_recognized(write: Callable[[Path], None], tmp_path: Path) -> None:
     write(tmp_path)
     found: Any = recognize(tmp_path)
     images = found.load("train")
     assert (images.classes, len(images)) == (("cat", "dog"), 3)
     assert np.bincount(images.targets["labels"].ravel() + 1)[1:].tolist() == [2, 1]
+
+
+def test_coco_is_known_by_the_name_of_its_file_or_by_what_it_holds(tmp_path: Path) -> None:
+    """What is named like COCO's is told its fault; a file of another name is COCO's if it has the three lists."""
+    coco(tmp_path)
+    found = instances()
+    del found["annotations"]
+    put(tmp_path / "annotations/instances_train2017.json", json.dumps(found))
+    with pytest.raises(DataError, match=r"instances_train2017.json has no list of annotations, expected images, ann"):
+        recognize(tmp_path)
+    (tmp_path / "annotations/instances_train2017.json").rename(tmp_path / "other.json")
+    with pytest.raises(DataError, match=r"2 or more|holds no images"):
+        recognize(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("train2017\\{}.jpg", "The path has backslashes, as Windows writes them: write / instead"),
+        ("https://example.org/{}.jpg", "URLs are not fetched: download what is there, and name the files"),
+        ("{}", "train2017/a.jpg: write a.jpg in place of a"),
+        ("elsewhere/{}.jpg", "Set images to the folder that their names count from"),
+    ],
+)
+def test_why_no_picture_of_a_coco_file_is_found(name: str, hint: str, tmp_path: Path) -> None:
+    coco(tmp_path)
+    found = instances()
+    for image in found["images"]:
+        image["file_name"] = name.format(Path(image["file_name"]).stem)
+    put(tmp_path / "annotations/instances_train2017.json", json.dumps(found))
+    with pytest.raises(DataError, match=re.escape(hint)):
+        load("coco", path=str(tmp_path))
 
 
 def test_yolo_without_the_names_of_its_classes_is_known_for_what_it_is(tmp_path: Path) -> None:

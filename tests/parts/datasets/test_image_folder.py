@@ -290,9 +290,10 @@ def test_a_folder_around_the_classes_is_named(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         write(tmp_path / "dataset" / name / "0.png")
     said = refusal("image_folder", root=str(tmp_path))
-    assert f"The folders cat, dog are in {tmp_path / 'dataset'}: is it that folder? Set root to a folder" in said
+    found = f"{tmp_path} has 1 class folder, expected 2 or more"
+    assert said == f"{found}. Is it {tmp_path / 'dataset'}, which holds cat, dog? Name that folder"
     assert make(tmp_path / "dataset").load("train").classes == ("cat", "dog")
     (tmp_path / "archive" / "archive").mkdir(parents=True)
     (tmp_path / "dataset").rename(tmp_path / "archive" / "archive" / "dataset")
     inside = tmp_path / "archive" / "archive" / "dataset"
-    assert f"The folders cat, dog are in {inside}: is it" in refusal("image_folder", root=str(tmp_path))
+    assert f"Is it {inside}, which holds cat, dog?" in refusal("image_folder", root=str(tmp_path))

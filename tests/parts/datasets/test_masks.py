@@ -98,6 +98,60 @@ def test_lists_splits_and_tables_name_the_samples(folder: Path) -> None:
         assert len(tabled.files("train")) == 3
 
 
+def test_lists_take_names_with_spaces_and_what_is_said_beside_names(folder: Path) -> None:
+    for kind in ("images", "masks"):
+        (folder / kind / "a.png").rename(folder / kind / "my cat 1.png")
+    (folder / "sets").mkdir()
+    (folder / "sets" / "train.txt").write_text("my cat 1\n\nb  1\n")
+    listed = source(folder, lists=str(folder / "sets"))
+    assert [Path(name).stem for name in listed.load("train").names] == ["my cat 1", "b"]
+
+
+def _no_train(folder: Path) -> None:
+    (folder / "images" / "test").mkdir()
+
+
+def _no_mask(folder: Path) -> None:
+    (folder / "masks" / "a.png").unlink()
+
+
+def _unknown(folder: Path) -> None:
+    (folder / "sets" / "train.txt").write_text("a\n\nc\n")
+
+
+def _twice(folder: Path) -> None:
+    (folder / "sets" / "train.txt").write_text("a\nb\na 1\n")
+
+
+def _nothing(folder: Path) -> None:
+    (folder / "sets" / "train.txt").write_text("\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fields", "message"),
+    [
+        (_no_train, {}, "ROOT/images has test but no train. Add it"),
+        (_no_mask, {}, "ROOT/masks has no mask for a.png: expected a.png. Add it, set ending"),
+        (_unknown, {"lists": "sets"}, "ROOT/sets/train.txt:3 names 'c', no file of ROOT/images. Add it"),
+        (_twice, {"lists": "sets"}, "ROOT/sets/train.txt:3: 'a' is there twice, first in line 1. Remove one"),
+        (_nothing, {"lists": "sets"}, "ROOT/sets/train.txt names no picture, expected one in every line. Add them"),
+    ],
+)
+def test_messages_name_files_in_full(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any, fields: dict[str, str], message: str
+) -> None:
+    """Wherever the config's paths count from."""
+    monkeypatch.chdir(folder)
+    (folder / "sets").mkdir()
+    spoil(folder)
+    with pytest.raises(DataError) as raised:
+        source(Path(), **fields).load("train")
+    assert str(raised.value).startswith(message.replace("ROOT", str(folder)))
+    with pytest.raises(DataError) as raised:
+        [path for split in source(Path(), **fields).splits() for path in source(Path(), **fields).files(split)]
+    assert str(raised.value).startswith(message.replace("ROOT", str(folder)))
+
+
 def test_folders_of_splits(folder: Path) -> None:
     for kind in ("images", "masks"):
         for split in ("train", "test"):
@@ -207,6 +261,46 @@ def test_two_folders_are_recognized_by_their_names(folder: Path) -> None:
     found: Any = recognize(folder)
     assert (found.classes, found.colours) == (("background", "foreground"), ((0, 0, 0), (255, 255, 255)))
     assert found.load("train").targets.max() == 1
+
+
+@pytest.mark.parametrize("place", ["t.csv", "t.tsv", "tables"])
+def test_a_table_is_recognized_by_its_columns(folder: Path, place: str) -> None:
+    """A file, or a folder with one for each split."""
+    table = folder / "tables" / "train.csv" if place == "tables" else folder / place
+    table.parent.mkdir(exist_ok=True)
+
+    def written(header: str) -> None:
+        rows = [header, *(f"{folder}/masks/{name}.png;{folder}/images/{name}.png;x" for name in "ab")]
+        table.write_text("\n".join(rows), encoding="utf-8-sig")
+
+    written("mask;image;note")
+    found: Any = recognize(folder / place)
+    assert found == make("datasets", "masks", classes=3, table=str(folder / place), size=(32, 32))
+    assert (found.load("train").targets.shape, found.ignore) == ((2, 32, 32), 255)
+    written("Mask;image;note")
+    with pytest.raises(DataError, match=re.escape(f"{table} has a column 'Mask', expected 'mask'. Rename it")):
+        recognize(folder / place)
+    written("mask;image;label")
+    assert recognize(folder / place).name_in_config == "csv"
+
+
+@pytest.mark.parametrize(("pictures", "masks"), [("Fotos", "Segmente"), ("Original", "GT")])
+def test_folders_of_other_names_are_recognized_by_what_they_hold(tmp_path: Path, pictures: str, masks: str) -> None:
+    """Not classes whose pictures have the same names: then both have many levels, or both few, or other sizes."""
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        saved(tmp_path / pictures / f"{name}.png", rng.integers(0, 256, (16, 16, 3), np.uint8))
+        saved(tmp_path / masks / f"{name}_mask.png", rng.integers(0, 3, (16, 16), np.uint8))
+    found: Any = recognize(tmp_path)
+    assert (found.name_in_config, found.classes, found.ending) == ("masks", 3, "_mask")
+    assert (Path(found.pictures).name, Path(found.masks).name) == (pictures, masks)
+    saved(tmp_path / masks / "c_mask.png", rng.integers(0, 3, (16, 17), np.uint8))
+    assert recognize(tmp_path).name_in_config == "image_folder"
+    saved(tmp_path / masks / "c_mask.png", rng.integers(0, 256, (16, 16), np.uint8))
+    assert recognize(tmp_path).name_in_config == "image_folder"
+    for path in [*(tmp_path / masks).iterdir(), *(tmp_path / pictures).iterdir()]:
+        saved(path, rng.integers(0, 3, (16, 16), np.uint8))
+    assert recognize(tmp_path).name_in_config == "image_folder"
 
 
 def test_folders_are_recognized_whatever_their_capitals(folder: Path) -> None:

@@ -25,3 +25,21 @@ def test_every_declaration_is_made_by_some_layer():
     for name in (*contract.DECLARATIONS, "absorbs_scale"):
         assert any(getattr(cls, name) for cls in LAYERS.values()), name
     assert any(cls(**example.fields).random for cls in LAYERS.values() for example in cls.examples)
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "said"),
+    [
+        ("sigmoid", "emits_probabilities", "its outputs are in [0, 1], probabilities or not"),
+        ("hard_sigmoid", "emits_probabilities", "a loss that takes logits should not come next"),
+        ("relu", "rectifies", "its outputs are the inputs, but 0 below 0"),
+        ("dense", "affine_map", "in evaluation its outputs are an affine map of the inputs"),
+        ("flatten", "flattens", "its outputs are the inputs as a vector"),
+    ],
+)
+def test_what_has_to_be_declared_is_said_with_what_it_means(name, declared, said):
+    """To whoever wrote a layer that lies in [0, 1] and knows nothing of probabilities."""
+    silent = type("Silent", (LAYERS[name],), {declared: False})
+    with pytest.raises(AssertionError, match=rf"^write `{declared}: ClassVar.bool. = True` in Silent: in ") as why:
+        contract.is_what_it_declares(silent)
+    assert said in str(why.value)
