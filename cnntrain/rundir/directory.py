@@ -25,7 +25,7 @@ from cnntrain.core.append_log import AppendLog
 from cnntrain.core.arrays import Array
 from cnntrain.core.csv_text import to_csv
 from cnntrain.core.directories import make_directory, make_new_directory, make_own_directory
-from cnntrain.core.directory_lock import DirectoryLock
+from cnntrain.core.directory_lock import LOCK, DirectoryLock
 from cnntrain.core.errors import RunDirectoryError, StorageError
 from cnntrain.core.storage import require_space
 from cnntrain.rundir import checkpoint, film_files, numbering
@@ -38,7 +38,6 @@ EVENT_FILES = "tensorboard/events.out.tfevents.*"
 LIVE = "live.json"
 
 _WORTH_SHARING = 2**20  # bytes from which runs share one file
-LOCK = ".lock"  # the first file of a run: a directory that has it is one
 _FILES = (  # what --overwrite removes besides checkpoints; everything else in the directory belongs to the user
     *(
         "config.yaml",
@@ -382,7 +381,10 @@ def _clear(path: Path) -> None:
 
 
 def _locked(path: Path) -> contextlib.ExitStack:
-    """The lock on a directory, made if need be. Never touches a directory that holds something other than a run."""
+    """The lock on a directory, made if need be. Never touches a directory that holds something other than a run.
+
+    The lock is the first file of a run: a directory that has it is one.
+    """
     if _names(path) and not os.path.lexists(path / LOCK):
         raise RunDirectoryError(f"{path} is not empty and holds no run of cnntrain. Choose another --run-dir")
     make_directory(path)
