@@ -23,9 +23,8 @@ from cnntrain.core.errors import (
     CnntrainError,
     DivergedError,
     OutOfMemoryError,
-    PausedError,
-    StoppedError,
     StorageError,
+    UnfinishedError,
     UsageError,
 )
 from cnntrain.data import identity, manifest
@@ -84,7 +83,8 @@ def fit(
     """Train what the configs describe, in a new run directory or from a checkpoint.
 
     `loaded` is what `load(configs, sets)` gave, where the caller has read them. Returns what `fit --json` prints:
-    run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
+    run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's; an
+    UnfinishedError has this as its `result`.
     """
     options, ranks = options or Options(), muster.join()
     with ranks.failing_together():
@@ -281,8 +281,12 @@ def _train(
         if options.live:
             trainer.watched(run)
         with following(run) if options.tensorboard and isinstance(run, RunDirectory) else contextlib.nullcontext():
-            trainer.fit()
-        result = _result(trainer)
+            try:
+                trainer.fit()
+            except UnfinishedError as error:
+                error.result = _result(trainer, "interrupted")
+                raise
+        result = _result(trainer, "finished")
         run.status(
             state="finished",
             step=trainer.state.step,
@@ -346,7 +350,7 @@ def _outcome(run: RunDirectory | Follower) -> Iterator[None]:
     """Record in the run directory how the session ended."""
     try:
         yield
-    except (StoppedError, PausedError) as error:
+    except UnfinishedError as error:
         run.log(str(error))
         run.status(state="interrupted", exit_code=error.exit_code)
         with contextlib.suppress(StorageError):  # which can be made from metrics.jsonl
@@ -385,11 +389,12 @@ def _enough_memory(job: Job, threads: int) -> Iterator[None]:
         ) from error
 
 
-def _result(trainer: Trainer) -> dict[str, Any]:
+def _result(trainer: Trainer, outcome: str) -> dict[str, Any]:
+    """What `fit --json` prints."""
     state = trainer.state
     return {
         "run_dir": str(trainer.run.path),
-        "state": "finished",
+        "state": outcome,
         "reason": state.finished,
         "epochs": state.closed,
         "step": state.step,
