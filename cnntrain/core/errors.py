@@ -104,7 +104,7 @@ class LostWorkerError(StorageError):
 
 
 class DivergedError(CnntrainError):
-    """The loss, a gradient or a weight became NaN or infinite; the weights were not updated.
+    """The loss, a gradient, a weight or a slot became NaN or infinite; nothing of it was saved.
 
     `record` is what the flight recorder wrote, where it did.
     """
