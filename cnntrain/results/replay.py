@@ -6,7 +6,6 @@ earlier checkpoint to the last one and compares every bit.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +16,7 @@ from cnntrain.config.dump import libraries
 from cnntrain.config.load import load_resolved
 from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import RESOLVED
-from cnntrain.core import blas, machine, strict_json
+from cnntrain.core import blas, machine, shell, strict_json
 from cnntrain.core.console import Console
 from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError, StorageError
 from cnntrain.core.regular_file import read_limited, read_own
@@ -229,7 +228,7 @@ def _how_to_keep(path: Path, last: Checkpoint, least: int) -> str:
     goes_on, anew = saved.experiment(last)[0].experiment, load_resolved(path / RESOLVED).experiment
     keeping = "" if finished else _keeping(goes_on, _length(path, goes_on), step, least)
     if keeping:
-        return f"Keep some when you resume the run: cnntrain fit --run-dir {shlex.quote(str(path))} --resume{keeping}"
+        return f"Keep some when you resume the run: cnntrain fit --run-dir {shell.word(path)} --resume{keeping}"
     length = _length(path, anew)
     if finished:  # perhaps by a rule, before all steps were taken
         length = replace(length, total_steps=min(step, length.total_steps))
@@ -238,7 +237,7 @@ def _how_to_keep(path: Path, last: Checkpoint, least: int) -> str:
         fewer = f"ask for at most {total - 1} (--steps), or " * (total > 1)
         return f"No run of {total} step{'s' * (total != 1)} does: {fewer}verify a longer one"
     few = "" if finished else "Too few steps are left to resume it for that. "
-    return f"{few}Train once more and keep some: cnntrain fit {shlex.quote(str(path / RESOLVED))}{keeping}"
+    return f"{few}Train once more and keep some: cnntrain fit {shell.word(path / RESOLVED)}{keeping}"
 
 
 def _keeping(experiment: Experiment, length: Horizon, step: int, least: int) -> str:

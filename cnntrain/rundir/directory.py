@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from cnntrain.config.tree import RESOLVED
-from cnntrain.core import files, strict_json
+from cnntrain.core import files, shell, strict_json
 from cnntrain.core.anchor import Anchor
 from cnntrain.core.append_log import AppendLog
 from cnntrain.core.arrays import Array
@@ -253,7 +253,7 @@ class RunDirectory:
         """Replace status.json; fields not given again keep their last value. `step` is that of the last checkpoint."""
         self._status |= {"state": state, **fields, "pid": os.getpid()}
         self._status.setdefault("exit_code", None)
-        command = strict_json.escaped(f"cnntrain fit --run-dir {shlex.quote(str(self.path))} --resume")
+        command = f"cnntrain fit --run-dir {shell.word(self.path)} --resume"
         self.write_json("status.json", self._status | {"resume": None if state == "finished" else command})
 
     def save_checkpoint(
@@ -368,7 +368,7 @@ def _how_to_start(path: Path) -> str:
     if (os.path.lexists(path) and not os.path.isdir(path)) or (_names(path) and not ours):
         return "Name the directory of a run; cnntrain fit said which"
     flag = " --overwrite" if _names(path) else ""
-    return f"Start a run with: cnntrain fit CONFIG --run-dir {shlex.quote(str(path))}{flag}"
+    return f"Start a run with: cnntrain fit CONFIG --run-dir {shell.word(path)}{flag}"
 
 
 def _clear(path: Path) -> None:

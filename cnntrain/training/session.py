@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,7 @@ from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, load, problem
 from cnntrain.config.mapping import Config
 from cnntrain.config.tree import RESOLVED
-from cnntrain.core import blas, collector, machine
+from cnntrain.core import blas, collector, machine, shell
 from cnntrain.core.conditions import require_name
 from cnntrain.core.console import Console, Progress
 from cnntrain.core.errors import (
@@ -419,11 +418,11 @@ def _say_what_next(trainer: Trainer, run: RunDirectory | Follower, was_done: boo
     doubt = None if was_done else learned.at_chance(trainer.job, state.values)
     for line in advice.told(trainer.job.loaded, "at-chance", doubt):
         console.warn(line)
-        console.say(f"to find a better one: cnntrain lr-find {shlex.quote(str(run.path / RESOLVED))}")
+        console.say(f"to find a better one: cnntrain lr-find {shell.word(run.path / RESOLVED)}")
     console.say(f"results: {run.path}")
     split = usual_split(trainer.job)
     further = "" if split == "test" else f" --split {split}"
-    console.say(f"next: cnntrain eval {shlex.quote(str(run.path))}{further}")
+    console.say(f"next: cnntrain eval {shell.word(run.path)}{further}")
 
 
 def usual_split(job: Job) -> str:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ast
 import configparser
+import json
 import os
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain.cli import COMMANDS
+from cnntrain.cli import COMMANDS, main
 from cnntrain.core.registry import KINDS
 from cnntrain.data import fetch
 from cnntrain.reading import well_known
@@ -341,6 +343,26 @@ def test_a_paused_run_goes_on(cnntrain, config):
     (words,) = commands(outcome.err)[-1:]
     assert words == ["fit", "--run-dir", "a run", "--resume"]
     assert cnntrain(*words, "-s", "train.epochs=1").code == 0
+
+
+@pytest.mark.parametrize("name", ["-dash", "--json", "new\nline", "\udcff", "\x1b[31m", "it's", "$(touch hacked)"])
+def test_a_run_of_any_name(cnntrain, desk, config, name):
+    """What is recommended is typed into a shell as it is printed."""
+    paused = cnntrain("fit", config, f"--run-dir={name}", "--pause-at", "1st", "-s", "train.epochs=1")
+    assert paused.code == 75
+    resume = paused.err.splitlines()[-1].partition("Go on with: cnntrain ")[2]
+    assert json.loads((desk / name / "status.json").read_text())["resume"] == f"cnntrain {resume}"
+    assert main(["report", "--", name]) == 0  # which reads it
+    finished = cnntrain(*typed(resume))
+    assert finished.code == 0
+    assert cnntrain(*typed(finished.err.splitlines()[-1].partition("next: cnntrain ")[2])).code == 0
+    assert not (desk / "hacked").exists()
+
+
+def typed(text):
+    """The words that Bash makes of a line."""
+    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {text}"], capture_output=True, check=True)
+    return [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]]
 
 
 def test_runs_that_differ_in_more_keys_than_a_report_shows(cnntrain, desk, config):
