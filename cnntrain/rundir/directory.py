@@ -321,6 +321,11 @@ def resumable(path: Path) -> bool:
     return os.path.exists(checkpoint.last_of(path))
 
 
+def _holds_run(path: Path) -> bool:
+    """Whether a directory is a run's: it has the lock, which is the first file of one, or all that a copy may have."""
+    return os.path.lexists(path / LOCK) or (resumable(path) and os.path.lexists(path / RESOLVED))
+
+
 def _has_trained(run: Path) -> bool:
     """Whether a run has got as far as a checkpoint or numbers, or what it wrote cannot be read."""
     if any(name.endswith(".npz") for name in _names(run / checkpoint.FOLDER)):
@@ -364,8 +369,7 @@ def _how_to_start(path: Path) -> str:
     """What to do where there is nothing to resume: a run of its own, where this directory can take one."""
     if hint := checkpoint.the_latest(path):
         return hint
-    ours = os.path.lexists(path / LOCK)
-    if (os.path.lexists(path) and not os.path.isdir(path)) or (_names(path) and not ours):
+    if (os.path.lexists(path) and not os.path.isdir(path)) or (_names(path) and not _holds_run(path)):
         return "Name the directory of a run; cnntrain fit said which"
     flag = " --overwrite" if _names(path) else ""
     return f"Start a run with: cnntrain fit CONFIG --run-dir {shell.word(path)}{flag}"
@@ -381,11 +385,8 @@ def _clear(path: Path) -> None:
 
 
 def _locked(path: Path) -> contextlib.ExitStack:
-    """The lock on a directory, made if need be. Never touches a directory that holds something other than a run.
-
-    The lock is the first file of a run: a directory that has it is one.
-    """
-    if _names(path) and not os.path.lexists(path / LOCK):
+    """The lock on a directory, made if need be. Never touches a directory that holds something other than a run."""
+    if _names(path) and not _holds_run(path):
         raise RunDirectoryError(f"{path} is not empty and holds no run of cnntrain. Choose another --run-dir")
     make_directory(path)
     held = contextlib.ExitStack()
