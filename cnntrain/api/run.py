@@ -49,8 +49,12 @@ class Run:
 
     @property
     def state(self) -> str:
-        """One of running, finished, interrupted, paused, diverged and failed."""
-        return _state(self._record)
+        """How it is now: running, finished, interrupted, diverged, failed, or killed, where its process is gone.
+
+        Of a run of another machine that may not be known: it is silent where it has not said a word for a minute, and
+        unknown before it has said any.
+        """
+        return self._record.state
 
     @property
     def history(self) -> History:
@@ -145,11 +149,7 @@ class Run:
 
     def __repr__(self) -> str:
         record = self._record
-        return f"Run({str(self.path)!r}, {_state(record)}, {len(record.epochs)} epochs)"
-
-
-def _state(record: Record) -> str:
-    return str(record.status.get("state", "unknown"))
+        return f"Run({str(self.path)!r}, {record.state}, {len(record.epochs)} epochs)"
 
 
 def runs(place: Paths = "runs") -> list[Run]:

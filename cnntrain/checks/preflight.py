@@ -120,11 +120,8 @@ def _examine(
     with Pool(usable) as pool:
         found = attended(lambda: survey(loaded, pool))
     if found.files:
-        listed = found.manifest
-        if not found.unreadable:  # with the splits that a `val` of its own leaves unread
-            listed = manifest.of(loaded.experiment, listed)
         try:
-            manifest.keep(listed, manifest.place(loaded.experiment))
+            manifest.keep(found.manifest, manifest.place(loaded.experiment))
         except StorageError as error:
             console.warn(f"{error}. Later runs will not notice changes to the files")
     name = loaded.experiment.name

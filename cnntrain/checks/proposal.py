@@ -11,7 +11,6 @@ import dataclasses
 import math
 import os
 import re
-import shlex
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
@@ -25,9 +24,9 @@ from cnntrain.config.dump import plain, to_line
 from cnntrain.config.fields import key_of
 from cnntrain.config.load import load_text
 from cnntrain.config.schema import InitConfig
-from cnntrain.core import collector
+from cnntrain.core import collector, shell
 from cnntrain.core.description import Description, size_text
-from cnntrain.core.errors import DataError, DivergedError, UsageError, printable
+from cnntrain.core.errors import DataError, DivergedError, UsageError
 from cnntrain.core.registry import Part, make
 from cnntrain.data.loader import Samples, fit
 from cnntrain.data.recognition import recognize
@@ -373,11 +372,6 @@ def _written(found: _Findings, path: Path, config: Path) -> tuple[str, build.Net
     return text, build.network(load_text(text, config.name), found.images.description)
 
 
-def _quoted(path: Path) -> str:
-    """A path as a shell takes it, on one line."""
-    return printable(shlex.quote(str(path)))
-
-
 def _moments(images: Images) -> dict[str, list[float]]:
     """Mean and standard deviation of each channel, rounded: the keys of normalize."""
     chosen = np.arange(0, len(images), -(-len(images) // MEASURED))
@@ -387,9 +381,9 @@ def _moments(images: Images) -> dict[str, list[float]]:
 
 
 def _lines(found: _Findings, path: Path, config: Path) -> Iterator[str]:
-    yield f"# Something to start from, to be read and changed; made by: cnntrain init --data {_quoted(path)}"
-    yield f"#   cnntrain check {_quoted(config)}   looks at every file"
-    yield f"#   cnntrain fit {_quoted(config)}     trains"
+    yield f"# Something to start from, to be read and changed; made by: cnntrain init --data {shell.word(path)}"
+    yield f"#   cnntrain check {shell.word(config)}   looks at every file"
+    yield f"#   cnntrain fit {shell.word(config)}     trains"
     yield f"name: {to_line(_name(path))}"
     yield ""
     yield from _data(found)

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +23,7 @@ from cnntrain.core.bar import Bar
 from cnntrain.core.errors import DataError
 from cnntrain.data import build_data, likeness
 from cnntrain.data.loader import as_floats
-from cnntrain.data.manifest import FileFacts, Manifest, facts_with_digest, normal
+from cnntrain.data.manifest import FileFacts, Manifest, facts_with_digest, normal, splits_read
 from cnntrain.engine.pool import Pool
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.tasks.base import recognized
@@ -157,27 +157,13 @@ def survey(loaded: Loaded, pool: Pool) -> Survey:
     Raises DataError for what is wrong with a whole split, such as a class that training does not have.
     """
     found = Survey()
-    for split, source, inner in _parts(loaded):
+    for split, source, inner in splits_read(loaded.experiment):
         found.left_out += source.left_out(inner)
         if source.labelled_samples(inner) is not None:
             _read_samples(source, split, inner, pool, found)
         else:
             _read_arrays(source, split, inner, pool, found)
     return found
-
-
-def _parts(loaded: Loaded) -> Iterator[tuple[str, Dataset, str]]:
-    """(split of the experiment, source, split of the source) of everything that is read."""
-    data = loaded.experiment.data
-    source = cast(Dataset, data.source)
-    own = isinstance(data.val, Dataset)
-    for origin in source.origins():
-        for split in origin.splits():
-            if not (split == "val" and own):
-                yield split, origin, split
-    if isinstance(data.val, Dataset):
-        for origin in data.val.origins():
-            yield "val", origin, "val" if "val" in origin.splits() else "train"
 
 
 def _read_samples(source: Dataset, split: str, inner: str, pool: Pool, found: Survey) -> None:

@@ -27,7 +27,7 @@ from cnntrain import __version__
 from cnntrain.cli.options import debug
 from cnntrain.cli.text import sentence
 from cnntrain.core import launcher, terminal
-from cnntrain.core.errors import CnntrainError, ConfigError, PausedError, StoppedError, UsageError, printable
+from cnntrain.core.errors import CnntrainError, ConfigError, UnfinishedError, UsageError, printable
 from cnntrain.core.failures import system_failure
 from cnntrain.core.registry import did_you_mean, nearest
 
@@ -214,7 +214,7 @@ def tell(error: Exception) -> int:
     """Say on stderr what went wrong and what to do; return the exit code."""
     if isinstance(error, click.UsageError):
         return _fail(2, _usage_message(error))
-    if isinstance(error, (StoppedError, PausedError)):  # which the user asked for
+    if isinstance(error, UnfinishedError):  # which the user asked for
         return _say(error.exit_code, str(error))
     if isinstance(error, click.ClickException):
         return _fail(2, error.format_message())

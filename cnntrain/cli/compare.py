@@ -118,7 +118,7 @@ def _best(document: dict[str, Any]) -> str:
 
 
 def _run(run: dict[str, Any], keys: Sequence[str], metrics: Sequence[str], shared: str | None) -> list[str]:
-    state = "" if run["state"] == "finished" else f" ({run['state'] or 'unknown'})"
+    state = "" if run["state"] == "finished" else f" ({run['state']})"
     value = _number(run["best"]["value"])
     best = value if shared or run["best"]["metric"] is None else f"{run['best']['metric']} {value}"
     epoch = f"{run['best']['epoch'] or '-'}/{run['epochs']}"

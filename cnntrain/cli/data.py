@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
 from cnntrain.cli.text import show
+from cnntrain.core import shell
 
 NAMES = ("mnist", "fashion-mnist", "kmnist", "cifar10", "cifar100")
 
@@ -43,4 +43,4 @@ def command(action: str, name: str, root: Path, as_json: bool) -> None:  # noqa:
     folder = fetched["folder"]
     show(f"{name}: {'fetched and verified' if fetched['fetched'] else 'was there already'}, in {folder}")
     further = f" -o {name}.yaml" if Path("config.yaml").exists() else ""
-    show(f"next: cnntrain init --data {shlex.quote(folder)}{further}")
+    show(f"next: cnntrain init --data {shell.word(folder)}{further}")

@@ -60,8 +60,8 @@ DOCUMENTS = {  # what was asked -> its document
     "fit": Document(
         {
             "run_dir": "the run directory",
-            "state": "finished",
-            "reason": "why training ended",
+            "state": "finished, or interrupted where it was paused or stopped while it trained",
+            "reason": "why training ended; null where it was interrupted",
             "epochs": "how many were completed",
             "step": "steps taken",
             "best": _BEST,

@@ -127,7 +127,7 @@ def command(
     report, watch = flags.pop("report"), flags.pop("watch")
     from cnntrain.cli import tell
     from cnntrain.cli.watch import watching
-    from cnntrain.core.errors import PausedError, StoppedError, UsageError
+    from cnntrain.core.errors import UnfinishedError, UsageError
     from cnntrain.training.interrupts import Interrupts
 
     began = time.perf_counter()
@@ -155,8 +155,11 @@ def command(
                 announce = _announce(print_run_dir, page, flags["quiet"])
                 needed = figures(requirements)
                 run = fit(configs, set=sets, figures=needed, announce=announce, warn=None, live=watch, **flags)
-        except (StoppedError, PausedError) as error:
-            sys.exit(tell(error))  # before the next of a burst of signals ends the process without a word
+        except UnfinishedError as error:
+            code = tell(error)  # before the next of a burst of signals ends the process without a word
+            if as_json and error.result is not None:
+                print_json(error.result)
+            sys.exit(code)
     if report and launcher.rank() == 0:
         from cnntrain.core.console import Console
 

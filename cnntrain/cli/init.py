@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
 
 from cnntrain.cli.options import PATH, Command, Number, WholeNumber, as_json, debug, print_json
 from cnntrain.cli.text import duration, show
+from cnntrain.core import shell
 
 
 @click.command(
@@ -90,4 +90,4 @@ def command(
     start = ", pretrained" if document["pretrained"] else ""
     show(f"wrote {output}: a network of {document['parameters']:,} parameters{start}")
     show(f"training takes about {duration(max(document['seconds'], 1))} on this machine")
-    show(f"next: cnntrain fit {shlex.quote(str(output))}")
+    show(f"next: cnntrain fit {shell.word(output)}")

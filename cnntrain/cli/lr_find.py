@@ -9,6 +9,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, Number, WholeNumber, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import show
+from cnntrain.core import shell
 
 
 @click.command(
@@ -60,7 +61,7 @@ def command(
         show("no suggestion: the loss never fell. Try other bounds, --low and --high, or look at the data")
     else:
         show(f"suggested: {found['suggestion']:g}, a tenth of {found['lowest']:.2g}, where the loss is smallest")
-        words = [*map(str, configs), *(word for text in sets for word in ("-s", text))]
-        show(f"try: cnntrain fit {shlex.join(words)} -s optimizer.lr={found['suggestion']:g}")
+        words = [*map(shell.word, configs), *(f"-s {shlex.quote(text)}" for text in sets)]
+        show(f"try: cnntrain fit {' '.join(words)} -s optimizer.lr={found['suggestion']:g}")
     missing = f"no chart: it needs Matplotlib. Install it with: {install('report')}"
     show(f"chart: {found['png']}" if found["png"] else missing)

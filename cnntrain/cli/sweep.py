@@ -17,7 +17,7 @@ import click
 from cnntrain.cli.compare import show_groups
 from cnntrain.cli.options import PATH, Command, WholeNumber, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import duration, show, table
-from cnntrain.core import letters, terminal
+from cnntrain.core import letters, shell, terminal
 from cnntrain.core.errors import StorageError, printable
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def command(
         from cnntrain.sweep.slurm import write_script
 
         write_script(plan, folder, slurm, threads or 1, processes)
-        further = f"Review it, then: sbatch {shlex.quote(str(slurm))}"
+        further = f"Review it, then: sbatch {shell.word(slurm)}"
         _Board(quiet).say(f"{slurm} trains {_runs(plan)} in {folder}. {further}")
     elif dry_run:
         _dry_run(plan, folder, usable, at_once, as_json)
@@ -162,7 +162,7 @@ def _train(plan: Sweep, folder: Path, start: Callable[[], Executor], where: str,
         _tell_answer(search, folder, board)
         return search.exit_code
     if any(is_run(folder / cell.name) for cell in plan.cells):
-        board.say(f"next: cnntrain compare {shlex.quote(str(folder))}")
+        board.say(f"next: cnntrain compare {shell.word(folder)}")
     return trained.worst
 
 
@@ -175,7 +175,7 @@ def _tell_answer(search: SearchQueue, folder: Path, board: _Board) -> None:
     if search.best is not None:
         standing = search.standings[search.best.number]
         board.say(f"best {search.metric}: {search.best.value:.6g}, {standing.cell.name}; config: {folder / BEST}")
-        board.say(f"next: cnntrain report {shlex.quote(str(folder))}")
+        board.say(f"next: cnntrain report {shell.word(folder)}")
 
 
 def _runs(plan: Sweep) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from cnntrain.config.tree import (
     source_of,
 )
 from cnntrain.config.variables import mentions, refuse, substitute
+from cnntrain.core import shell
 from cnntrain.core.errors import ConfigError, Mark, Problem
 from cnntrain.core.regular_file import read_own
 
@@ -131,7 +131,7 @@ def draft(paths: Sequence[str | Path | Config]) -> Draft:
     tree = composition.files([path if isinstance(path, Mapping) else str(path) for path in paths])
     varied = tree.entries.keys() & {"grid", "list", "random", "search", "seeds"}
     if "config" in tree.entries and varied and not isinstance(paths[0], Mapping):
-        problems.fail(tree.where, f"this is a sweep; train it with: cnntrain sweep {shlex.quote(str(paths[-1]))}")
+        problems.fail(tree.where, f"this is a sweep; train it with: cnntrain sweep {shell.word(str(paths[-1]))}")
     stem = NAME if isinstance(paths[0], Mapping) else Path(paths[0]).stem
     return Draft(tree, composition.text, stem, frozenset(composition.mentioned), problems)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import re
 import threading
 import warnings
 from collections.abc import Callable
@@ -24,6 +25,10 @@ _SYMBOLS = [  # (setter, getter) in the builds NumPy ships with or is linked to
     for prefix in ("scipy_", "")
     for suffix in ("64_", "_64", "")
 ] + [("MKL_Set_Num_Threads", "MKL_Get_Max_Threads")]
+
+_STARTS_THREADS = (b"thread", b"omp_", b"GOMP_", b"kmpc_", b"dispatch_", b"clone", b"fork", b"dlopen")
+_NEEDED = re.compile(rb"\b(lib[\w+-]+)[\w+.-]*\.so\b")  # the libraries that a file names
+_HARMLESS = {b"libblas", b"libcblas", b"libc", b"libm", b"libgcc_s", b"libgfortran", b"libquadmath"}
 
 CHOOSE_KERNELS = (  # environment variables that decide with which instructions libraries compute, and so about bits
     "OPENBLAS_CORETYPE",
@@ -52,19 +57,19 @@ def _beside_numpy(package: Path) -> list[str]:
 
 @functools.cache
 def pin() -> bool:
-    """Set the loaded BLAS to one thread and check that it obeyed.
+    """Set the loaded BLAS to one thread and check that it obeyed, unless it can have no other.
 
     Returns False, after one warning, where no library answers or one disobeys: then equal bits for any number of
     threads are not promised.
     """
-    obeyed = []
-    for path in _loaded_libraries():
+    obeyed, paths = [], _loaded_libraries()
+    for path in paths:
         library = ctypes.CDLL(path)
         for setter, getter in _SYMBOLS:
             if hasattr(library, setter) and hasattr(library, getter):
                 getattr(library, setter)(ctypes.c_int(1))
                 obeyed.append(getattr(library, getter)() == 1)
-    pinned = bool(obeyed) and all(obeyed)
+    pinned = all(obeyed) if obeyed else bool(paths) and all(map(_has_no_threads, paths))
     if not pinned:
         warnings.warn(
             "cannot verify that NumPy's BLAS runs on one thread: "
@@ -73,6 +78,18 @@ def pin() -> bool:
             stacklevel=2,
         )
     return pinned
+
+
+def _has_no_threads(path: str) -> bool:
+    """Whether a library cannot start a thread, as Netlib's reference BLAS, which many systems come with.
+
+    Whatever a shared library calls it names in its file, and so it does the libraries that it needs.
+    """
+    try:
+        code = Path(path).read_bytes()
+    except OSError:
+        return False
+    return not any(name in code for name in _STARTS_THREADS) and {*_NEEDED.findall(code)} <= _HARMLESS
 
 
 def description() -> str:

@@ -104,7 +104,7 @@ class LostWorkerError(StorageError):
 
 
 class DivergedError(CnntrainError):
-    """The loss, a gradient or a weight became NaN or infinite; the weights were not updated.
+    """The loss, a gradient, a weight or a slot became NaN or infinite; nothing of it was saved.
 
     `record` is what the flight recorder wrote, where it did.
     """
@@ -134,16 +134,25 @@ class CheckFailedError(CnntrainError):
     exit_code = 9
 
 
-class StoppedError(CnntrainError):
-    """Training was stopped by a signal; the run directory holds a checkpoint that resumes exactly."""
+class UnfinishedError(CnntrainError):
+    """Training was asked to stop before its end; the run directory holds a checkpoint that resumes exactly.
+
+    `result` is what `fit --json` prints of the run; None where it had not begun to train.
+    """
+
+    result: dict[str, Any] | None = None
+
+
+class StoppedError(UnfinishedError):
+    """Training was stopped by a signal."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
 
 
-class PausedError(CnntrainError):
-    """Training was paused because its time was up; the run directory holds a checkpoint that resumes exactly."""
+class PausedError(UnfinishedError):
+    """Training was paused because its time was up, or where it was to pause."""
 
     exit_code = 75  # EX_TEMPFAIL: try again later
 

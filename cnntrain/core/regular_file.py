@@ -27,9 +27,13 @@ def open_own(path: Path) -> int:
     return descriptor
 
 
-def opened(path: str | Path) -> BufferedReader:
-    """A regular file, open for reading. Raises OSError, also for anything else, of which not a byte is read."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+def opened(path: str | Path, follow: bool = True) -> BufferedReader:
+    """A regular file, open for reading. Raises OSError, also for anything else, of which not a byte is read.
+
+    With `follow` off, a link is such.
+    """
+    how = os.O_NONBLOCK | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | how)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")

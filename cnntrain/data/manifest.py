@@ -14,12 +14,13 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from json.encoder import encode_basestring_ascii as quote
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from cnntrain.config.dump import plain
 from cnntrain.config.schema import Experiment
 from cnntrain.core import files, strict_json
 from cnntrain.core.directories import make_directory
@@ -80,9 +81,23 @@ def sources(experiment: Experiment) -> list[Dataset]:
     return [origin for source in chosen if isinstance(source, Dataset) for origin in source.origins()]
 
 
+def splits_read(experiment: Experiment) -> Iterator[tuple[str, Dataset, str]]:
+    """The split of the experiment, the source and the split of the source of all that is read, also by `eval`.
+
+    Of a source of validation samples that is only those, in place of the other source's.
+    """
+    source, val = cast(Dataset, experiment.data.source), experiment.data.val
+    for origin in source.origins():
+        for split in origin.splits():
+            if not (split == "val" and isinstance(val, Dataset)):
+                yield split, origin, split
+    for origin in val.origins() if isinstance(val, Dataset) else ():
+        yield "val", origin, "val" if "val" in origin.splits() else "train"
+
+
 def of(experiment: Experiment, known: Manifest | None = None) -> Manifest:
-    """Every file of every split as it is now, none of them read; digests come from `known` for those that look the
-    same.
+    """Every file that the experiment may read as it is now, none of them read yet; digests come from `known` for those
+    that look the same.
 
     Raises DataError where a source finds fault with its files.
     """
@@ -90,7 +105,7 @@ def of(experiment: Experiment, known: Manifest | None = None) -> Manifest:
 
 
 def _listed(experiment: Experiment, known: Manifest | None) -> Manifest:
-    found = normal(path for source in sources(experiment) for split in source.splits() for path in source.files(split))
+    found = normal(path for _, source, split in splits_read(experiment) for path in source.files(split))
     rows = {path: _facts(path) for path in dict.fromkeys(found)}
     for path, before in known.files.items() if known else ():
         if before[:2] == rows.get(path, ())[:2]:
@@ -102,7 +117,7 @@ def changes(before: Manifest, now: Manifest) -> list[str]:
     """What is not as it was, for people: "2 changed, first: ..."; empty where nothing changed."""
     found = {
         "changed": [path for path in before.files if path in now.files and _differs(path, before, now)],
-        "missing": [path for path in before.files if path not in now.files],
+        "missing": [path for path in before.files if path not in now.files and not os.path.lexists(path)],
         "new": sorted(now.files.keys() - before.files.keys()),
     }
     return [f"{len(which):,} {what}, first: {which[0]}" for what, which in found.items() if which]
@@ -168,14 +183,17 @@ def normal(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
 
 def place(experiment: Experiment) -> Path:
     """Where `check` keeps the manifest of this data, whatever the rest of the config says."""
-    places = [
-        (source, str(getattr(source, "root", None) or getattr(source, "path", ""))) for source in sources(experiment)
-    ]
-    roots = [
-        [source.name_in_config, *normal([os.path.join(path, "") if os.path.isdir(path) else path])]
-        for source, path in places
-    ]
+    roots = [[source.name_in_config, *_whereabouts(source)] for source in sources(experiment)]
     return FOLDER / f"{hashlib.sha256(encode(roots).encode()).hexdigest()[:16]}.json"
+
+
+def _whereabouts(source: Dataset) -> Iterator[Any]:
+    """What says where a source's files lie: all of its settings if it does not tell which."""
+    for value in (source.whereabouts() or plain(source)).values():
+        if isinstance(value, str):
+            yield normal([os.path.join(value, "") if os.path.isdir(value) else value])[0]
+        elif value is not None:
+            yield plain(value)
 
 
 def keep(manifest: Manifest, path: Path) -> None:

@@ -7,7 +7,7 @@ That is slow and takes memory, so it is done once, after a step has gone wrong.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from cnntrain.parts.layers.base import Frame
 
 MOST_SAMPLES = 8  # that a finding names
 
-What = Literal["input", "weights", "statistics", "output", "loss", "gradient"]
+What = Literal["input", "weights", "statistics", "output", "loss", "gradient", "slots"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,13 @@ class Examination:
             bad = self._bad_parameter(i)
             if bad:
                 self._find(bad, i)
+
+    def slots(self, slots: Mapping[str, Array]) -> None:
+        """Find the first node for which the optimizer keeps a number that is not finite."""
+        views = [self.graph.layout.views(slot) for slot in slots.values()]
+        for i, node in enumerate(self.graph.nodes):
+            if not all(np.isfinite(view[f"{node.name}.{name}"]).all() for view in views for name in node.params):
+                self._find("slots", i)
 
     def gradients(self) -> None:
         """Find the first node, from the end, with a gradient that is not finite in the engine's own sum over shards."""

@@ -42,6 +42,7 @@ from cnntrain.core.errors import (
     RunDirectoryError,
     StoppedError,
     StorageError,
+    UnfinishedError,
     UsageError,
     printable,
 )
@@ -319,7 +320,7 @@ class MpiWire:
         self._told = True
         said = _document(error)
         self._exit_code = int(said["code"])
-        self._agreed = isinstance(error, StoppedError | PausedError)
+        self._agreed = isinstance(error, UnfinishedError)
         self._line = "" if self._agreed else _line(_error(said, self._name(self.rank)))
         self._say(range(self.size), said, certainly=True)
 

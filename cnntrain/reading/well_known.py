@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
+
+from cnntrain.core import shell
 
 FOLDERS = {  # name -> the folder that it is brought to, below --root
     "mnist": "mnist",
@@ -21,5 +22,5 @@ def how_to_fetch(root: str | Path, *names: str) -> str:
     name = next((name for name in names if FOLDERS[name] == place.name), None)
     if name is None:
         return f"'cnntrain data fetch {names[0]}' brings {names[0]} to {_ROOT}/{FOLDERS[names[0]]}"
-    where = "" if str(place.parent) == _ROOT else f" --root {shlex.quote(str(place.parent))}"
+    where = "" if str(place.parent) == _ROOT else f" --root {shell.word(place.parent)}"
     return f"{name} is brought there by: cnntrain data fetch {name}{where}"

@@ -53,7 +53,7 @@ def line_of(record: Record) -> ComparedRun:
     """A record as a line of the comparison."""
     facts = {
         "run": str(record.path),
-        "state": record.status.get("state"),
+        "state": record.state,
         "epochs": record.final.get("epoch", 0),
         "step": record.final.get("step", 0),
         "best": record.best_value,

@@ -51,7 +51,7 @@ def _about(name: str, array: Array) -> dict[str, Any]:
 
 def _verify(checkpoint: Checkpoint) -> None:
     checkpoint.expect(_declared(checkpoint))
-    arrays = checkpoint.arrays.items()  # an optimizer's square of a large gradient may be infinite: its step is then 0
+    arrays = checkpoint.arrays.items()  # with an infinite slot, older versions went on training
     broken = [name for name, array in arrays if name.startswith("param/") and not np.isfinite(array).all()]
     if broken:
         more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""

@@ -6,20 +6,23 @@ earlier checkpoint to the last one and compares every bit.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from cnntrain.config.dump import libraries
+from cnntrain.config.load import load_resolved
+from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import RESOLVED
-from cnntrain.core import blas, machine, strict_json
+from cnntrain.core import blas, machine, shell, strict_json
 from cnntrain.core.console import Console
-from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError
+from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError, StorageError
 from cnntrain.core.regular_file import read_limited, read_own
 from cnntrain.engine.examination import What
 from cnntrain.engine.pool import Pool
+from cnntrain.parts.schedules.base import Horizon
 from cnntrain.rundir import numbering
 from cnntrain.rundir.checkpoint import FOLDER, Checkpoint, last_of, read, read_meta
 from cnntrain.rundir.directory import FLIGHT_RECORD
@@ -31,6 +34,7 @@ from cnntrain.trained.inference import check_override
 from cnntrain.training.flight_recorder import described
 from cnntrain.training.interrupts import Interrupts
 from cnntrain.training.job import make_job
+from cnntrain.training.rates import horizon
 from cnntrain.training.state import State
 from cnntrain.training.trainer import Trainer
 
@@ -219,19 +223,43 @@ def _earlier(path: Path, last: Checkpoint, least: int) -> Path:
 
 
 def _how_to_keep(path: Path, last: Checkpoint, least: int) -> str:
-    """What to type: a finished run is not resumed, so another of its config has to keep checkpoints."""
-    step = last.meta["position"]["step"]
-    if not last.meta["position"].get("finished"):
-        often = f"-s checkpoint.every={least}st " * (least > 1)  # two of the usual ones may be closer
-        resume = f"cnntrain fit --run-dir {shlex.quote(str(path))} --resume {often}-s checkpoint.keep=2"
-        return f"Keep some when you resume the run: {resume}"
-    if step <= least:  # the first that is kept is that of step 1
-        fewer = f"ask for at most {step - 1} (--steps), or " * (step > 1)
-        return f"No run of {step} step{'s' * (step != 1)} does: {fewer}verify a longer one"
-    every = min(step // 2, step - least)
-    config, keep = shlex.quote(str(path / RESOLVED)), step // every
-    again = f"cnntrain fit {config} -s checkpoint.every={every}st -s checkpoint.keep={keep}"
-    return f"Train once more and keep some: {again}"
+    """What to type: a run that has enough steps left is resumed, otherwise another of its config has to keep some."""
+    step, finished = last.meta["position"]["step"], last.meta["position"].get("finished")
+    goes_on, anew = saved.experiment(last)[0].experiment, load_resolved(path / RESOLVED).experiment
+    keeping = "" if finished else _keeping(goes_on, _length(path, goes_on), step, least)
+    if keeping:
+        return f"Keep some when you resume the run: cnntrain fit --run-dir {shell.word(path)} --resume{keeping}"
+    length = _length(path, anew)
+    if finished:  # perhaps by a rule, before all steps were taken
+        length = replace(length, total_steps=min(step, length.total_steps))
+    keeping, total = _keeping(anew, length, 0, least), length.total_steps
+    if not keeping:
+        fewer = f"ask for at most {total - 1} (--steps), or " * (total > 1)
+        return f"No run of {total} step{'s' * (total != 1)} does: {fewer}verify a longer one"
+    few = "" if finished else "Too few steps are left to resume it for that. "
+    return f"{few}Train once more and keep some: cnntrain fit {shell.word(path / RESOLVED)}{keeping}"
+
+
+def _keeping(experiment: Experiment, length: Horizon, step: int, least: int) -> str:
+    """The overrides by which training from a step on has in the end a checkpoint at least `least` steps older.
+
+    Nothing where it is too short. Checkpoints are no farther apart than the config has them.
+    """
+    room = length.total_steps - least - step
+    if room < 1:
+        return ""
+    every = min(max(length.steps(experiment.checkpoint.every), 1), room)
+    return f" -s checkpoint.every={every}st -s checkpoint.keep={-(-least // every) + 1}"
+
+
+def _length(path: Path, experiment: Experiment) -> Horizon:
+    """How long an experiment trains on the data of a run. Raises StorageError where the run does not say."""
+    file = path / "metrics.jsonl"
+    row = first_row(file)
+    steps, samples = row.get("steps_per_epoch"), row.get("samples")
+    if type(steps) is not int or steps < 1:
+        raise StorageError(f"{file}:1 is damaged: it does not say how long an epoch is. Restore it from a copy")
+    return horizon(experiment, steps, samples if type(samples) is int and samples > 0 else None)
 
 
 def _deciding(meta: Mapping[str, Any]) -> Any:

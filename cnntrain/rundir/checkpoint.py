@@ -14,7 +14,6 @@ import hashlib
 import math
 import os
 import re
-import shlex
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 import cnntrain
-from cnntrain.core import archive, strict_json
+from cnntrain.core import archive, shell, strict_json
 from cnntrain.core.archive import Bytes, DamagedError, ForeignError, Member
 from cnntrain.core.arrays import Array, Shape, aligned, from_file, to_file
 from cnntrain.core.errors import CheckpointError, StorageError, UsageError
@@ -109,7 +108,7 @@ class Checkpoint:
             run = self.path.parent.parent if len(self.path.parts) > 1 else _in_full(self.path).parent.parent
             raise CheckpointError(
                 f"{self.path} is a file of a film, which shows a moment of training "
-                f"(cnntrain report {shlex.quote(str(run))} --film) and does not hold the network. Give the run "
+                f"(cnntrain report {shell.word(run)} --film) and does not hold the network. Give the run "
                 f"directory, {run}, or a file of {run / FOLDER}"
             )
 

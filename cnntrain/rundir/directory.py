@@ -19,13 +19,13 @@ from types import TracebackType
 from typing import Any
 
 from cnntrain.config.tree import RESOLVED
-from cnntrain.core import files, strict_json
+from cnntrain.core import files, shell, strict_json
 from cnntrain.core.anchor import Anchor
 from cnntrain.core.append_log import AppendLog
 from cnntrain.core.arrays import Array
 from cnntrain.core.csv_text import to_csv
 from cnntrain.core.directories import make_directory, make_new_directory, make_own_directory
-from cnntrain.core.directory_lock import DirectoryLock
+from cnntrain.core.directory_lock import LOCK, DirectoryLock
 from cnntrain.core.errors import RunDirectoryError, StorageError
 from cnntrain.core.storage import require_space
 from cnntrain.rundir import checkpoint, film_files, numbering
@@ -38,7 +38,6 @@ EVENT_FILES = "tensorboard/events.out.tfevents.*"
 LIVE = "live.json"
 
 _WORTH_SHARING = 2**20  # bytes from which runs share one file
-LOCK = ".lock"  # the first file of a run: a directory that has it is one
 _FILES = (  # what --overwrite removes besides checkpoints; everything else in the directory belongs to the user
     *(
         "config.yaml",
@@ -254,7 +253,7 @@ class RunDirectory:
         """Replace status.json; fields not given again keep their last value. `step` is that of the last checkpoint."""
         self._status |= {"state": state, **fields, "pid": os.getpid()}
         self._status.setdefault("exit_code", None)
-        command = strict_json.escaped(f"cnntrain fit --run-dir {shlex.quote(str(self.path))} --resume")
+        command = f"cnntrain fit --run-dir {shell.word(self.path)} --resume"
         self.write_json("status.json", self._status | {"resume": None if state == "finished" else command})
 
     def save_checkpoint(
@@ -322,6 +321,11 @@ def resumable(path: Path) -> bool:
     return os.path.exists(checkpoint.last_of(path))
 
 
+def _holds_run(path: Path) -> bool:
+    """Whether a directory is a run's: it has the lock, which is the first file of one, or all that a copy may have."""
+    return os.path.lexists(path / LOCK) or (resumable(path) and os.path.lexists(path / RESOLVED))
+
+
 def _has_trained(run: Path) -> bool:
     """Whether a run has got as far as a checkpoint or numbers, or what it wrote cannot be read."""
     if any(name.endswith(".npz") for name in _names(run / checkpoint.FOLDER)):
@@ -365,11 +369,10 @@ def _how_to_start(path: Path) -> str:
     """What to do where there is nothing to resume: a run of its own, where this directory can take one."""
     if hint := checkpoint.the_latest(path):
         return hint
-    ours = os.path.lexists(path / LOCK)
-    if (os.path.lexists(path) and not os.path.isdir(path)) or (_names(path) and not ours):
+    if (os.path.lexists(path) and not os.path.isdir(path)) or (_names(path) and not _holds_run(path)):
         return "Name the directory of a run; cnntrain fit said which"
     flag = " --overwrite" if _names(path) else ""
-    return f"Start a run with: cnntrain fit CONFIG --run-dir {shlex.quote(str(path))}{flag}"
+    return f"Start a run with: cnntrain fit CONFIG --run-dir {shell.word(path)}{flag}"
 
 
 def _clear(path: Path) -> None:
@@ -383,7 +386,7 @@ def _clear(path: Path) -> None:
 
 def _locked(path: Path) -> contextlib.ExitStack:
     """The lock on a directory, made if need be. Never touches a directory that holds something other than a run."""
-    if _names(path) and not os.path.lexists(path / LOCK):
+    if _names(path) and not _holds_run(path):
         raise RunDirectoryError(f"{path} is not empty and holds no run of cnntrain. Choose another --run-dir")
     make_directory(path)
     held = contextlib.ExitStack()

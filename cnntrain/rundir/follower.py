@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cnntrain.core.directory_lock import LOCK
 from cnntrain.core.errors import StorageError
 from cnntrain.rundir import checkpoint
-from cnntrain.rundir.directory import LOCK
 
 _PATIENCE = 10.0  # seconds in which what one machine has written shows on others
 

@@ -17,7 +17,7 @@ from cnntrain.config.load import leaves, load_resolved
 from cnntrain.config.tree import RESOLVED
 from cnntrain.core.directories import is_directory
 from cnntrain.core.errors import ConfigError, StorageError, UsageError
-from cnntrain.rundir import numbering
+from cnntrain.rundir import numbering, pulse
 from cnntrain.rundir.json_files import Row, read_object, read_rows
 
 
@@ -41,6 +41,11 @@ class Record:
     def name(self) -> str:
         """What a run is called among others: the last two names of its path, or as it was typed."""
         return "/".join(self.path.parts[-2:]) or str(self.path)
+
+    @property
+    def state(self) -> str:
+        """How the run is now: what its status says, unless that is that it is running (`pulse.state`)."""
+        return pulse.state(self.path, self.status.get("state"))
 
     @functools.cached_property
     def settings(self) -> dict[str, Any]:

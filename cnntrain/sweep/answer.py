@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import importlib.util
-import shlex
 from pathlib import Path
 from typing import Any
 
 from cnntrain.config.dump import plain, to_yaml
-from cnntrain.core import files, strict_json
+from cnntrain.core import files, shell, strict_json
 from cnntrain.sweep.sampler import SearchTrial, importances, journal_of
 from cnntrain.sweep.search import SearchQueue
 from cnntrain.sweep.space import Spread
@@ -63,7 +62,7 @@ def _best_config(queue: SearchQueue, best: SearchTrial) -> str:
     standing = queue.standings[best.number]
     head = [
         f"The best of {len(queue.trials)} trials of the search {queue.sweep.name}: {queue.metric} {best.value:.6g}.",
-        f"It is trained already, in {shlex.quote(str(standing.run_dir))}.",
+        f"It is trained already, in {shell.word(standing.run_dir)}.",
         *(f"  {key}: {text}" for key, text in best.texts.items()),
     ]
     comment = "".join(f"# {line}\n" for line in head)

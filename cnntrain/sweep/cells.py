@@ -18,7 +18,6 @@ import contextlib
 import itertools
 import os
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +32,7 @@ from cnntrain.config.problems import Problems
 from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import SET, List, Map, Node, Scalar, parse, read_named
 from cnntrain.config.tree import scalars as scalars_of
+from cnntrain.core import shell
 from cnntrain.core.errors import ConfigError, Mark, printable
 from cnntrain.sweep.names import Setting, name_of, names_of, short_names
 from cnntrain.sweep.space import Choice, Choices, Pruning, Random, Search, Spread, drawn
@@ -126,7 +126,7 @@ def read_sweep(path: Path, sets: Sequence[str] = ()) -> Sweep:
     source = read_named(str(path), "the sweep")
     tree = root_map(parse(source, problems), source.mark(0, 0), problems, _WHAT)
     if "config" not in tree.entries and tree.entries.keys() & keys_of(Experiment).keys() - keys_of(SweepFile).keys():
-        problems.fail(tree.where, f"this is a config; train it with: cnntrain fit {shlex.quote(str(path))}")
+        problems.fail(tree.where, f"this is a config; train it with: cnntrain fit {shell.word(path)}")
     sweep = Binder(problems).read(tree, SweepFile, Place())
     problems.check()
     assert isinstance(sweep, SweepFile)

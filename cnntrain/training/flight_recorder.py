@@ -19,7 +19,7 @@ from cnntrain.network.graph import BATCH
 
 LOSSES = 50  # steps whose losses are remembered
 
-When = Literal["step", "validation", "save"]  # before an update, at the end of an epoch, before a checkpoint
+When = Literal["step", "validation", "save"]  # before an update, at the end of an epoch, before what could be saved
 
 
 @dataclass(frozen=True)
@@ -104,5 +104,6 @@ def described(record: dict[str, Any]) -> str:
         "output": f"{name} is the first layer whose output is not finite",
         "loss": f"every layer's output is finite, but the loss is not ({first['where']})",
         "gradient": f"{name} is the first layer, from the last, whose gradient is not finite",
+        "slots": f"{name} is the first layer for which the optimizer keeps a number that is not finite",
     }
     return text[first["what"]]

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import shlex
 import signal
 import sys
 import threading
@@ -25,13 +24,14 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, ClassVar, NamedTuple
 
+from cnntrain.core import shell
 from cnntrain.core.errors import PausedError, StoppedError
 from cnntrain.core.signals import HEEDED, SAVING
 
 
 def saved_after(step: int, run: Path) -> str:
     """The end of a message about a session that has saved after this many steps."""
-    return f"after step {step}, which is saved. Go on with: cnntrain fit --run-dir {shlex.quote(str(run))} --resume"
+    return f"after step {step}, which is saved. Go on with: cnntrain fit --run-dir {shell.word(run)} --resume"
 
 
 class Wishes(NamedTuple):

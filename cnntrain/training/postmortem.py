@@ -60,6 +60,7 @@ class PostMortem:
         examination = Examination(stepper.engine)
         if when == "save":
             examination.parameters()
+            examination.slots(stepper.updater.slots)
         elif when == "validation":
             examination.evaluation(batches[0])
             if examination.finding is None and stepper.average and stepper.average.count:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -16,16 +15,15 @@ from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, load, problem
 from cnntrain.config.mapping import Config
 from cnntrain.config.tree import RESOLVED
-from cnntrain.core import blas, collector, machine
+from cnntrain.core import blas, collector, machine, shell
 from cnntrain.core.conditions import require_name
 from cnntrain.core.console import Console, Progress
 from cnntrain.core.errors import (
     CnntrainError,
     DivergedError,
     OutOfMemoryError,
-    PausedError,
-    StoppedError,
     StorageError,
+    UnfinishedError,
     UsageError,
 )
 from cnntrain.data import identity, manifest
@@ -84,7 +82,8 @@ def fit(
     """Train what the configs describe, in a new run directory or from a checkpoint.
 
     `loaded` is what `load(configs, sets)` gave, where the caller has read them. Returns what `fit --json` prints:
-    run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
+    run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's; an
+    UnfinishedError has this as its `result`.
     """
     options, ranks = options or Options(), muster.join()
     with ranks.failing_together():
@@ -281,8 +280,12 @@ def _train(
         if options.live:
             trainer.watched(run)
         with following(run) if options.tensorboard and isinstance(run, RunDirectory) else contextlib.nullcontext():
-            trainer.fit()
-        result = _result(trainer)
+            try:
+                trainer.fit()
+            except UnfinishedError as error:
+                error.result = _result(trainer, "interrupted")
+                raise
+        result = _result(trainer, "finished")
         run.status(
             state="finished",
             step=trainer.state.step,
@@ -346,7 +349,7 @@ def _outcome(run: RunDirectory | Follower) -> Iterator[None]:
     """Record in the run directory how the session ended."""
     try:
         yield
-    except (StoppedError, PausedError) as error:
+    except UnfinishedError as error:
         run.log(str(error))
         run.status(state="interrupted", exit_code=error.exit_code)
         with contextlib.suppress(StorageError):  # which can be made from metrics.jsonl
@@ -385,11 +388,12 @@ def _enough_memory(job: Job, threads: int) -> Iterator[None]:
         ) from error
 
 
-def _result(trainer: Trainer) -> dict[str, Any]:
+def _result(trainer: Trainer, outcome: str) -> dict[str, Any]:
+    """What `fit --json` prints."""
     state = trainer.state
     return {
         "run_dir": str(trainer.run.path),
-        "state": "finished",
+        "state": outcome,
         "reason": state.finished,
         "epochs": state.closed,
         "step": state.step,
@@ -414,11 +418,11 @@ def _say_what_next(trainer: Trainer, run: RunDirectory | Follower, was_done: boo
     doubt = None if was_done else learned.at_chance(trainer.job, state.values)
     for line in advice.told(trainer.job.loaded, "at-chance", doubt):
         console.warn(line)
-        console.say(f"to find a better one: cnntrain lr-find {shlex.quote(str(run.path / RESOLVED))}")
+        console.say(f"to find a better one: cnntrain lr-find {shell.word(run.path / RESOLVED)}")
     console.say(f"results: {run.path}")
     split = usual_split(trainer.job)
     further = "" if split == "test" else f" --split {split}"
-    console.say(f"next: cnntrain eval {shlex.quote(str(run.path))}{further}")
+    console.say(f"next: cnntrain eval {shell.word(run.path)}{further}")
 
 
 def usual_split(job: Job) -> str:

@@ -36,6 +36,8 @@ from cnntrain.training.timekeeper import Timekeeper
 from cnntrain.training.validation import Validation
 from cnntrain.training.warm_start import WarmStart
 
+_LARGE = 1e15  # a norm of the gradient whose square, summed up over many steps, may be more than float32 holds
+
 
 class Trainer:
     """One run: a job in its run directory, from step 0 or from a checkpoint, which `state` restores."""
@@ -130,6 +132,8 @@ class Trainer:
             raise self.postmortem.error(str(error), "step") from error
         self.recorder.remember(state.step, self.tally.mean_loss(taken.tally))
         state.step += 1
+        if taken.norm > _LARGE:
+            self._check_slots(taken.norm)
         state.epoch_tally += taken.tally
         state.interval_tally += taken.tally
         self.timekeeper.step(taken)
@@ -252,6 +256,17 @@ class Trainer:
         if not np.isfinite(self.stepper.engine.params).all():
             what = f"a weight or a running statistic is not finite after step {self.state.step}"
             raise self.postmortem.error(what, "save")
+
+    def _check_slots(self, norm: float) -> None:
+        """Raise DivergedError where a slot of the optimizer is not finite, which keeps weights from moving ever again.
+
+        Only a large gradient makes it so; a look at each step would cost time, and one before each save would depend on
+        when a run is paused.
+        """
+        for name, slot in self.stepper.updater.slots.items():
+            if not np.isfinite(slot).all():
+                when = f"at step {self.state.step - 1}, by a gradient of norm {norm:.3g}"
+                raise self.postmortem.error(f"the optimizer's {name} became infinite {when}", "save")
 
     def go_to(self, step: int, closed: int) -> None:
         """Train until this many steps are taken and epochs closed, or to the end, without saving."""

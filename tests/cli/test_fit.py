@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
+import signal
 
 import numpy as np
 import pytest
 
+import cnntrain as door
+from cnntrain.core.errors import PausedError
 from cnntrain.rundir.checkpoint import read, save
+from cnntrain.training import session
+from cnntrain.training.trainer import Trainer
 from tests.support.experiments import evidence
 
 
@@ -23,6 +29,40 @@ def test_json_is_one_document_on_stdout_and_all_else_is_on_stderr(cnntrain, conf
     assert {"train/loss", "val/accuracy"} < document["final"].keys()
     assert outcome.err.splitlines()[0] == "run directory: run"
     assert outcome.err.splitlines()[-1] == "next: cnntrain eval run"
+
+
+@pytest.mark.parametrize(
+    ("how", "code"), [("--pause-at=3st", 75), ("--max-time=0s", 75), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
+)
+def test_json_is_printed_of_a_run_that_ends_before_its_end_too(cnntrain, config, desk, monkeypatch, how, code):
+    if not isinstance(how, str):
+        take = Trainer._take_step
+        monkeypatch.setattr(Trainer, "_take_step", lambda self: (take(self), os.kill(os.getpid(), how)))
+    flags = [how] if isinstance(how, str) else []
+    outcome = cnntrain("fit", config, "-o", "run", "--json", *flags)
+    document = json.loads(outcome.out)
+    status = json.loads((desk / "run/status.json").read_text())
+    assert (outcome.code, status["exit_code"]) == (code, code)
+    assert document.keys() == {"schema", "run_dir", "state", "reason", "epochs", "step", "best", "final"}
+    assert document["reason"] is None
+    assert [document[key] for key in ("state", "step", "epochs")] == [status[key] for key in ("state", "step", "epoch")]
+    assert document["state"] == "interrupted"
+    assert outcome.err.splitlines()[-1].endswith("Go on with: cnntrain fit --run-dir run --resume")
+
+
+def test_json_is_not_printed_where_nothing_was_trained(cnntrain, config, monkeypatch):
+    read = session.make_job
+    monkeypatch.setattr(session, "make_job", lambda *given: (os.kill(os.getpid(), signal.SIGTERM), read(*given))[1])
+    outcome = cnntrain("fit", config, "-o", "run", "--json")
+    assert (outcome.code, outcome.out) == (143, "")
+
+
+def test_from_python_the_error_has_what_json_would_print(config, desk):
+    with pytest.raises(PausedError) as caught:
+        door.fit(config, run_dir="run", pause_at="8st")
+    assert caught.value.result["state"] == "interrupted"
+    assert caught.value.result["final"].items() <= door.Run("run").final.items()
+    assert door.Run(caught.value.result["run_dir"]).resume().state == "finished"
 
 
 def test_without_json_stdout_stays_empty(cnntrain, config):

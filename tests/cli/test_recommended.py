@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ast
 import configparser
+import json
 import os
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain.cli import COMMANDS
+from cnntrain.cli import COMMANDS, main
 from cnntrain.core.registry import KINDS
 from cnntrain.data import fetch
 from cnntrain.reading import well_known
@@ -52,8 +54,8 @@ RECOMMENDED = {  # as the source has it, {} for what is filled in -> the test of
     "cnntrain check": "test_the_data_has_changed_since_check",
     "cnntrain fit CONFIG --run-dir {}{}": "test_where_nothing_can_be_resumed",
     "cnntrain fit --run-dir {} --resume": "test_a_paused_run_goes_on",
-    "cnntrain fit --run-dir {} --resume {}-s checkpoint": "test_a_run_that_kept_nothing",
-    "cnntrain fit {} -s checkpoint": "test_a_run_that_kept_nothing",
+    "cnntrain fit --run-dir {} --resume{}": "test_a_run_that_kept_nothing",
+    "cnntrain fit {}{}": "test_a_run_that_kept_nothing",
 }
 EXTRAS = re.compile(r"\binstall\(['\"](\w+)['\"]")
 
@@ -343,6 +345,26 @@ def test_a_paused_run_goes_on(cnntrain, config):
     assert cnntrain(*words, "-s", "train.epochs=1").code == 0
 
 
+@pytest.mark.parametrize("name", ["-dash", "--json", "new\nline", "\udcff", "\x1b[31m", "it's", "$(touch hacked)"])
+def test_a_run_of_any_name(cnntrain, desk, config, name):
+    """What is recommended is typed into a shell as it is printed."""
+    paused = cnntrain("fit", config, f"--run-dir={name}", "--pause-at", "1st", "-s", "train.epochs=1")
+    assert paused.code == 75
+    resume = paused.err.splitlines()[-1].partition("Go on with: cnntrain ")[2]
+    assert json.loads((desk / name / "status.json").read_text())["resume"] == f"cnntrain {resume}"
+    assert main(["report", "--", name]) == 0  # which reads it
+    finished = cnntrain(*typed(resume))
+    assert finished.code == 0
+    assert cnntrain(*typed(finished.err.splitlines()[-1].partition("next: cnntrain ")[2])).code == 0
+    assert not (desk / "hacked").exists()
+
+
+def typed(text):
+    """The words that Bash makes of a line."""
+    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {text}"], capture_output=True, check=True)
+    return [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]]
+
+
 def test_runs_that_differ_in_more_keys_than_a_report_shows(cnntrain, desk, config):
     varied = {"train.batch_size": 7, "train.clip_norm": 3.0, "optimizer.lr": 0.01, "optimizer.momentum": 0.5}
     varied |= {
@@ -373,8 +395,39 @@ def test_a_run_that_kept_nothing(cnntrain, desk, config):
         assert cnntrain(*words, "-o", f"again {number}").code == 0
         assert cnntrain("verify", f"again {number}", *least).code == 0
 
-    assert cnntrain("fit", config, "-o", "paused", "--max-time", "0s").code == 75
-    (desk / "paused" / "checkpoints" / "best.npz").unlink(missing_ok=True)
-    (words,) = commands(cnntrain("verify", "paused").error)
-    assert cnntrain(*words).code == 0
-    assert cnntrain("verify", "paused").code == 0
+
+@pytest.mark.parametrize(
+    ("pause", "least", "command"),
+    [
+        (1, 1, "--resume"),
+        (1, 6, "--resume"),
+        (6, 1, "--resume"),  # the last chance: step 7 of 8 is kept
+        (7, 1, "config.resolved.yaml"),  # one step is left
+        (5, 3, "config.resolved.yaml"),
+        (2, 7, "config.resolved.yaml"),
+    ],
+)
+def test_a_paused_run_that_kept_nothing(cnntrain, desk, config, pause, least, command):
+    """It is resumed where enough steps are left for a checkpoint that is early enough, else it is trained once more."""
+    short = ("-s", "train.epochs=1", "-s", "checkpoint.every=1ep")
+    assert cnntrain("fit", config, "-o", "paused", "--pause-at", f"{pause}st", *short).code == 75
+    refused = cnntrain("verify", "paused", "--steps", str(least))
+    assert refused.code == 8
+    assert command in refused.error
+    (words,) = commands(refused.error)
+    run_dir = "paused" if "--resume" in words else "again"
+    assert cnntrain(*words, *(() if "--resume" in words else ("-o", "again"))).code == 0
+    assert cnntrain("verify", run_dir, "--steps", str(least)).code == 0
+    kept = [path for path in (desk / run_dir / "checkpoints").iterdir() if "-0" in path.name]
+    assert len(kept) <= least + 1
+
+
+def test_a_run_that_was_made_longer_and_kept_nothing(cnntrain, desk, config):
+    """Its config is as it was begun, and so is what trains it once more."""
+    assert cnntrain("fit", config, "-o", "long", "-s", "train.epochs=1").code == 0
+    assert cnntrain("fit", "-o", "long", "--resume", "-s", "train.epochs=3", "-s", "checkpoint.every=3ep").code == 0
+    (desk / "long" / "checkpoints" / "best.npz").unlink(missing_ok=True)
+    (words,) = commands(cnntrain("verify", "long", "--steps", "7").error)
+    assert cnntrain(*words, "-o", "again").code == 0
+    assert cnntrain("verify", "again", "--steps", "7").code == 0
+    assert "No run of 8 steps does: ask for at most 7" in cnntrain("verify", "long", "--steps", "9").error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -74,6 +75,42 @@ def test_one_library_that_disobeys_is_enough(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.undo()
         blas.pin.cache_clear()
         assert blas.pin()
+
+
+NETLIB = b"\x7fELF.. dgemm_\0cblas_dgemm\0xerbla_\0libc.so.6\0libm.so.6\0libgfortran.so.5\0libblas.so.3\0"
+
+
+@pytest.mark.parametrize(
+    ("libraries", "pinned"),
+    [
+        ([NETLIB], True),
+        ([NETLIB, NETLIB + b"libcblas.so.3\0"], True),
+        ([NETLIB + b"pthread_create\0"], False),
+        ([NETLIB + b"GOMP_parallel\0"], False),
+        ([NETLIB + b"dlopen\0"], False),  # what it calls is in another file
+        ([NETLIB + b"libblis.so.4\0"], False),
+        ([NETLIB + b"libmkl_rt.so\0"], False),
+        ([NETLIB + b"libopenblasp-r0.3.21.so\0"], False),
+        ([NETLIB, NETLIB + b"std::thread"], False),
+        ([None], False),  # it cannot be read
+    ],
+)
+def test_a_library_that_can_start_no_thread_needs_no_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, libraries: list[bytes | None], pinned: bool
+) -> None:
+    """As Netlib's reference, with which Debian's NumPy comes."""
+    paths = [tmp_path / f"libblas-{number}.so" for number in range(len(libraries))]
+    for path, code in zip(paths, libraries, strict=True):
+        if code is not None:
+            path.write_bytes(code)
+    monkeypatch.setattr(blas, "_loaded_libraries", lambda: [*map(str, paths)])
+    monkeypatch.setattr("cnntrain.core.blas.ctypes.CDLL", lambda _path: object())
+    blas.pin.cache_clear()
+    with contextlib.nullcontext() if pinned else pytest.warns(RuntimeWarning, match="cannot verify"):
+        assert blas.pin() == pinned
+    monkeypatch.undo()
+    blas.pin.cache_clear()
+    assert blas.pin()
 
 
 def test_the_description_names_library_and_version() -> None:

@@ -5,18 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cnntrain.checks.survey import survey
 from cnntrain.cli import main
 from cnntrain.config.load import load
 from cnntrain.core.errors import DataError
 from cnntrain.data import manifest
 from cnntrain.data.manifest import FileFacts, Manifest, normal
+from cnntrain.engine.pool import Pool
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.coco import Coco
 from cnntrain.parts.datasets.csv import Csv
+from cnntrain.parts.datasets.masks import Masks
+from tests.support.combinations import _BASES
 from tests.support.experiments import write
+from tests.support.samples import make_samples
 
 TEXT = """
 data: {{source: {source}{val}}}
@@ -61,6 +70,15 @@ def place(tmp_path, monkeypatch):
     np.save(home / "arrays/x_train.npy", pixels)
     np.save(home / "arrays/y_train.npy", labels)
     return home
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    """A folder with samples of every form in `samples`."""
+    folder = tmp_path_factory.mktemp("all")
+    (folder / "samples").mkdir()
+    make_samples(folder / "samples")
+    return folder
 
 
 def commands(place, source, way, capsys):
@@ -123,3 +141,74 @@ def test_the_list_is_json_as_ever():
     expected = json.dumps({"format": 1, "files": files}, separators=(",", ":")) + "\n"
     assert Manifest(files).listed == expected.encode()
     assert Manifest({}).listed == b'{"format":1,"files":{}}\n'
+
+
+@dataclass(frozen=True)
+class Elsewhere(Dataset):
+    """A source of another package, whose folder has a key of its own."""
+
+    name_in_config: ClassVar[str] = "elsewhere"
+    folder: str
+    size: int = 4
+
+
+@pytest.mark.parametrize(
+    ("source", "other"),
+    [
+        (Masks(classes=2, pictures="d/p", masks="d/m"), Masks(classes=2, pictures="e/p", masks="e/m")),
+        (Masks(classes=2, table="d/all.csv"), Masks(classes=2, table="e/all.csv")),
+        (Coco("d"), Coco("d", images="e")),
+        (Csv("d/all.csv"), Csv("e/all.csv")),
+        (Elsewhere("d"), Elsewhere("e")),
+    ],
+)
+def test_data_that_lies_elsewhere_has_another_place(place, source, other):
+    """Or what `check` has read of one would be missing in the other."""
+    experiment = load([write(place, TEXT.format(source=SOURCES["npz"].format(""), val=""))]).experiment
+
+    def of(chosen):
+        return manifest.place(replace(experiment, data=replace(experiment.data, source=chosen)))
+
+    assert of(source) != of(other)
+    (field,) = [key for key in ("root", "path", "table", "folder", "pictures") if getattr(source, key, None)][:1]
+    assert of(source) == of(replace(source, **{field: os.path.abspath(getattr(source, field))}))
+    if not isinstance(source, Elsewhere):
+        assert of(source) == of(replace(source, size=(9, 9)))
+
+
+def every_source():
+    texts = [text for base in _BASES.values() for text in base.sources if "FOLDER" in text]
+    return [pytest.param(text.replace("FOLDER", "samples"), id=text[7:60]) for text in texts]
+
+
+@pytest.mark.parametrize("source", every_source())
+@pytest.mark.parametrize("val", [False, True])
+def test_what_is_listed_is_what_a_check_reads(samples, monkeypatch, source, val):
+    """And no more: of a source that validates, not its other splits."""
+    monkeypatch.chdir(samples)
+    sets = [f"data.source={source}", *([f"data.val={source}"] if val else [])]
+    loaded = load([write(samples, TEXT.format(source="{type: synthetic}", val=""))], sets)
+    with Pool(1) as pool:
+        read = survey(loaded, pool).manifest
+    listed = manifest.of(loaded.experiment)
+    assert {*listed.files} == {*read.files}
+    assert manifest.changes(read, listed) == []
+
+
+def test_what_no_command_reads_is_not_listed(samples, monkeypatch):
+    monkeypatch.chdir(samples)
+    sets = ["data.source={type: image_folder, root: samples/pictures}", "data.val={type: idx, root: samples/mnist}"]
+    loaded = load([write(samples, TEXT.format(source="{type: synthetic}", val=""))], sets)
+    folders = {os.path.relpath(os.path.dirname(path), samples) for path in manifest.of(loaded.experiment).files}
+    names = {os.path.basename(path) for path in manifest.of(loaded.experiment).files}
+    assert {folder for folder in folders if "/val/" in folder} == set()
+    assert {name for name in names if "idx" in name} == {"train-images-idx3-ubyte", "train-labels-idx1-ubyte"}
+
+
+def test_a_list_of_an_older_version_has_more_than_is_read(tmp_path):
+    """Which is not missing where it still is there."""
+    for name in ("read", "unread"):
+        (tmp_path / name).write_text(name)
+    older = Manifest({str(tmp_path / name): FileFacts(6, 0) for name in ("read", "unread", "gone")})
+    now = Manifest({str(tmp_path / "read"): FileFacts(6, 0)})
+    assert manifest.changes(older, now) == [f"1 missing, first: {tmp_path}/gone"]

@@ -105,7 +105,7 @@ def test_so_is_a_number_that_is_not_finite(forge, capsys):
 
 
 def test_but_an_optimizer_may_have_met_a_gradient_whose_square_is_infinite(forge):
-    """Training goes on from there, and saves it."""
+    """Older versions went on training then, and saved it."""
     slots = [row for row in inspect(forge())["arrays"] if row["name"].startswith("slot/v/")]
     path = forge({row["name"]: np.full(row["shape"], np.inf, np.float32) for row in slots})
     rows = inspect(path, verify=True)["arrays"]

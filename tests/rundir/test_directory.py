@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from cnntrain.core import files, storage
+from cnntrain.core.directory_lock import LOCK
 from cnntrain.core.errors import CnntrainError, RunDirectoryError, StorageError
 from cnntrain.rundir import checkpoint, film_files
 from cnntrain.rundir import directory as run_directory
@@ -227,6 +228,31 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     assert sum("is in use by" in line for line in said) == 2
     with RunDirectory.create(tmp_path / "run", "name", HASH, restart=True):  # the lock died with its process
         pass
+
+
+def test_a_copy_without_hidden_files_is_a_run_all_the_same(tmp_path: Path) -> None:
+    """As `cp -r run/* copy` makes one."""
+    copy = tmp_path / "copy"
+    shutil.copytree(started(tmp_path / "run"), copy, ignore=shutil.ignore_patterns(".*"))
+    with pytest.raises(RunDirectoryError, match=r"holds a run already. Add --resume to go on with it, --overwrite"):
+        RunDirectory.create(copy, "name", HASH)
+    (copy / LOCK).unlink()
+    with RunDirectory.open(copy), pytest.raises(RunDirectoryError, match="is in use by"):
+        RunDirectory.open(copy)
+    (copy / LOCK).unlink()
+    with RunDirectory.create(copy, "name", HASH, overwrite=True) as directory:
+        assert directory.rows() == []
+
+
+@pytest.mark.parametrize("there", ["config.resolved.yaml", "checkpoints/last.npz"])
+def test_a_folder_with_a_part_of_a_run_is_somebody_elses(tmp_path: Path, there: str) -> None:
+    (tmp_path / there).parent.mkdir(exist_ok=True)
+    (tmp_path / there).write_text("mine")
+    with pytest.raises(RunDirectoryError, match="is not empty and holds no run of cnntrain"):
+        RunDirectory.create(tmp_path, "name", HASH, overwrite=True)
+    with pytest.raises(RunDirectoryError):
+        RunDirectory.open(tmp_path)
+    assert (tmp_path / there).read_text() == "mine"
 
 
 def test_the_lock_is_released_on_close_and_on_failure(tmp_path: Path) -> None:

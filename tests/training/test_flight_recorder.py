@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -9,8 +10,10 @@ import os
 import numpy as np
 import pytest
 
+from cnntrain.config.fields import Duration
 from cnntrain.core import files
-from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError
+from cnntrain.core.errors import CheckFailedError, DivergedError, PausedError, RunDirectoryError
+from cnntrain.core.registry import parts
 from cnntrain.core.scale import PixelScale
 from cnntrain.core.storage import explained
 from cnntrain.engine.examination import Examination
@@ -225,6 +228,50 @@ def test_a_record_that_cannot_be_written_does_not_hide_the_divergence(tmp_path, 
     monkeypatch.setattr(files, "write_atomic", write_atomic)
     with pytest.raises(DivergedError, match=r"there is no record of it \(cannot write .*record.json: No space left"):
         run(write(tmp_path), tmp_path / "run", BOOM)
+
+
+HUGE = """\
+data: {source: {type: npz, path: PATH}}
+model: {layers: [{type: flatten, name: flat}, {type: dense, units: auto, name: last}]}
+loss: mse
+train: {epochs: 3, batch_size: 4}
+checkpoint: {every: 3ep}
+"""  # 5 steps an epoch
+
+
+def huge(folder):
+    """A config with one sample of such values that the square of its gradient is not a float32."""
+    rng = np.random.default_rng(0)
+    pixels, values = rng.random((20, 4, 4, 1), np.float32), rng.random((20, 1), np.float32)
+    pixels[7] *= 1000
+    np.savez(folder / "data.npz", x_train=pixels, y_train=values * np.float32(1e18))
+    return write(folder, HUGE.replace("PATH", f"{folder}/data.npz"))
+
+
+@pytest.mark.parametrize("name", sorted(parts("optimizers")))
+def test_no_optimizer_goes_on_with_a_slot_that_is_not_finite(tmp_path, name):
+    settings = {"type": name} | parts("optimizers")[name].examples[0]
+    with contextlib.suppress(DivergedError):
+        run(huge(tmp_path), tmp_path / "run", (f"optimizer={json.dumps(settings)}",))
+    arrays = read(tmp_path / "run/checkpoints/last.npz").arrays
+    assert all(np.isfinite(array).all() for name, array in arrays.items() if name.startswith(("slot/", "param/")))
+
+
+def test_a_slot_that_becomes_infinite_is_found_at_that_step_wherever_the_run_is_paused(tmp_path):
+    config, sets = huge(tmp_path), ("optimizer={type: adam, lr: 0.001}",)
+    message, record = diverge(config, tmp_path / "run", sets)
+    assert f"the optimizer's v became infinite at step {record['step'] - 1}, by a gradient of norm " in message
+    assert f"last ({config}:2:" in message
+    assert "is the first layer for which the optimizer keeps a number that is not finite; nothing was saved" in message
+    assert (record["when"], record["first"]["node"], record["first"]["what"]) == ("save", "last", "slots")
+    assert replay(tmp_path / "run")["same"]
+    assert record["step"] > 1
+    with pytest.raises(PausedError):
+        run(config, tmp_path / "paused", sets, pause_at=Duration(record["step"] - 1, "st"))
+    with pytest.raises(DivergedError):
+        run(None, tmp_path / "paused", resume=True)
+    again = json.loads((tmp_path / "paused/nonfinite/record.json").read_text())
+    assert [again[key] for key in ("reason", "step", "closed")] == [record[key] for key in ("reason", "step", "closed")]
 
 
 def test_what_cannot_be_replayed_says_why(tmp_path):

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnntrain.core.directory_lock import LOCK
 from cnntrain.core.errors import CheckpointError, DataError, StorageError, UsageError
 from cnntrain.rundir import follower
-from cnntrain.rundir.directory import LOCK, RunDirectory
+from cnntrain.rundir.directory import RunDirectory
 from cnntrain.training import muster
 from cnntrain.training.job import Job, prepare
 from cnntrain.training.warm_start import warm_start

@@ -24,7 +24,7 @@ def of_one(record: Record) -> Markup:
 def figures(record: Record) -> dict[str, str]:
     """The numbers that count, by what they are."""
     best, final = record.best, record.final
-    found = [("state", str(record.status.get("state", "unknown")))]
+    found = [("state", record.state)]
     if record.best_value is not None:
         found.append((f"best {record.monitored}, epoch {best['epoch']}", number(record.best_value)))
     found += [(f"final {name}", number(final[name])) for name in ("train/loss", "val/loss") if name in final]
@@ -69,7 +69,7 @@ def of_several(records: Sequence[Record]) -> Markup:
 
 def _named(record: Record) -> Markup:
     """The name of a run, and its state unless it has finished."""
-    state = record.status.get("state", "unknown")
+    state = record.state
     return element("span", element("bdi", record.name), "" if state == "finished" else f" ({state})")
 
 

@@ -6,7 +6,6 @@ import base64
 import binascii
 import math
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from cnntrain.results.report.gallery import thumbnail
 from cnntrain.results.report.html import Markup, duration, element, rate, section
 from cnntrain.results.report.page import cards, warning
 from cnntrain.results.report.pictures import caption
+from cnntrain.rundir import pulse
 from cnntrain.rundir.directory import LIVE
 from cnntrain.rundir.history import Record, find_runs, is_run, read
 from cnntrain.rundir.json_files import Row, read_object
@@ -29,7 +29,6 @@ from cnntrain.rundir.json_files import Row, read_object
 _FILES = (RESOLVED, "metrics.jsonl", "timing.jsonl", "status.json", "data.json")
 _MOST = 40  # lines in one chart; all runs are in the table
 _LARGEST = 2**24  # values of an array in a live file
-_LOST = 60.0  # seconds without news after which a run that claims to be training is called silent
 
 Stamp = tuple[tuple[int, int], ...]
 
@@ -73,7 +72,7 @@ class Views:
         return known[1]
 
     def _of_all(self, records: Sequence[Record]) -> dict[str, str]:
-        states = [str(record.status.get("state", "unknown")) for record in records]
+        states = [record.state for record in records]
         counted = [(state, f"{states.count(state)}") for state in dict.fromkeys(states)]
         links = element(
             "ul",
@@ -136,8 +135,9 @@ def _of_one(record: Record) -> dict[str, str]:
     total = record.start.get("total_steps")
     step = max([live.get("step", 0), *(row["step"] for row in (record.steps[-1:] + record.epochs[-1:]))])
     share = step / total if isinstance(total, int) and total else 0.0
-    running = record.status.get("state") == "running"
-    found = {"state": _state(record)}
+    state = record.state
+    running = state in ("running", "silent")
+    found = {"state": _told(record, state)}
     if running:
         speed = live.get("images_per_second", record.timing[-1]["images_per_second"] if record.timing else None)
         found |= {"images a second": rate(speed) if speed else "–", "left": duration(_left(record, live, step))}
@@ -161,12 +161,12 @@ def _of_one(record: Record) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _state(record: Record) -> str:
-    """The state that the run reports, or for how long it has been silent."""
-    state = str(record.status.get("state", "unknown"))
-    last = max(_stamp(record.path / name)[0] for name in (*_FILES, LIVE)) / 1e9
-    silent = time.time() - last
-    return f"silent for {duration(silent)}" if state == "running" and silent > _LOST else state
+def _told(record: Record, state: str) -> str:
+    """A state in words, with how long a run that trains, or may train, has not said anything."""
+    silence = pulse.silence(record.path)
+    if silence <= pulse.LONG or state not in ("running", "silent"):
+        return state
+    return f"silent for {duration(silence)}" if state == "silent" else f"running, silent for {duration(silence)}"
 
 
 def _left(record: Record, live: Row, step: int) -> float | None:

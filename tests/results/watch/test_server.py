@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cnntrain.core.console import Console
+from cnntrain.core.directory_lock import DirectoryLock
 from cnntrain.results.watch.listener import address, listening
 from cnntrain.results.watch.server import _States, serve
 from cnntrain.results.watch.view import Views
@@ -212,7 +213,8 @@ def test_in_a_browser_it_follows_a_run_through_its_end_and_its_resume(a_run, tmp
         status = json.loads((a_run / "status.json").read_text())
         (a_run / "status.json").write_text(json.dumps(status | {"state": "running"}))
         server = serve(listening(port), [a_run], TOKEN)
-        window.run(text, "running")
+        with DirectoryLock(a_run):  # as the process of the resume does
+            window.run(text, "running")
         server.shutdown()
         server.server_close()
         bad = [line for line in window.complaints() if "ERR_CONNECTION_REFUSED" not in line]
