@@ -42,6 +42,8 @@ NETWORKS = {  # trained parameters, counted by hand from the papers' or the conf
     "pretrained-tiny32": 279_466,  # 9*(3*32 + 32*64 + 64*64 + 64*128 + 128*128) + 2*(32 + 2*64 + 2*128) + 128*10+10
     "cifar10-resnet20": 269_722,  # 0.27M in He et al. 2015, table 6
     "resnet-20": 269_722,
+    # 9*(3*96 + 2*96*96 + 96*192 + 3*192*192) + 192*192 + 192*10 + 3*96 + 5*192 + 10
+    "all-cnn-c": 1_369_738,
     # stem 9*3*8, stages of f channels 9*(f/2*f + f*f) + f/2*f for 16 to 128, pyramid (128 + 64 + 32)*32, head
     # 4*9*32*32 + 9*32*(5 + 3) + 5 + 3, and 2*(8 + 3*(16+32+64+128) + 3*32 + 4*32) of batch norms
     "detect-shapes": 353_104,
