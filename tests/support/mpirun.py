@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -113,9 +114,23 @@ def _ranked(parent: int) -> dict[int, int]:
 
 
 def left_behind() -> set[str]:
-    """What ranks may leave in shared memory, as far as no process uses it: other jobs may be under way."""
+    """What ranks may leave in shared memory: what no process uses, and for two seconds, as other jobs are under way."""
+    found, end = _unused(), time.monotonic() + 2
+    while found and time.monotonic() < end:
+        time.sleep(0.1)
+        found &= _unused()
+    return found
+
+
+def _unused() -> set[str]:
+    """The names of shared memory that is there and in no process; also what one is about to map.
+
+    Open MPI itself leaves that of a process which no launcher has started, by the end of its name.
+    """
+    names = {name for name in os.listdir("/dev/shm") if "sm_segment" in name or "cnntrain" in name}
+    names -= {name for name in names if name.endswith("0000.0")}
     used = set()
     for maps in Path("/proc").glob("[0-9]*/maps"):
         with contextlib.suppress(OSError):
             used |= {Path(line.split()[-1]).name for line in maps.read_text().splitlines() if "/dev/shm/" in line}
-    return {name for name in os.listdir("/dev/shm") if "sm_segment" in name or "cnntrain" in name} - used
+    return names - used
