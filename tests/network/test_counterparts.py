@@ -118,8 +118,8 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
         assert "none of its 52 parameters has the name and shape of one here: training would begin from scratch" in said
 
 
-def test_a_file_is_recognized_by_names_and_sizes() -> None:
-    PRESETS["timm mobilenetv2_050"] = "{type: mobilenet_v2, width: 0.5}"
+def test_a_file_is_recognized_by_names_and_sizes(monkeypatch) -> None:
+    monkeypatch.setitem(PRESETS, "timm mobilenetv2_050", "{type: mobilenet_v2, width: 0.5}")
     for case in ("timm mobilenetv2_050", "timm mobilenetv1_100", "torchvision resnet50", "timm resnetv2_18"):
         tensors = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes(case, 32).items()}
         found = counterparts.recognized(tensors)
