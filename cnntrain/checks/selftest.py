@@ -19,11 +19,9 @@ from typing import Annotated, Any
 import numpy as np
 
 from cnntrain.checks.summary import described_without_data
-from cnntrain.config.binder import Binder, Place
+from cnntrain.config.binder import bound
 from cnntrain.config.fields import Kind
 from cnntrain.config.load import Loaded, load_text
-from cnntrain.config.problems import Problems
-from cnntrain.config.tree import of_plain
 from cnntrain.core import blas
 from cnntrain.core.arrays import Array, Layout, Param, aligned
 from cnntrain.core.errors import CheckFailedError, Mark
@@ -130,11 +128,7 @@ def run() -> Checks:
 
 def make(kind: str, name: str, settings: Mapping[str, Any]) -> Any:
     """A part from settings as JSON holds them, read as a config's would be. Raises ConfigError."""
-    problems = Problems()
-    tree = of_plain({"type": name, **settings}, Mark("golden", 1, 1))
-    part = Binder(problems).read(tree, Annotated[Part, Kind(kind)], Place())
-    problems.check()
-    return part
+    return bound({"type": name, **settings}, Annotated[Part, Kind(kind)], Mark("golden", 1, 1))
 
 
 def deviation(ours: Any, theirs: Any) -> float:

@@ -21,7 +21,7 @@ from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range, key
 from cnntrain.config.hints import all_keys, common_key, hint_for, meant_part, no_space, own_layer
 from cnntrain.config.problems import Problems
 from cnntrain.config.schema import usual_loss
-from cnntrain.config.tree import SET, Broken, Entry, List, Map, Node, Scalar
+from cnntrain.config.tree import SET, Broken, Entry, List, Map, Node, Scalar, of_plain
 from cnntrain.core import registry
 from cnntrain.core.errors import Mark
 from cnntrain.core.registry import Part
@@ -44,6 +44,14 @@ class Place:
     def item(self, index: int) -> Place:
         """The place of an item of this list."""
         return Place(f"{self.path}.{index}", f"{self.name}[{index}]")
+
+
+def bound(value: Any, annotation: Any, where: Mark) -> Any:
+    """A value as JSON holds it, read as that of a config would be. Raises ConfigError at `where`."""
+    problems = Problems()
+    read = Binder(problems).read(of_plain(value, where), annotation, Place())
+    problems.check()
+    return read
 
 
 class Binder:

@@ -231,11 +231,14 @@ class Weaver:
 
     def check_all_used(self) -> None:
         """Raise ConfigError at a layer whose output nothing reads."""
+        for node in self.unread():
+            self._where = node.where
+            raise self._error(f"nothing reads the output of {node.name!r}: name it in a 'from', or remove it")
+
+    def unread(self) -> list[Node]:
+        """The nodes but the last whose output nothing reads."""
         used = {source for node in self.nodes for source in node.inputs}
-        for index, node in enumerate(self.nodes[:-1]):
-            if index not in used:
-                self._where = node.where
-                raise self._error(f"nothing reads the output of {node.name!r}: name it in a 'from', or remove it")
+        return [node for index, node in enumerate(self.nodes[:-1]) if index not in used]
 
     def _declared(self, declared: Declared, x: int) -> int:
         before, self._where = self._where, declared.where

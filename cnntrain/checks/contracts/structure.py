@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnntrain.checks.contracts.base import hold
-from cnntrain.config.binder import Binder, Place
+from cnntrain.config.binder import bound
 from cnntrain.config.fields import Layers
-from cnntrain.config.problems import Problems
-from cnntrain.config.tree import of_plain
 from cnntrain.core.arrays import Shape
 from cnntrain.core.errors import ConfigError, Mark
-from cnntrain.network.graph import BATCH, Node, Weaver
+from cnntrain.network.graph import BATCH, Weaver
 from cnntrain.parts.structures.base import Structure
 
 ODD_SHAPES: tuple[Shape, ...] = ((7,), (1, 1, 1), (1, 5, 2), (2, 3, 4, 5), (1, 1, 1, 1))
@@ -33,24 +31,24 @@ class Placed:
     def __str__(self) -> str:
         return f"{dict(self.keys)} on {self.shape}"
 
-    def nodes(self, shape: Shape | None = None) -> list[Node]:
-        """Those of the network, on its own shape or another. Raises ConfigError where that does not fit."""
+    def woven(self, shape: Shape | None = None) -> Weaver:
+        """The network, on its own shape or another. Raises ConfigError where that does not fit."""
         weaver = Weaver(shape or self.shape, outputs=3)
         weaver.body(self.layers, BATCH)
-        return weaver.nodes
+        return weaver
 
 
 def expands_to_the_same_nodes_again(one: Placed) -> None:
     """A checkpoint keeps the keys, and its arrays go by the names of the nodes."""
-    hold(one.nodes() == one.nodes(), "asked again, `expand` gives other nodes")
+    hold(one.woven().nodes == one.woven().nodes, "asked again, `expand` gives other nodes")
 
 
 def leaves_nothing_unread(one: Placed) -> None:
     """Neither its input x nor what it adds, but for the last node."""
-    nodes = one.nodes()
-    read = {source for node in nodes for source in node.inputs}
-    hold(0 in read, "none of its nodes reads its input x")
-    unread = [node.name for index, node in enumerate(nodes[:-1]) if index not in read]
+    woven = one.woven()
+    before, *added = (node.name for node in woven.nodes)
+    unread = [node.name for node in woven.unread()]
+    hold(added and before not in unread, "none of its nodes reads its input x")
     hold(not unread, f"nothing reads what it adds as {', '.join(unread)}")
 
 
@@ -58,7 +56,7 @@ def refuses_what_does_not_fit(one: Placed) -> None:
     """By a ValueError that says what does; features, a single pixel and clips are given to every structure."""
     for shape in ODD_SHAPES:
         try:
-            one.nodes(shape)
+            one.woven(shape)
         except ConfigError:  # a ValueError with the line of the config
             continue
         except Exception as error:
@@ -69,10 +67,7 @@ def refuses_what_does_not_fit(one: Placed) -> None:
 def subjects(cls: type[Structure]) -> Iterator[tuple[Placed]]:
     """What the checks are given: each example, its keys read as those of a config."""
     for shape, keys in cls.examples:
-        problems = Problems()
-        tree = of_plain(["identity", {"type": cls.name_in_config, **keys}], Mark("examples", 1, 1))
-        layers = Binder(problems).read(tree, Layers, Place())
-        problems.check()
+        layers = bound(["identity", {"type": cls.name_in_config, **keys}], Layers, Mark("examples", 1, 1))
         yield (Placed(keys, layers, shape),)
 
 

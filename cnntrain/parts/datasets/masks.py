@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -382,7 +382,7 @@ def _pair_alike(folder: Path) -> tuple[str, str] | None:
     for pictures, masks in (names, names[::-1]) if len(names) == 2 else ():
         mine = {file.stem: file for file in files_below(folder / pictures, SUFFIXES)}
         theirs = {file.stem: file for file in files_below(folder / masks, _MASK_SUFFIXES)}
-        ending = _ending(folder / pictures, folder / masks)
+        ending = _ending_of(mine, theirs)
         if ending is None or {f"{stem}{ending}" for stem in mine} != theirs.keys():
             continue
         pairs = [(mine[stem], theirs[f"{stem}{ending}"]) for stem in sorted(mine)]
@@ -403,6 +403,11 @@ def _ending(pictures: Path, masks: Path, suffixes: frozenset[str] = _MASK_SUFFIX
     """What the names of masks add to those of pictures; None where none fits."""
     stems = {file.stem for file in files_below(pictures, SUFFIXES)}
     marked = {file.stem for file in files_below(masks, suffixes)}
+    return _ending_of(stems, marked)
+
+
+def _ending_of(stems: Iterable[str], marked: Container[str]) -> str | None:
+    """What the stems of masks add to those of pictures; None where none fits."""
     return next((end for end in _ENDINGS if any(f"{stem}{end}" in marked for stem in stems)), None)
 
 
