@@ -19,7 +19,12 @@ _FILES = (
     *("audio", "audiopath", "audiofile", "sound", "recording", "wav", "wavpath", "clip"),
 )
 _NUMBERED = ("classid", "categoryid", "labelid", "classindex")
-_LABELS = ("label", "class", "category", "labels", "classname", "categoryname", "labelname", "species", *_NUMBERED)
+_LABELS = (
+    *("label", "class", "category", "labels", "classname", "categoryname", "labelname", "species", *_NUMBERED),
+    "tags",
+)
+_LISTS = frozenset(["labels", "tags", "classes", "categories"])  # columns whose cells are expected to be several labels
+_SEPARATORS = ("|", ";", ",", " ")  # between labels; the last two are in many a class's name, too
 _NAMES = (  # of columns about a row or a file, and not about what the picture shows
     "id ids idx index uid uuid no nr num number row rowid imageid imgid sampleid split set subset fold kfold"
     " partition usage source url md5 sha1 sha256 hash bytes filesize file_size size channels depth mode format dpi date"
@@ -36,11 +41,15 @@ _MOST = 0.5  # of the rows, at most so many classes
 
 
 class TableColumns(NamedTuple):
-    """Which column names files, and which is to be predicted; or the columns among which the user has to choose."""
+    """Which column names files, and which is to be predicted; or the columns among which the user has to choose.
+
+    With `separator`, the cells of `label` are lists of labels.
+    """
 
     file: str
     label: str | None = None
     targets: tuple[str, ...] | None = None
+    separator: str | None = None
     doubtful: tuple[str, ...] = ()
 
 
@@ -60,13 +69,13 @@ def columns_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> TableColu
     others = {name: column for name, column in cells.items() if name != file and column}
     labels = labels_of([*others])
     if len(labels) == 1:
-        return TableColumns(file, label=_named(labels[0], others))
+        return _of_classes(file, _named(labels[0], others), others)
     if labels:
         return TableColumns(file, doubtful=tuple(labels))
     told = {name: column for name, column in others.items() if not _is_about(name, column, others)}
     texts = [name for name, column in told.items() if not all(map(is_number, column)) and _are_classes(column)]
     if len(texts) == 1:
-        return TableColumns(file, label=texts[0])
+        return _of_classes(file, texts[0], others)
     numbers = tuple(name for name, column in told.items() if all(map(is_number, column)))
     if not texts and numbers:
         return TableColumns(file, targets=numbers)
@@ -92,8 +101,31 @@ def chosen(names: Sequence[str], rows: Sequence[Sequence[str]], wanted: Sequence
     file = _file([name for name in names if name not in wanted], cells)
     numbers = all(is_number(cell) for name in wanted for cell in cells.get(name, ()))
     if len(wanted) == 1 and (not numbers or plain(wanted[0]) in _LABELS):
-        return TableColumns(file, label=wanted[0])
+        return _of_classes(file, wanted[0], cells)
     return TableColumns(file, targets=tuple(wanted))
+
+
+def _of_classes(file: str, label: str, cells: Mapping[str, Sequence[str]]) -> TableColumns:
+    """With a column of classes, or of lists of them."""
+    return TableColumns(file, label=label, separator=_separator(label, cells.get(label, ())))
+
+
+def _separator(name: str, cells: Sequence[str]) -> str | None:
+    """What stands between the labels of a column's cells; None where a cell is one label.
+
+    Lists are of different lengths, and put the same labels together in different ways.
+    """
+    different = {cell for cell in cells if cell}
+    for mark in _SEPARATORS if plain(name) in _LISTS else _SEPARATORS[:2]:
+        lists = [{*labels_in(cell, mark)} for cell in different]
+        if len({len(labels) for labels in lists}) > 1 and len(set().union(*lists)) <= len(lists):
+            return mark
+    return None
+
+
+def labels_in(cell: str, separator: str) -> list[str]:
+    """The labels in a cell."""
+    return [label for piece in cell.split(separator) if (label := piece.strip())]
 
 
 def check_numbers(names: Sequence[str], rows: Sequence[Sequence[str]], column: str) -> None:

@@ -70,6 +70,31 @@ def test_columns_that_are_chosen(header: str, wanted: list[str], expected: Table
 
 
 @pytest.mark.parametrize(
+    ("name", "cells", "separator"),
+    [
+        ("label", "red|hot,red,,hot", "|"),
+        ("mood", "calm; dark,dark,calm", ";"),
+        ("labels", "clear primary,clear,haze primary water,haze water,primary", " "),
+        ("tags", "Car; Dog,Dog,Car", ";"),
+        ("label", "red car,car,red", None),  # one class may be "red car"
+        ("labels", "curly dog,hound,grey cat", None),  # more words than there are cells
+        ("tags", "a|b,c|d,a|c", None),  # a name of two parts, always
+        ("label", "dog,cat,dog", None),
+        ("label", "|", None),
+    ],
+)
+def test_cells_that_are_lists_of_labels_are_told_from_names(name: str, cells: str, separator: str | None) -> None:
+    rows = [[f"{number}.png", cell] for number, cell in enumerate(cells.split(","))]
+    assert chosen(["path", name], rows, [name]) == TableColumns("path", name, separator=separator)
+
+
+def test_commas_between_labels_are_told_where_several_are_expected() -> None:
+    rows = [[f"{number}.png", cell] for number, cell in enumerate(["Bell,Alarm", "Bell", "Alarm"])]
+    assert columns_of(["path", "labels"], rows) == TableColumns("path", "labels", separator=",")
+    assert columns_of(["path", "label"], rows) == TableColumns("path", "label")
+
+
+@pytest.mark.parametrize(
     ("row", "header"),
     [
         ("p/0.png,cat", "path,label"),

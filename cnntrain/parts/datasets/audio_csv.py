@@ -38,7 +38,7 @@ class AudioCsv(SoundFields, LabelledRows):
     @classmethod
     def of_columns(cls, path: Path, columns: TableColumns) -> Self:
         """With these columns, and the settings that suit the recordings."""
-        found = cls(str(path), sound=columns.file, label=columns.label, targets=columns.targets)
+        found = cls(str(path), sound=columns.file, **cls.settings(path, columns))
         return found.of_sounds([sample[0] for sample, _ in found.labelled_samples("train")[:LOOKED_AT]])
 
     def recipe(self) -> Recipe:

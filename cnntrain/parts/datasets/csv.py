@@ -21,9 +21,10 @@ class Csv(PictureFields, LabelledRows):
     `image` names the column of the pictures' paths, which are relative to the file's folder. `label` names the column
     of class names ("label" unless said otherwise); the classes are those of the training rows, sorted by code point.
     `targets` names columns of numbers in its place: for regression (mse, mae), or 0 and 1 where a picture has several
-    labels (binary_cross_entropy). Other columns are ignored. `group` keeps pictures of one person or scene together: no
-    group may be in two splits, and `data.val: 0.2` and k_fold take whole ones. Columns are separated by commas,
-    semicolons or tabs.
+    labels (binary_cross_entropy). Where these stand in one cell, `label` is its column, `separator` what is between
+    them ("|"), and `targets` all labels there are; an empty cell has none. Other columns are ignored. `group` keeps
+    pictures of one person or scene together: no group may be in two splits, and `data.val: 0.2` and k_fold take whole
+    ones. Columns are separated by commas, semicolons or tabs.
 
     `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder.
     """
@@ -41,7 +42,7 @@ class Csv(PictureFields, LabelledRows):
     @classmethod
     def of_columns(cls, path: Path, columns: TableColumns) -> Self:
         """With these columns, and the settings that suit the pictures."""
-        found = cls(str(path), image=columns.file, label=columns.label, targets=columns.targets)
+        found = cls(str(path), image=columns.file, **cls.settings(path, columns))
         return found.of_pictures([sample[0] for sample, _ in found.labelled_samples("train")[:LOOKED_AT]])
 
     def recipe(self) -> Recipe:

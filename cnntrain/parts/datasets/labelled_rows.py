@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -15,13 +15,13 @@ from cnntrain.core.errors import DataError, printable
 from cnntrain.parts.datasets.groups import check_apart, with_group
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.datasets.labels import MAX_CLASSES, check_none_is_empty
-from cnntrain.parts.datasets.listed import ADVICE, Listed
+from cnntrain.parts.datasets.listed import ADVICE, Listed, tables_at
 from cnntrain.reading.csv_rows import TABLES, first_rows, named_file, rows_of
 from cnntrain.reading.decoded import Recipe, Sample, decoded
 from cnntrain.reading.folders import class_name, looked_up
 from cnntrain.reading.name_patterns import NamePattern
 from cnntrain.reading.reader import ALONE, Reader
-from cnntrain.reading.tables import TableColumns, check_numbers, chosen, columns_of
+from cnntrain.reading.tables import TableColumns, check_numbers, chosen, columns_of, labels_in
 
 _LARGEST = float(np.finfo(np.float32).max)
 LOOKED_AT = 1_000  # rows, and files whose headers, say what all are like
@@ -37,17 +37,21 @@ class LabelledRows(Listed):
 
     label: str | None = None  # the column of class names; by default `label`
     targets: tuple[str, ...] | None = None  # columns of numbers to predict, in place of a label
+    # what stands between the labels of a file that may have several, "|"; `targets` are then all labels there are
+    separator: str | None = None
     # what says which rows belong together (a person, a scene): a column, or a pattern for their files, "^(.*?)_"
     group: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.label is not None and self.targets is not None:
+        if self.separator is None and self.label is not None and self.targets is not None:
             raise ValueError(
                 f"{self.name_in_config} takes 'label', for classes, or 'targets', for values: give one of them"
             )
+        if self.separator is not None:
+            _check_separator(self.separator, self.targets)
         if self.targets is not None and len(set(self.targets)) != max(len(self.targets), 1):
-            raise ValueError(f"targets must be one or more different columns, got {list(self.targets)}")
+            raise ValueError(f"targets must be one or more different names, got {list(self.targets)}")
 
     @property
     def column(self) -> str:
@@ -57,12 +61,25 @@ class LabelledRows(Listed):
     @property
     def columns(self) -> tuple[str, ...]:
         """Of the file, and of the label or the targets."""
-        return (self.column, *(self.targets or (self.label or "label",)))
+        values = self.targets if self.separator is None else None
+        return (self.column, *(values or (self.label or "label",)))
 
     @classmethod
     def of_columns(cls, path: Path, columns: TableColumns) -> Self:
         """With these columns, and the settings that suit the files."""
         raise NotImplementedError
+
+    @classmethod
+    def settings(cls, path: Path, columns: TableColumns) -> dict[str, Any]:
+        """What says what is to be predicted; of lists of labels, all that occur in the training rows."""
+        targets = columns.targets
+        if columns.separator is not None and columns.label is not None:
+            cells = rows_of(
+                tables_at(path.absolute(), ADVICE)["train"], (columns.label,), cls.one, "Rename one", ADVICE
+            )
+            labels = (label for _, [cell] in cells for label in labels_in(cell, columns.separator))
+            targets = tuple(sorted({class_name(label) for label in labels}))
+        return {"label": columns.label, "targets": targets, "separator": columns.separator}
 
     def recipe(self) -> Recipe:
         """How files become samples."""
@@ -122,7 +139,7 @@ class LabelledRows(Listed):
         return names, rows[1:]
 
     def target_names(self) -> tuple[str, ...]:
-        """The columns of values."""
+        """The columns of values, or the labels that are looked for."""
         return self.targets or ()
 
     def labelled_samples(self, split: str) -> list[tuple[Sample, str | None]]:
@@ -155,7 +172,7 @@ class LabelledRows(Listed):
             targets = _labels(rows, classes, self.one)
         else:
             classes = ()
-            targets = np.array([_numbers(row, self.targets) for row in rows], np.float32)
+            targets = np.array([self._values(row) for row in rows], np.float32)
         files = [(row.file,) for row in rows]
         kin = self._kin(split)
         read = decoded(files, self.recipe(), reader)
@@ -198,9 +215,14 @@ class LabelledRows(Listed):
             return None
         name = self.targets[column]
         for row in self._rows(self.table(split)):
-            if np.float32(_numbers(row, self.targets)[column]) == np.float32(value):
+            if np.float32(self._values(row)[column]) == np.float32(value):
                 return f"{row.where}: {name}"
         return None
+
+    def _values(self, row: _Row) -> list[float]:
+        """The target values of a row. Raises DataError."""
+        targets = self.targets or ()
+        return _numbers(row, targets) if self.separator is None else _answers(row, targets, self.separator)
 
     def _rows(self, table: Path) -> list[_Row]:
         """The rows of a file. Raises DataError for one that is no table with the columns that are asked for."""
@@ -261,6 +283,32 @@ def _labels(rows: Sequence[_Row], classes: Sequence[str], noun: str) -> Array:
                 f"add such {noun}s to train"
             )
     return np.array([places[row.texts[0]] for row in rows], np.int64)
+
+
+def _check_separator(separator: str, labels: Sequence[str] | None) -> None:
+    """Raise ValueError where it cannot stand between the labels, or these are not given."""
+    if not separator:
+        raise ValueError("separator must not be empty; a space is ' '")
+    if labels is None:
+        raise ValueError(
+            "separator needs targets, a list of the labels: init --target COLUMN finds them, and writes both"
+        )
+    for label in labels:
+        if labels_in(label, separator) != [label]:
+            raise ValueError(f"the label {label!r} of targets cannot stand in a list with {separator!r} in between")
+
+
+def _answers(row: _Row, labels: Sequence[str], separator: str) -> list[float]:
+    """1 for each of the labels that is in the list of a row, 0 for the others."""
+    names = [class_name(label) for label in labels]
+    said = set(labels_in(row.texts[0], separator))
+    unknown = sorted(said.difference(names))
+    if unknown:
+        raise DataError(
+            f"{row.where}: the label {unknown[0]!r} is not among the {len(names)} of targets. Mend the row; to have it "
+            "learned, add it to targets"
+        )
+    return [float(name in said) for name in names]
 
 
 def _numbers(row: _Row, columns: Sequence[str]) -> list[float]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ import pytest
 from cnntrain.core import registry
 from cnntrain.core.errors import DataError
 from cnntrain.data.recognition import recognize
+from cnntrain.engine.pool import Pool
+from cnntrain.parts.datasets import labelled_rows
 from cnntrain.reading.reader import Reader
+from cnntrain.trained.inference import Trained
 from tests.support.datasets import refusal
 from tests.support.experiments import run, write
 from tests.support.pictures import png
@@ -83,7 +88,7 @@ def test_settings_that_contradict_each_other(root: Path) -> None:
     with pytest.raises(ValueError, match="csv takes 'label', for classes, or 'targets', for values: give one"):
         make(root, label="a", targets=("b",))
     for wrong in ((), ("a", "a")):
-        with pytest.raises(ValueError, match="one or more different columns"):
+        with pytest.raises(ValueError, match="one or more different names"):
             make(root, targets=wrong)
 
 
@@ -229,6 +234,56 @@ def test_other_things_that_are_wrong(root: Path) -> None:
     assert f"{latin} is not UTF-8 text (" in refusal("csv", path=str(latin))
 
 
+LISTS = "path,labels\npictures/a.png,hot|red\npictures/b.png,\npictures/c c.png, red|| red |\n"
+
+
+def test_lists_of_labels_in_a_cell_are_a_yes_or_a_no_for_each(root: Path) -> None:
+    """Whatever is written twice, with spaces around it or with nothing between two separators."""
+    path = table(root, LISTS)
+    source = recognize(path)
+    assert source == make(path, label="labels", separator="|", targets=("hot", "red"), size=(2, 2), channels=1)
+    images = source.load("train")
+    assert images.targets.tolist() == [[1, 1], [0, 0], [0, 1]]
+    assert images.targets.dtype == np.float32
+    assert source.target_names() == ("hot", "red")
+    assert source.place_of_target("train", 0, 1, 0.0) == f"{path}:3: red"
+    assert recognize(path, ["labels"]) == source
+
+
+def test_labels_of_all_training_rows_are_found_not_of_the_first_only(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labelled_rows, "LOOKED_AT", 4)
+    path = table(root, LISTS + "pictures/a.png,zebra\n")
+    assert recognize(path).target_names() == ("hot", "red", "zebra")
+
+
+def test_a_label_that_targets_leave_out_is_told_by_its_row(root: Path) -> None:
+    path = table(root, LISTS)
+    said = refusal("csv", path=str(path), label="labels", separator="|", targets=("red",))
+    assert said.startswith(f"{path}:2: the label 'hot' is not among the 1 of targets. Mend the row; to have it learned")
+    decomposed = unicodedata.normalize("NFD", "Vögel")
+    path = table(root, f"path,label\npictures/a.png,{decomposed}|x\npictures/b.png,x\n")
+    composed = unicodedata.normalize("NFC", "Vögel")
+    assert make(path, separator="|", targets=("x", composed)).load("train").targets.tolist() == [[1, 1], [1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"separator": ""}, "separator must not be empty; a space is ' '"),
+        ({"separator": "|"}, "separator needs targets, a list of the labels: init --target COLUMN finds them"),
+        ({"separator": "|", "targets": ("a", "b|c")}, "the label 'b|c' of targets cannot stand in a list with '|'"),
+        ({"separator": " ", "targets": (" a", "b")}, "the label ' a' of targets cannot stand in a list with ' '"),
+        ({"separator": "|", "targets": ("a", "a")}, "targets must be one or more different names"),
+        ({"label": "x", "targets": ("a", "b")}, "csv takes 'label', for classes, or 'targets', for values"),
+    ],
+)
+def test_settings_of_lists_that_cannot_be(root: Path, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make(root, **fields)
+
+
 CONFIG = """\
 seed: 0
 data:
@@ -255,5 +310,17 @@ def test_a_network_learns_several_labels_and_values(
         (tmp_path / f"{number}.png").write_bytes(png(6, 4, 8, 0, row * 4))
         rows.append(f"{number}.png,{left},{right}")
     table(tmp_path, "\n".join(rows))
-    result = run(write(tmp_path, CONFIG.replace("LOSS", loss), "halves.yaml"), tmp_path / "run")
+    text = CONFIG.replace("LOSS", loss)
+    result = run(write(tmp_path, text, "halves.yaml"), tmp_path / "run")
     assert result["final"]["val/loss"] < most
+    if loss == "mse":
+        return
+    lists = [row.split(",") for row in rows[1:]]
+    cells = [[file, "|".join(compress(("left", "right"), map(int, bits)))] for file, *bits in lists]
+    (tmp_path / "lists.csv").write_text("\n".join(map(",".join, [["path", "label"], *cells])))
+    text = text.replace("table.csv", "lists.csv").replace("targets:", "separator: '|', targets:")
+    again = run(write(tmp_path, text, "lists.yaml"), tmp_path / "lists")
+    assert again["final"]["val/loss"] == result["final"]["val/loss"]
+    with Pool(1) as pool:
+        numbers, listed = (Trained(tmp_path / name, pool).evaluate("train") for name in ("run", "lists"))
+    assert listed | {"checkpoint": numbers["checkpoint"]} == numbers
