@@ -23,8 +23,9 @@ _LABELS = (
     *("label", "class", "category", "labels", "classname", "categoryname", "labelname", "species", *_NUMBERED),
     "tags",
 )
-_LISTS = frozenset(["labels", "tags", "classes", "categories"])  # columns whose cells are expected to be several labels
-_SEPARATORS = ("|", ";", ",", " ")  # between labels; the last two are in many a class's name, too
+# columns whose cells are expected to be several labels
+_LISTS = frozenset(["labels", "tags", "classes", "categories", "genre", "genres", "attributes", "keywords"])
+_SEPARATORS = ("|", ";", ",", " ")  # between labels; the last two only in such columns, as in many a class's name, too
 _NAMES = (  # of columns about a row or a file, and not about what the picture shows
     "id ids idx index uid uuid no nr num number row rowid imageid imgid sampleid split set subset fold kfold"
     " partition usage source url md5 sha1 sha256 hash bytes filesize file_size size channels depth mode format dpi date"
@@ -107,10 +108,10 @@ def chosen(names: Sequence[str], rows: Sequence[Sequence[str]], wanted: Sequence
 
 def _of_classes(file: str, label: str, cells: Mapping[str, Sequence[str]]) -> TableColumns:
     """With a column of classes, or of lists of them."""
-    return TableColumns(file, label=label, separator=_separator(label, cells.get(label, ())))
+    return TableColumns(file, label=label, separator=separator_of(label, cells.get(label, ())))
 
 
-def _separator(name: str, cells: Sequence[str]) -> str | None:
+def separator_of(name: str, cells: Sequence[str]) -> str | None:
     """What stands between the labels of a column's cells; None where a cell is one label.
 
     Lists are of different lengths, and put the same labels together in different ways.

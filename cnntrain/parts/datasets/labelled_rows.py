@@ -21,7 +21,7 @@ from cnntrain.reading.decoded import Recipe, Sample, decoded
 from cnntrain.reading.folders import class_name, looked_up
 from cnntrain.reading.name_patterns import NamePattern
 from cnntrain.reading.reader import ALONE, Reader
-from cnntrain.reading.tables import TableColumns, check_numbers, chosen, columns_of, labels_in
+from cnntrain.reading.tables import TableColumns, check_numbers, chosen, columns_of, labels_in, separator_of
 
 _LARGEST = float(np.finfo(np.float32).max)
 LOOKED_AT = 1_000  # rows, and files whose headers, say what all are like
@@ -137,6 +137,22 @@ class LabelledRows(Listed):
             if not name.isprintable():
                 raise DataError(f"{table} has a column named {name[:40]!r}, expected printable characters. Rename it")
         return names, rows[1:]
+
+    def tell_of_special(self, split: str, reader: Reader) -> None:
+        """Warn of lists of labels, too, that are taken for classes."""
+        super().tell_of_special(split, reader)
+        if split != "train" or self.targets is not None:
+            return
+        label, table = self.columns[1], self.table(split)
+        cells = [row.texts[0] for row in self._rows(table)]
+        mark = separator_of(label, cells)
+        if mark is not None:
+            first = next(cell for cell in cells if len(labels_in(cell, mark)) > 1)
+            reader.warn(
+                f"{table}: the column {label!r} seems to list labels ({first[:60]!r}), and each list is taken for a "
+                f"class. For an answer about each label set separator to {mark!r}, and targets to the labels, as init "
+                f"does"
+            )
 
     def target_names(self) -> tuple[str, ...]:
         """The columns of values, or the labels that are looked for."""

@@ -268,6 +268,21 @@ def test_a_label_that_targets_leave_out_is_told_by_its_row(root: Path) -> None:
     assert make(path, separator="|", targets=("x", composed)).load("train").targets.tolist() == [[1, 1], [1, 0]]
 
 
+def test_lists_that_are_taken_for_classes_are_told(root: Path) -> None:
+    path = table(root, LISTS.replace("png,\n", "png,hot\n"))
+    told: list[str] = []
+    source = make(path, label="labels")
+    assert source.load("train").classes == ("hot", "hot|red", "red|| red |")
+    source.tell_of_special("train", Reader(warn=told.append))
+    assert told == [
+        f"{path}: the column 'labels' seems to list labels ('hot|red'), and each list is taken for a class. For an "
+        "answer about each label set separator to '|', and targets to the labels, as init does"
+    ]
+    recognize(path).tell_of_special("train", Reader(warn=told.append))
+    make(root).tell_of_special("train", Reader(warn=told.append))
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
