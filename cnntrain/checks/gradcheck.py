@@ -23,6 +23,7 @@ import numpy as np
 from cnntrain.checks.summary import can_declare, describe, described_without_data
 from cnntrain.config.load import Loaded
 from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.counts import counted
 from cnntrain.core.description import Description
 from cnntrain.core.errors import CheckFailedError, DataError, DivergedError, Mark
 from cnntrain.core.random import stream
@@ -123,7 +124,7 @@ class Findings:
         count = len({finding.node for finding in self.failed})
         raise CheckFailedError(
             f"{worst.where}: the gradient of {worst.node} ({worst.layer}) with respect to its {worst.what} "
-            f"is wrong {at}: {worst.example}; {count} node{'s' * (count != 1)} failed. Mend the layer's backward"
+            f"is wrong {at}: {worst.example}; {counted(count, 'node')} failed. Mend the layer's backward"
         )
 
 

@@ -8,6 +8,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
 from cnntrain.cli.text import show
+from cnntrain.core.counts import counted
 
 
 @click.command(cls=Command, examples=["cnntrain average runs/a/checkpoints/epoch-*.npz --output averaged.npz"])
@@ -27,6 +28,6 @@ def command(checkpoints: tuple[Path, ...], output: Path, overwrite: bool, as_jso
     if as_json:
         print_json(result)
         return
-    show(f"{output}: the mean of {len(result['checkpoints'])} checkpoints")
+    show(f"{output}: the mean of {counted(len(result['checkpoints']), 'checkpoint')}")
     for path, step in zip(result["checkpoints"], result["steps"], strict=True):
         show(f"  {path} (step {step})")

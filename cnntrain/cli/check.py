@@ -9,6 +9,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import pairs, show, table
+from cnntrain.core.counts import counted
 
 MOST_NAMED = 10  # files named for each kind of problem
 MOST_CLASSES = 20  # with more, only the smallest and largest counts are shown
@@ -88,7 +89,7 @@ def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
         from cnntrain.reading.folders import listed
 
         others = found["left_out"]
-        rows.append(("left out", f"{sum(others.values()):,} files, because of their names: {listed(others)}"))
+        rows.append(("left out", f"{counted(sum(others.values()), 'file')}, because of their names: {listed(others)}"))
     if found["extents"]:
         low, middle, high = (
             "x".join(f"{side:.0f}" for side in found["extents"][which]) for which in ("min", "median", "max")
@@ -138,18 +139,18 @@ def _ahead(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("memory", f"{human(document['peak_bytes'])} at most, data included; {human(document['free_bytes'])} free"),
         (
             "disk",
-            f"{human(document['disk_bytes'])} at most, for {document['checkpoints']} checkpoints of "
+            f"{human(document['disk_bytes'])} at most, for {counted(document['checkpoints'], 'checkpoint')} of "
             f"{human(document['checkpoint_bytes'])}"
             + (f" and {human(document['film_bytes'])} of film" if document["film_moments"] else "")
             + (f"; {human(document['disk_free_bytes'])} free" if document["disk_free_bytes"] is not None else ""),
         ),
         (
             "step",
-            f"{1000 * document['step_seconds']:.1f} ms on {threads} thread{'s' * (threads != 1)}, "
+            f"{1000 * document['step_seconds']:.1f} ms on {counted(threads, 'thread')}, "
             f"{document['step_flops'] / 1e9:.3g} GFLOP, {document['images_per_second']:.0f} images/s",
         ),
-        ("epoch", f"{document['epoch_seconds']:.1f} s with validation, {document['steps_per_epoch']:,} steps"),
-        ("run", f"{clock(document['run_seconds'])} for {epochs:,} epoch{'s' * (epochs != 1)}"),
+        ("epoch", f"{document['epoch_seconds']:.1f} s with validation, {counted(document['steps_per_epoch'], 'step')}"),
+        ("run", f"{clock(document['run_seconds'])} for {counted(epochs, 'epoch')}"),
     ]
 
 
@@ -158,7 +159,7 @@ def _amount(found: dict[str, Any], spread: bool) -> str:
     tail = f", {min(counts):,} to {max(counts):,} a class" if spread and counts else ""
     others = [(key, count) for key, count in found.items() if key != "samples" and isinstance(count, int) and count]
     tail += "".join(f", {count:,} {key.replace('_', ' ')}" for key, count in others)
-    return f"{found['samples']:,} samples{tail}"
+    return f"{counted(found['samples'], 'sample')}{tail}"
 
 
 def _counted(data: dict[str, Any]) -> tuple[str, list[str]]:

@@ -12,6 +12,7 @@ import click
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
 from cnntrain.cli.text import show, table, width
 from cnntrain.core import terminal
+from cnntrain.core.counts import counted
 from cnntrain.core.letters import columns
 
 _METRICS = ("val/loss", "val/accuracy", "train/loss")  # final values to show, as far as there is room
@@ -74,7 +75,7 @@ def _show(document: dict[str, Any]) -> None:
     text, left = _fitting(document, document["columns"][:_MOST_KEYS], short, metrics)
     show(text)
     if left:
-        show(f"{left} more key{'s' * (left != 1)} differ{'s' * (left == 1)}; --json and --csv have all of them")
+        show(f"{counted(left, 'more key')} differ{'s' * (left == 1)}; --json and --csv have all of them")
     show_groups(document)
 
 

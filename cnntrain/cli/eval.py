@@ -12,6 +12,7 @@ from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print
 from cnntrain.cli.require import check, require
 from cnntrain.cli.text import pairs, show
 from cnntrain.core import terminal
+from cnntrain.core.counts import counted
 
 
 @click.command(
@@ -93,7 +94,7 @@ def _show(result: dict[str, Any], step: int) -> None:
             f"{result['checkpoint']} (step {step}{', averaged weights' * (result['weights'] == 'averaged')})",
         ),
         *([("data", result["data"])] if "data" in result else []),
-        ("split", f"{result['split']}, {result['samples']:,} samples"),
+        ("split", f"{result['split']}, {counted(result['samples'], 'sample')}"),
         *((name, f"{value:.4f}") for name, value in result.items() if isinstance(value, float)),
     ]
     show(pairs(rows))

@@ -9,6 +9,7 @@ import click
 from cnntrain.cli.options import PATH, Command, Number, WholeNumber, as_json, debug, print_json
 from cnntrain.cli.text import duration, show
 from cnntrain.core import shell
+from cnntrain.core.counts import counted
 
 
 @click.command(
@@ -85,9 +86,9 @@ def command(
     if as_json:
         print_json(document)
         return
-    samples = f"{document['samples']:,} training samples of {size_text(tuple(document['shape']))}"
+    samples = f"{counted(document['samples'], 'training sample')} of {size_text(tuple(document['shape']))}"
     show(f"{document['source']}: {samples}, {document['amount']}")
     start = ", pretrained" if document["pretrained"] else ""
-    show(f"wrote {output}: a network of {document['parameters']:,} parameters{start}")
+    show(f"wrote {output}: a network of {counted(document['parameters'], 'parameter')}{start}")
     show(f"training takes about {duration(max(document['seconds'], 1))} on this machine")
     show(f"next: cnntrain fit {shell.word(output)}")

@@ -9,6 +9,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
 from cnntrain.cli.text import pairs, show, table
+from cnntrain.core.counts import counted
 
 
 @click.command(
@@ -42,20 +43,24 @@ def command(checkpoint: Path, verify: bool, as_json: bool) -> None:
     show(table([head, *map(_array, document["arrays"])], right={3, 4}))
     if verify:
         show()
-        show(f"sound: {len(document['arrays'])} arrays, as its config declares them, every weight finite")
+        show(f"sound: {counted(len(document['arrays']), 'array')}, as its config declares them, every weight finite")
 
 
 def _rows(document: dict[str, Any]) -> list[tuple[str, str]]:
     position, best, environment = (document[name] for name in ("position", "monitor", "environment"))
     finished, value = position.get("finished"), best.get("best")
     shape = "x".join(map(str, document["image_shape"]))
-    amount = f"{document['values']} values" if document["values"] else f"{len(document['classes'])} classes"
+    values, epochs = document["values"], counted(position["closed"], "epoch")
+    amount = counted(values, "value") if values else counted(len(document["classes"]), "class")
     names = ("python", "numpy", "blas", "kernel", "machine", "cpu")
     return [
         ("checkpoint", f"{document['checkpoint']} ({document['bytes']:,} bytes)"),
         ("written by", f"cnntrain {document['cnntrain']}, format {document['format']}"),
         ("experiment", f"{document['name']}: {shape}, {amount}"),
-        ("position", f"step {position['step']}, {position['closed']} epochs{f', {finished}' * bool(finished)}"),
+        (
+            "position",
+            f"step {position['step']}, {epochs}{f', {finished}' * bool(finished)}",
+        ),
         ("best", f"{value:.6g} after epoch {best.get('best_epoch')}" if isinstance(value, float) else ""),
         ("weights", "the averaged ones are used" if document["weights"] == "averaged" else ""),
         ("environment", ", ".join(f"{name} {environment[name]}" for name in names if environment.get(name))),

@@ -9,6 +9,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import pairs, show, table
+from cnntrain.core.counts import counted
 
 
 @click.command(
@@ -38,11 +39,11 @@ def command(targets: tuple[Path, ...], sets: tuple[str, ...], threads: int | Non
         ("input", result["input"]),
         ("parameters", f"{result['parameters']:,}{frozen}"),
         ("FLOPs", f"{result['flops']:,} a sample, forward"),
-        ("shard", f"{result['shard']} samples"),
+        ("shard", f"{counted(result['shard'], 'sample')}"),
         (
             "memory",
-            f"{result['memory']} for a training step of {result['batch_size']} on {threads} "
-            f"thread{'s' * (threads != 1)}, besides the data",
+            f"{result['memory']} for a training step of {result['batch_size']} on "
+            f"{counted(threads, 'thread')}, besides the data",
         ),
     ]
     show()

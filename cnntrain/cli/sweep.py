@@ -18,6 +18,7 @@ from cnntrain.cli.compare import show_groups
 from cnntrain.cli.options import PATH, Command, WholeNumber, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import duration, show, table
 from cnntrain.core import letters, shell, terminal
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import StorageError, printable
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _tell_answer(search: SearchQueue, folder: Path, board: _Board) -> None:
 def _runs(plan: Sweep) -> str:
     if plan.search:
         return f"a search of {plan.search.count} trials"
-    return f"{len(plan.cells)} run{'s' * (len(plan.cells) != 1)}"
+    return counted(len(plan.cells), "run")
 
 
 def _left_out(plan: Sweep) -> str:
@@ -323,7 +324,7 @@ class _Board:
     def _tell(self, one: Standing) -> None:
         if one.code is None:
             where = f" of {one.where}" if one.where else ""
-            self.say(f"{one.cell.name}: begins, on {one.threads} thread{'s' * (one.threads != 1)}{where}")
+            self.say(f"{one.cell.name}: begins, on {counted(one.threads, 'thread')}{where}")
             return
         if one.kept:
             self.say(f"{one.cell.name}: was finished already")

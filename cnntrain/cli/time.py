@@ -9,6 +9,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, WholeNumber, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import pairs, show, table
+from cnntrain.core.counts import counted
 
 
 @click.command(
@@ -38,7 +39,7 @@ def command(configs: tuple[Path, ...], steps: int, sets: tuple[str, ...], thread
     show(
         pairs(
             [
-                ("step", f"{1000 * result['step_seconds']:.1f} ms on {usable} thread{'s' * (usable != 1)}"),
+                ("step", f"{1000 * result['step_seconds']:.1f} ms on {counted(usable, 'thread')}"),
                 ("images/s", f"{result['images_per_second']:.0f}"),
                 ("saving", f"{1000 * result['save_seconds']:.1f} ms for a checkpoint, before it is written"),
                 ("epoch", f"{result['epoch_seconds']:.1f} s with validation, as predicted from this"),

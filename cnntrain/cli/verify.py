@@ -8,6 +8,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, WholeNumber, as_json, data_sets, debug, print_json, threads
 from cnntrain.cli.text import pairs, show
+from cnntrain.core.counts import counted
 
 
 @click.command(
@@ -34,13 +35,14 @@ def command(run: Path, sets: tuple[str, ...], steps: int, threads: int | None, a
     if as_json:
         print_json(document)
         return
-    taken, arrays, rows = (document[name] for name in ("steps", "arrays", "metric_rows"))
+    taken = counted(document["steps"], "step")
+    arrays, rows = counted(document["arrays"], "array"), counted(document["metric_rows"], "row")
     show(
         pairs(
             [
                 ("from", document["from"]),
                 ("to", document["to"]),
-                ("same", f"{taken} step{'s' * (taken != 1)} taken again: {arrays} arrays and {rows} rows of metrics"),
+                ("same", f"{taken} taken again: {arrays} and {rows} of metrics"),
             ]
         )
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import parts
 from cnntrain.parts.datasets.base import Dataset
@@ -57,8 +58,7 @@ def _instead(path: Path) -> str:
         with reading(path):
             names = [name for name in os.listdir(path) if not name.startswith(".")]
         folders = sum((path / name).is_dir() for name in names)
-        held = f"holds {folders} folder{'s' * (folders != 1)} and {len(names) - folders} file"
-        held += "s" * (len(names) - folders != 1)
+        held = f"holds {counted(folders, 'folder')} and {counted(len(names) - folders, 'file')}"
         if any(_is_labelme(path / name) for name in sorted(names)[:_LOOKED_AT]):
             return f"{held}, annotations of labelme among them. Export these as Pascal VOC, COCO or masks"
         if any(name.lower().endswith(_PACKED) for name in names):

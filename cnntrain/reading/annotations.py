@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain.core.boxes import COUNTED, Boxes
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import DataError
 from cnntrain.core.regular_file import read_limited
 from cnntrain.reading.folders import class_name
@@ -72,7 +73,7 @@ class Mended:
     def lines(self) -> list[str]:
         """What to tell the user."""
         return [
-            f"{count:,} box{'es' * (count > 1)} {_of(fault, count)}; {self.firsts[fault]} is the first"
+            f"{counted(count, 'box')} {_of(fault, count)}; {self.firsts[fault]} is the first"
             for fault, count in self.counts.items()
         ]
 

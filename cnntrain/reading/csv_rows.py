@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import DataError, printable
 from cnntrain.reading.input_files import opened, reading
 from cnntrain.reading.tables import require_header
@@ -86,8 +87,8 @@ def _check_header(table: Path, rows: Sequence[Sequence[str]]) -> None:
     require_header(table, header)
     if len(rows) > 1 and len(header) < len(rows[1]) and len({len(row) for row in rows[1:]}) == 1:
         raise DataError(
-            f"{table.absolute()}: the first line, {printable(','.join(header))[:60]!r}, has {len(header)} "
-            f"column{'s' * (len(header) != 1)}, those below {len(rows[1])}. Mend it, or remove it if it is no header"
+            f"{table.absolute()}: the first line, {printable(','.join(header))[:60]!r}, has "
+            f"{counted(len(header), 'column')}, those below {len(rows[1])}. Mend it, or remove it if it is no header"
         )
     if len(header) == 1:
         raise DataError(

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, BinaryIO, NamedTuple
 
+from cnntrain.core.counts import counted
+
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _ORIENTATION = 256, 257, 258, 259, 262, 266, 274
 _BANDS, _PLANAR, _INKS, _EXTRA, _FORMAT, _SUBSAMPLING = 277, 284, 332, 338, 339, 530
 _DEFAULTS = {_BITS: (1,), _COMPRESSION: (1,), _FILL_ORDER: (1,), _ORIENTATION: (1,), _BANDS: (1,), _PLANAR: (1,)} | {
@@ -112,7 +114,7 @@ class Tags:
         further += ["planar"] if bands > 1 and self.number(_PLANAR) != 1 else []
         if self.number(_COMPRESSION) != 1:
             further += ["compressed", *([f"{self._order}-endian"] if self._foreign else [])]
-        what = f"a {'Big' * self._wide}TIFF of {bands} band{'s' * (bands != 1)} ({', '.join(further)})"
+        what = f"a {'Big' * self._wide}TIFF of {counted(bands, 'band')} ({', '.join(further)})"
         return f"{what}, which is not read. Convert it to 8 or 16 bits of grey or RGB, or save arrays for npz"
 
 

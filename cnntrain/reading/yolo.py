@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import DataError
 from cnntrain.reading.annotations import Marked, Page, named, number, text_of
 
@@ -42,7 +43,7 @@ def listed(path: Path) -> list[Path]:
 
 def _box(words: Sequence[str], where: str, names: Sequence[str]) -> Marked:
     if len(words) != 5:
-        many = f"{len(words)} word{'s' * (len(words) > 1)}"
+        many = counted(len(words), "word")
         what = "the outline of a segmentation" if len(words) > 6 and len(words) % 2 else many
         raise DataError(f"{where} has {what}, expected the 5 words {' '.join(WORDS)}. Mend the row")
     label, x, y, wide, tall = (number(word, where, what) for word, what in zip(words, WORDS, strict=True))

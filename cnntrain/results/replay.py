@@ -18,6 +18,7 @@ from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import RESOLVED
 from cnntrain.core import blas, machine, shell, strict_json
 from cnntrain.core.console import Console
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError, StorageError
 from cnntrain.core.regular_file import read_limited, read_own
 from cnntrain.engine.examination import What
@@ -70,7 +71,7 @@ def replay(
     steps = step - last.meta["position"]["step"] + (when == "step")
     if found is None:
         raise CheckFailedError(
-            f"{path} did not diverge again: for {steps} step{'s' * (steps != 1)} from {last.path} on, "
+            f"{path} did not diverge again: for {counted(steps, 'step')} from {last.path} on, "
             f"every number is finite. It was recorded as: {record['reason']}"
         )
     if _place(found["first"]) != _place(record["first"]):
@@ -216,7 +217,7 @@ def _earlier(path: Path, last: Checkpoint, least: int) -> Path:
             steps[file] = step
     if not steps:
         raise RunDirectoryError(
-            f"{path} holds no checkpoint {least} step{'s' * (least != 1)} or more before its last one, to train from "
+            f"{path} holds no checkpoint {counted(least, 'step')} or more before its last one, to train from "
             f"again. {_how_to_keep(path, last, least)}"
         )
     return max(steps, key=lambda file: steps[file])
@@ -235,7 +236,7 @@ def _how_to_keep(path: Path, last: Checkpoint, least: int) -> str:
     keeping, total = _keeping(anew, length, 0, least), length.total_steps
     if not keeping:
         fewer = f"ask for at most {total - 1} (--steps), or " * (total > 1)
-        return f"No run of {total} step{'s' * (total != 1)} does: {fewer}verify a longer one"
+        return f"No run of {counted(total, 'step')} does: {fewer}verify a longer one"
     few = "" if finished else "Too few steps are left to resume it for that. "
     return f"{few}Train once more and keep some: cnntrain fit {shell.word(path / RESOLVED)}{keeping}"
 

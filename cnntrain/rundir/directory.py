@@ -23,6 +23,7 @@ from cnntrain.core import files, shell, strict_json
 from cnntrain.core.anchor import Anchor
 from cnntrain.core.append_log import AppendLog
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.core.csv_text import to_csv
 from cnntrain.core.directories import make_directory, make_new_directory, make_own_directory
 from cnntrain.core.directory_lock import LOCK, DirectoryLock
@@ -296,7 +297,7 @@ class RunDirectory:
         kept = sum(bool(_NUMBERED.fullmatch(name)) for name in there)
         missing = 1 + ("best.npz" not in there) + max(keep - kept, 0)
         size = missing * os.path.getsize(self.last)
-        purpose = f"{missing} more checkpoint{'s' * (missing > 1)}"
+        purpose = counted(missing, "more checkpoint")
         filmed = sum(os.path.getsize(path) for path in _film_of(self.path))
         if film > filmed:
             size, purpose = size + film - filmed, f"{purpose} and the film"

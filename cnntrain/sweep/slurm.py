@@ -10,6 +10,7 @@ import shlex
 from pathlib import Path
 
 from cnntrain.core import shell
+from cnntrain.core.counts import counted
 from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import UsageError
 from cnntrain.core.output import Output
@@ -87,7 +88,7 @@ def script(plan: Sweep, folder: Path, file: Path, threads: int, at_once: int | N
     log = folder.absolute() / "slurm-TASK.log"
     return _SCRIPT.format(
         name=plan.name,
-        count=f"{count} run{'s' * (count != 1)} in {shell.word(folder)}",
+        count=f"{counted(count, 'run')} in {shell.word(folder)}",
         file=_word(str(file)),
         many=f"\n# More than {_MOST} tasks: most clusters want such an array in parts (MaxArraySize)."
         * (count > _MOST),

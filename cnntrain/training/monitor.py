@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 
 from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import EarlyStopping, Experiment, Until
+from cnntrain.core.counts import counted
 from cnntrain.core.registry import did_you_mean
 from cnntrain.network.tally import Tally
 from cnntrain.parts.schedules.base import Schedule
@@ -185,7 +186,7 @@ class Monitor:
         rule, stale = self._early, self.standing.stale
         if rule is None or stale < rule.patience:
             return None
-        return f"{rule.monitor} has not improved for {stale} epoch{'s' * (stale > 1)}"
+        return f"{rule.monitor} has not improved for {counted(stale, 'epoch')}"
 
     def verdict(self, values: Values, early: bool) -> str | None:
         """Why training should have ended with the epoch of these values, which was judged by other rules; None: not.

@@ -18,6 +18,7 @@ from cnntrain.config.tree import RESOLVED
 from cnntrain.core import blas, collector, machine, shell
 from cnntrain.core.conditions import require_name
 from cnntrain.core.console import Console, Progress
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import (
     CnntrainError,
     DivergedError,
@@ -319,8 +320,8 @@ def _details(trainer: Trainer, pool: Pool) -> list[str]:
     ranks = f"{pool.ranks.size} ranks, the first with " if pool.ranks.size > 1 else ""
     return [
         f"cnntrain {about['cnntrain']}, Python {about['python']}, NumPy {about['numpy']}, {about['blas']}",
-        f"{ranks}{pool.threads} thread{'s' * (pool.threads != 1)}, {-(-size // shard)} shards of {shard} samples "
-        f"a batch, {machine.human(needed)} of memory besides the data",
+        f"{ranks}{counted(pool.threads, 'thread')}, {counted(-(-size // shard), 'shard')} of "
+        f"{counted(shard, 'sample')} a batch, {machine.human(needed)} of memory besides the data",
         f"{graph.parameter_count():,} parameters in {len(graph.nodes)} layers",
         f"{len(job.loader.indices):,} training and {len(job.data.val_indices):,} validation samples, "
         f"{job.loader.steps_per_epoch:,} steps an epoch, {job.horizon.total_steps:,} in all",
@@ -340,7 +341,7 @@ def _idle(trainer: Trainer, pool: Pool) -> str | None:
         if smaller >= _FEWEST
         else ""
     )
-    cut = f"{shards} shard{'s' * (shards > 1)} of {shard}"
+    cut = f"{counted(shards, 'shard')} of {shard}"
     return f"{workers - shards} of {workers} workers are idle: a batch of {size} is {cut}. {how}"
 
 
@@ -382,7 +383,7 @@ def _enough_memory(job: Job, threads: int) -> Iterator[None]:
         limit = machine.address_limit()
         first = f", and {limit}, libraries included. Raise the limit, lower" if limit else ". Lower"
         raise OutOfMemoryError(
-            f"out of memory: training at batch size {size} on {threads} thread{'s' * (threads > 1)} needs about "
+            f"out of memory: training at batch size {size} on {counted(threads, 'thread')} needs about "
             f"{machine.human(needed)} besides the data{first} train.batch_size, use fewer --threads, "
             "or make the network or the images smaller"
         ) from error
@@ -407,8 +408,7 @@ def _say_what_next(trainer: Trainer, run: RunDirectory | Follower, was_done: boo
     watched = "val/loss" if trainer.job.data.val is not None else "train/loss"
     console.curve(watched, [row.get(watched) for row in run.rows() if row["event"] == "eval"])
     how = "was finished already" if was_done else "finished"
-    epochs = f"{state.closed} epoch{'s' * (state.closed != 1)}"
-    console.say(f"{how}: {state.finished} after {epochs}, {state.step} step{'s' * (state.step != 1)}")
+    console.say(f"{how}: {state.finished} after {counted(state.closed, 'epoch')}, {counted(state.step, 'step')}")
     if monitor.standing.best is not None:
         console.say(
             f"best {monitor.summary()['metric']}: {monitor.standing.best:.6g} after epoch {monitor.standing.best_epoch}"

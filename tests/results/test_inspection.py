@@ -60,7 +60,7 @@ def test_everything_in_it_is_told(finished):
 def test_the_command_shows_it_to_people_and_to_scripts(finished, capsys):
     assert main(["inspect", str(finished), "--verify"]) == 0
     shown = capsys.readouterr().out
-    assert "position     step 8, 1 epochs, all steps taken\n" in shown
+    assert "position     step 8, 1 epoch, all steps taken\n" in shown
     assert "\nparam/dense_1.weight " in shown
     assert shown.endswith("as its config declares them, every weight finite\n")
     assert main(["inspect", str(finished), "--json"]) == 0

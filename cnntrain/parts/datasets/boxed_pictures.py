@@ -13,6 +13,7 @@ import numpy as np
 from cnntrain.config.fields import check_fields
 from cnntrain.core.arrays import Array
 from cnntrain.core.boxes import BOXES, Boxes, packed
+from cnntrain.core.counts import counted
 from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.parts.datasets.images import Images
@@ -113,7 +114,7 @@ class BoxedPictures(PictureFields):
         records = packed(kept, frames, shape)
         lost = sum(map(len, kept)) - int((records["labels"] >= 0).sum())
         if lost:
-            reader.warn(f"{split}: {lost:,} box{'es' * (lost > 1)} outside what {self.fit!r} shows, left out")
+            reader.warn(f"{split}: {counted(lost, 'box')} outside what {self.fit!r} shows, left out")
         return Images(read.values, records, called, read.skipped, BOXES, read.names(files))
 
     def _settled(self, split: str, pages: Sequence[Page], places: Mapping[str, int], reader: Reader) -> list[Boxes]:
@@ -127,6 +128,6 @@ class BoxedPictures(PictureFields):
             reader.warn(f"{split}: {line}")
         without, fate = self.unannotated(split)
         if without:
-            count = f"{len(without):,} picture{'s' * (len(without) > 1)} without an annotation"
+            count = f"{counted(len(without), 'picture')} without an annotation"
             reader.warn(f"{split}: {count}, {fate}; {without[0]} is the first")
         return found

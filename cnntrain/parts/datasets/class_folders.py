@@ -11,6 +11,7 @@ from typing import ClassVar, Self, cast
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import DataError
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.groups import check_apart, with_group
@@ -327,7 +328,7 @@ class ClassFolders(Dataset):
             if len(inner) == 1:
                 place /= inner[0]
                 inner = subfolders(place)
-        found = f"{folder} has {len(names)} class folder{'s' * (len(names) != 1)}, expected 2 or more"
+        found = f"{folder} has {counted(len(names), 'class folder')}, expected 2 or more"
         if inner[1:]:  # of what kind it is would be a guess
             raise DataError(f"{found}. Is it {place}, which holds {_listed(inner)}? Name that folder")
         with reading(folder):

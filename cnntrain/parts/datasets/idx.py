@@ -19,6 +19,7 @@ import numpy as np
 
 from cnntrain.config.fields import PositiveInt, Range
 from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.counts import counted
 from cnntrain.core.description import Description, size_text
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import register
@@ -222,7 +223,7 @@ def _header(file: BinaryIO, path: Path, rank: int) -> Shape:
         hint = f"This is a file of {other}: are two files swapped?" if other else "Is it an IDX file of that kind?"
         raise DataError(
             f"{path} begins with 0x{head.hex() or '(nothing)'}, expected 0x{wanted.hex()} (IDX {_CONTENTS[rank]}, "
-            f"unsigned bytes in {rank} dimension{'s' * (rank > 1)}). {hint}"
+            f"unsigned bytes in {counted(rank, 'dimension')}). {hint}"
         )
     dimensions = file.read(4 * rank)
     if len(dimensions) < 4 * rank:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import DataError
 from cnntrain.reading.decoded import Decoded
 from cnntrain.reading.folders import (
@@ -55,7 +56,7 @@ def count_classes(labels: Array, where: str, least: int = 2) -> int:
     """How many classes labels from 0 up make: the largest plus one. Raises DataError for too few or far too many."""
     classes = int(labels.max()) + 1 if len(labels) else 0
     if classes < least:
-        raise DataError(f"{where}: {classes} class{'es' * (classes != 1)} found, expected 2 or more. Check the labels")
+        raise DataError(f"{where}: {counted(classes, 'class')} found, expected 2 or more. Check the labels")
     if classes > MAX_CLASSES:
         index = int(labels.argmax())
         raise DataError(

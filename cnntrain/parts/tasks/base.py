@@ -14,6 +14,7 @@ import numpy as np
 
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.core.description import VALUES, Description, size_text
 from cnntrain.core.display import Annotation, Answer, Gallery, Rendering, Section
 from cnntrain.core.errors import printable
@@ -448,7 +449,7 @@ class OfValues(Task):
 
     def amount(self, data: Description, each: bool = False) -> str:
         """How many values there are."""
-        return f"{data.values} value{'s' * (data.values > 1)}" + " each" * each
+        return counted(data.values, "value") + " each" * each
 
     def values(self, outputs: Array) -> Array:
         """What outputs of any shape say, in the units of the targets."""

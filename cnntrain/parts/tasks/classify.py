@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.core.description import CLASSES, Description
 from cnntrain.core.display import Answer, Bars, Gallery, Line, Matrix, Percentage, Plot, Section, Table, narrow, percent
 from cnntrain.core.letters import isolated
@@ -92,7 +93,7 @@ class Classify(Task):
 
     def amount(self, data: Description, each: bool = False) -> str:  # noqa: ARG002  (one class each)
         """How many classes there are."""
-        return f"{len(data.classes)} class{'es' * (len(data.classes) != 1)}"
+        return counted(len(data.classes), "class")
 
     def about(self, targets: Array, data: Description) -> str:
         """The classes with their counts."""

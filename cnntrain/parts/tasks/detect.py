@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.boxes import BOXES, joined, moved, original, record, things
+from cnntrain.core.counts import counted
 from cnntrain.core.description import Description
 from cnntrain.core.display import Annotation, Answer, Rendering, Section, cut
 from cnntrain.core.errors import printable
@@ -130,7 +131,7 @@ class Detect(Task):
 
     def amount(self, data: Description, each: bool = False) -> str:  # noqa: ARG002  (any number each)
         """How many classes there are."""
-        return f"boxes of {len(data.classes)} class{'es' * (len(data.classes) != 1)}"
+        return f"boxes of {counted(len(data.classes), 'class')}"
 
     def about(self, targets: Array, data: Description) -> str:
         """The classes with the numbers of their boxes."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.core.description import Description
 from cnntrain.core.display import Answer, Gallery, Percentage, Rendering, Section, Table, cut, percent
 from cnntrain.core.errors import printable
@@ -99,7 +100,7 @@ class Segment(Task):
 
     def amount(self, data: Description, each: bool = False) -> str:  # noqa: ARG002  (one mask each)
         """How many classes a pixel can have."""
-        return f"{len(data.classes)} classes of pixels"
+        return f"{counted(len(data.classes), 'class')} of pixels"
 
     def about(self, targets: Array, data: Description) -> str:
         """The classes with their shares of all pixels."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from cnntrain.config.fields import Range
 from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.counts import counted
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.ops.trace import Trace, Value
@@ -42,8 +43,7 @@ class Haar(Transform):
         unit = 2**self.levels
         if height % unit or width % unit:
             raise ValueError(
-                f"{self.levels} level{'s' * (self.levels > 1)} need height and width divisible by {unit}, "
-                f"got {height}x{width}"
+                f"{counted(self.levels, 'level')} need height and width divisible by {unit}, got {height}x{width}"
             )
         return (height // unit, width // unit, channels * unit**2)
 

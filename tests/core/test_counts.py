@@ -1,0 +1,24 @@
+"""Counts are written as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from cnntrain.core.counts import counted
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [
+        (0, "sample", "0 samples"),
+        (1, "sample", "1 sample"),
+        (2000, "training sample", "2,000 training samples"),
+        (1, "class", "1 class"),
+        (3, "class", "3 classes"),
+        (2, "box", "2 boxes"),
+        (2, "patch", "2 patches"),
+        (2, "mesh", "2 meshes"),
+    ],
+)
+def test_a_count_with_its_noun(number: int, noun: str, text: str) -> None:
+    assert counted(number, noun) == text
