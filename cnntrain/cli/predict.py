@@ -104,7 +104,7 @@ def command(
     overwrite: bool,
     score: float | None,
 ) -> None:
-    """Apply a trained network to files, to those in folders, and to the samples of .npz files.
+    """Apply a trained network to files, to those in folders and CSV files, and to the samples of .npz files.
 
     Files are read and preprocessed as in training. A picture whose size is not the network's is resized, without
     keeping its proportions; colour becomes grey, or grey colour, as the network needs. Light and dark must be as in

@@ -19,10 +19,10 @@ _DELIMITERS = (",", ";", "\t")
 _HEADER = 2**16  # characters of a header that say what divides the columns
 
 
-def first_rows(table: Path, most: int) -> list[list[str]]:
+def first_rows(table: Path, most: int, least: int = 2) -> list[list[str]]:
     """Up to `most` rows that are not empty, header first; they end where the file is not CSV, which `rows_of` explains.
 
-    Raises DataError for a header that is none.
+    Raises DataError for a header that is none, or that has fewer than `least` columns, as with other delimiters.
     """
     rows: list[list[str]] = []
     with reading(table), TextIOWrapper(opened(table), "utf-8-sig", "replace", newline="") as file:
@@ -32,7 +32,7 @@ def first_rows(table: Path, most: int) -> list[list[str]]:
             lines = filter(None, csv.reader(file, delimiter=max(_DELIMITERS, key=head.count)))
             rows.extend(itertools.islice(lines, most))
     if rows:
-        _check_header(table, rows)
+        _check_header(table, rows, least)
     return rows
 
 
@@ -79,7 +79,7 @@ def _head(file: TextIOWrapper) -> str:
     return head
 
 
-def _check_header(table: Path, rows: Sequence[Sequence[str]]) -> None:
+def _check_header(table: Path, rows: Sequence[Sequence[str]], least: int) -> None:
     """Raise DataError for a first row that names no columns, or not those of the next."""
     header = rows[0]
     if any("\ufffd" in name or "\0" in name for name in header):
@@ -90,7 +90,7 @@ def _check_header(table: Path, rows: Sequence[Sequence[str]]) -> None:
             f"{table.absolute()}: the first line, {printable(','.join(header))[:60]!r}, has "
             f"{counted(len(header), 'column')}, those below {len(rows[1])}. Mend it, or remove it if it is no header"
         )
-    if len(header) == 1:
+    if len(header) < least:
         raise DataError(
             f"{table.absolute()} has the one column {printable(header[0])[:60]!r}, expected several, with commas, "
             "semicolons or tabs between them. Save it like that"

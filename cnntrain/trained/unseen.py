@@ -30,16 +30,18 @@ from cnntrain.parts.datasets.sound_fields import SoundFields
 from cnntrain.parts.tasks.base import Task
 from cnntrain.parts.transforms.base import CLIP
 from cnntrain.reading.attended import attended
-from cnntrain.reading.csv_rows import TABLES
+from cnntrain.reading.csv_rows import TABLES, first_rows, named_file, rows_of
 from cnntrain.reading.decoded import Sample
 from cnntrain.reading.folders import class_name
 from cnntrain.reading.input_files import advised, reading
 from cnntrain.reading.pictures import SUFFIXES, Fit, decode, header
+from cnntrain.reading.tables import cells_of, file_of
 
 CHUNK = 1024  # samples that are in memory at a time, unless they are large
 _HELD = 2**29  # approximate bytes of them, beyond which they are fewer
 _ROWS = {".npz"}  # files that hold many samples
 _NAMED = 8  # classes that a message lists
+_LOOKED_AT = 100  # rows of a table, to find the column of files
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,10 @@ class Unseen:
     def samples(
         self, paths: Sequence[Path], pool: Pool, failures: list[tuple[str, str]]
     ) -> Iterator[tuple[list[str], Array]]:
-        """Names and pixels of the files named, of those in the folders named, and of the rows of a .npz, in order.
+        """Names and pixels of the files named, of those in the folders and tables named, and of the rows of a .npz.
 
-        Comes in chunks of at most CHUNK; the names of rows say split and index. What cannot be read is left out, and
-        added to `failures` as its path and the message that names it.
+        Comes in order, in chunks of at most CHUNK; the names of rows say split and index. What cannot be read is left
+        out, and added to `failures` as its path and the message that names it.
         """
         reader = self.reader
         files: list[Sample] = []
@@ -116,7 +118,7 @@ class Unseen:
                 if _of_rows(path):
                     yield from self._rows(path)
                 else:
-                    files += _files_at(path, reader)
+                    files += self._files_at(path, reader)
             except DataError as error:
                 failures.append((str(path), str(error)))
         most = max(1, min(CHUNK, _HELD // math.prod(self.data.shape)))
@@ -135,8 +137,28 @@ class Unseen:
         files: list[Sample] = []
         for path in paths:
             with contextlib.suppress(DataError):  # which `samples` reports
-                files += [] if _of_rows(path) else _files_at(path, reader)
+                files += [] if _of_rows(path) else self._files_at(path, reader)
         return [reader.place(sample) for sample in files]
+
+    def _files_at(self, path: Path, reader: ClassFolders) -> list[Sample]:
+        """The sample that a file is, those of a folder, at any depth, sorted by code point, or the rows of a table.
+
+        Raises DataError for a folder without any, and for a table that names none.
+        """
+        with reading(path):
+            is_folder = path.is_dir()
+        if is_folder:
+            return _inside(path, reader)
+        if reader.clips or path.suffix.lower() not in TABLES:
+            return [(path,)]
+        names, *rows = first_rows(path, _LOOKED_AT, 1) or [[]]
+        names = [name.strip() for name in names]
+        own = self.trained_on.origins()[0]
+        usual = own.column if isinstance(own, LabelledRows) else "path"
+        column = usual if usual in names else file_of(names, cells_of(names, rows)) or usual
+        one, advice = reader.noun.removesuffix("s"), f"Name {reader.noun}, or a table of them"
+        cells = rows_of(path, (column,), one, f"Call the column of {reader.noun} {usual!r}", advice)
+        return [(path.parent / named_file(where, cell, one),) for where, [cell] in cells]
 
     @property
     def fit(self) -> Fit:
@@ -251,16 +273,6 @@ def _of_rows(path: Path) -> bool:
     """Whether a path is a file that holds many samples. Raises DataError where that cannot be told."""
     with reading(path):
         return path.suffix.lower() in _ROWS and path.is_file()
-
-
-def _files_at(path: Path, reader: ClassFolders) -> list[Sample]:
-    """The sample that a file is, or those of a folder, at any depth, sorted by code point.
-
-    Raises DataError for a folder without any.
-    """
-    with reading(path):
-        is_folder = path.is_dir()
-    return _inside(path, reader) if is_folder else [(path,)]
 
 
 def _inside(folder: Path, reader: ClassFolders) -> list[Sample]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import wave
 from dataclasses import replace
 
@@ -225,9 +226,43 @@ def test_pictures_of_a_table_are_read_alike_by_eval_and_predict(folder, tmp_path
         trained = Trained(tmp_path / "run", pool)
         measured = trained.evaluate(None, tmp_path / "other.csv")
         answers = trained.predict(files[1::2])
+        assert trained.predict([tmp_path / "other.csv"]) == answers
     assert measured["samples"] == len(answers) == 24
     right = sum(answer["class"] == path.parent.name for answer, path in zip(answers, files[1::2], strict=True))
     assert measured["accuracy"] == right / 24
+
+
+@pytest.mark.parametrize("header", ["path", "number,file", "id;picture;path", "what"])
+def test_the_files_that_a_table_lists_are_predicted(folder, trained, tmp_path, header):
+    """By the usual names of their column, or the endings of its cells; without labels, and from the table's folder."""
+    (tmp_path / "pictures").symlink_to(folder / "data" / "val" / "dark")
+    mark = ";" if ";" in header else ","
+    rows = [mark.join([str(number)] * header.count(mark) + [f"pictures/{number}.png"]) for number in (1, 2, 4)]
+    table = tmp_path / "list.csv"
+    table.write_text("\n".join([header, *rows]))
+    paths = [tmp_path / "pictures" / f"{number}.png" for number in (1, 2, 4)]
+    assert trained.predict([table]) == trained.predict(paths)
+    assert trained.unseen.names([table]) == [*map(str, paths)]
+    failures: list[tuple[str, str]] = []
+    table.write_text("\n".join([header, *rows, rows[0].replace("1.png", "none.png")]))
+    assert len(trained.answers([table], 1, failures)) == 3
+    assert [name for name, _ in failures] == [str(tmp_path / "pictures" / "none.png")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n1,2\n", "the column 'path' is not among a, b. Call the column of images 'path'"),
+        ("", "the column 'path' is not among none. Call the column of images 'path'"),
+        ("path\n", "has no row below its header, expected one for each image. Add them"),
+        ("path,x\n,2\n", ":2 names no image, expected a path. Mend the row, or remove it"),
+        ("p/0.png\np/1.png\n", ":1 is a row of data (it has 'p/0.png'), expected a header that names the columns"),
+    ],
+)
+def test_a_table_that_lists_no_files_is_told(trained, tmp_path, text, said):
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(DataError, match=re.escape(said)):
+        trained.predict([tmp_path / "list.csv"])
 
 
 @pytest.mark.parametrize("form", ["folder", "csv"])
