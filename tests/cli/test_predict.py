@@ -261,6 +261,8 @@ def test_values_have_the_names_of_their_columns(cnntrain, picture, desk, loss):
             yes, true = said[:, place] > 0.5, meant[:, place] > 0.5
             assert figures["samples"] == true.sum()
             assert figures["recall"] == pytest.approx((yes & true).sum() / true.sum())
+            above = said[true, place][:, None] - said[~true, place]
+            assert figures["auc"] == pytest.approx(((above > 0) + (above == 0) / 2).mean())
             assert figures["precision"] == (pytest.approx((yes & true).sum() / yes.sum()) if yes.any() else None)
     assert cnntrain("eval", "run", "--split", "train", "--csv").out.startswith("name,")
     assert "\nred " in cnntrain("eval", "run", "--split", "train").out

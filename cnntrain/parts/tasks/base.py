@@ -366,6 +366,11 @@ class Task(Part):
         """The `measures` of all samples that were `judged`, which do not add up: for validation and the report."""
         return {}
 
+    def remeasured(self, evaluation: Evaluation) -> dict[str, float]:
+        """The `measures` of a report's evaluation."""
+        judged = self.judged(evaluation.outputs, evaluation.targets)
+        return self.measured(judged, evaluation.data)
+
     def breakdown(self, judged: Array, data: Description) -> dict[str, Any]:
         """Further entries of an evaluation, such as "per_class", that follow from what was `judged`."""
         return {}
@@ -480,6 +485,10 @@ class OfValues(Task):
         rows = zip(self.called(data), sums.T.tolist(), strict=True)
         return [{"name": name, **self.figures_of(row, weight)} for name, row in rows]
 
+    def rows(self, outputs: Array, targets: Array, data: Description) -> list[dict[str, Any]]:
+        """The figures of each value over these samples, (n, units) both."""
+        return self.figures(self.apart(outputs, targets).sum(axis=1), len(targets), data)
+
     def figures_of(self, sums: Sequence[float], weight: float) -> dict[str, Any]:
         """The figures of one value, out of the sums of `apart`."""
         raise NotImplementedError
@@ -488,7 +497,7 @@ class OfValues(Task):
         """How each value fares, and the samples whose answers are farthest from the truth."""
         targets, data = evaluation.targets, evaluation.data
         outputs = evaluation.outputs.reshape(targets.shape)
-        figures = self.figures(self.apart(outputs, targets).sum(axis=1), len(targets), data)
+        figures = self.rows(outputs, targets, data)
         positions = self.mistakes(evaluation)[: self.shown]
         pairs = zip(self.values(outputs[positions]), targets[positions], strict=True)
         captions = [self._caption(said, true, data) for said, true in pairs]

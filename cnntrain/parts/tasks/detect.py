@@ -284,6 +284,10 @@ class Detect(Task):
         values = [float(known[:, pick].mean()) if len(known) else float("nan") for pick in picks]
         return dict(zip(self.measures, values, strict=True))
 
+    def remeasured(self, evaluation: Evaluation) -> dict[str, float]:
+        """The same: a report keeps what is judged, not outputs."""
+        return self.measured(evaluation.outputs, evaluation.data)
+
     def breakdown(self, judged: Array, data: Description) -> dict[str, Any]:
         """COCO's twelve numbers, None where there is nothing they could be of; the largest mean F1 of the classes and
         the score it is reached from; and a row for each class.

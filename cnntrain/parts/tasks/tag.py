@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -12,8 +13,11 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.display import Percentage, Section, Table, percent
 from cnntrain.core.registry import register
+from cnntrain.ops.ranking import area_under_roc, average_precision
 from cnntrain.ops.sigmoid import sigmoid
 from cnntrain.parts.tasks.base import OWN, Evaluation, OfValues, Scoring, Start, Supposed, share
+
+_MEANS = {"mean_ap": "ap", "mean_auc": "auc"}  # what is measured -> the figure of each label whose mean it is
 
 
 @register("tag")
@@ -26,6 +30,10 @@ class Tag(OfValues):
 
     examples: ClassVar[tuple[Description, ...]] = (Description((6, 6, 1), (), 3),)
     loss: ClassVar[str] = "binary_cross_entropy"
+    measures: ClassVar[Mapping[str, str]] = {
+        "mean_ap": "Average precision of each label, the mean over the labels that occur.",
+        "mean_auc": "Area under the ROC curve of each label, the mean over those that some samples have and some lack.",
+    }
     shares: ClassVar[Literal["softmax", "sigmoid", ""]] = "sigmoid"
     usual_metrics: ClassVar[tuple[str, ...]] = ("binary_accuracy", "binary_f1")
     worst: ClassVar[str] = "Under each, the probabilities of yes farthest from the truth, 1 for yes and 0 for no."
@@ -82,19 +90,44 @@ class Tag(OfValues):
             "f1": share(2 * hit, 2 * hit + wrong + missed),
         }
 
+    def rows(self, outputs: Array, targets: Array, data: Description) -> list[dict[str, Any]]:
+        """The figures of each label, with its average precision and its area under the ROC curve."""
+        figures = super().rows(outputs, targets, data)
+        labels = zip(figures, outputs.T, targets.T > 0.5, strict=True)
+        return [
+            row | {"ap": average_precision(scores, meant), "auc": area_under_roc(scores, meant)}
+            for row, scores, meant in labels
+        ]
+
+    def judged(self, outputs: Array, targets: Array) -> Array:
+        """Outputs and targets, (n, 2, units)."""
+        return np.stack([outputs.reshape(targets.shape), targets], axis=1)
+
+    def measured(self, judged: Array, data: Description) -> dict[str, float]:
+        """Both means; NaN without a label they could be of."""
+        figures = self.rows(judged[:, 0], judged[:, 1], data)
+        known = {name: [row[key] for row in figures if row[key] is not None] for name, key in _MEANS.items()}
+        return {name: sum(values) / len(values) if values else math.nan for name, values in known.items()}
+
+    def breakdown(self, judged: Array, data: Description) -> dict[str, Any]:
+        """A row for each label."""
+        return {"per_value": self.rows(judged[:, 0], judged[:, 1], data)}
+
     def evaluated(self, data: Description) -> tuple[str, ...]:  # noqa: ARG002  (the contract's signature)
         """The share of right answers, and F1 over all of them."""
         return ("binary_accuracy", "binary_f1")
 
     def each(self, figures: list[dict[str, Any]]) -> Section:
-        """Recall, precision and F1 of each label."""
-        shares = ("recall", "precision", "f1")
+        """Recall, precision, F1, average precision and area under the ROC curve of each label."""
+        shares = ("recall", "precision", "f1", "ap", "auc")
         rows = [[row["name"], f"{row['samples']:,}", *(Percentage(row[key]) for key in shares)] for row in figures]
         note = (
             "Samples: those that have the label. Recall: the share of them that was found. Precision: the share of "
-            "those found that have it. A probability above 0.5 is a yes."
+            "those found that have it. A probability above 0.5 is a yes. AP: the mean precision over all thresholds, "
+            "each with the recall it adds. AUC: how often a sample with the label is given a higher probability of it "
+            "than one without."
         )
-        table = Table(["label", "samples", "recall", "precision", "F1"], rows, right={1, 2, 3, 4})
+        table = Table(["label", "samples", "recall", "precision", "F1", "AP", "AUC"], rows, right={1, 2, 3, 4, 5, 6})
         return Section("Labels", [table], note, half=True)
 
     def verdict(self, evaluation: Evaluation) -> str:

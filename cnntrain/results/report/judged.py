@@ -123,7 +123,8 @@ def _on(trained: Trained, split: str) -> Judged:
     """A network judged on a split."""
     images, indices = trained.samples(split)
     samples = Samples(images, indices, trained.transforms)
-    kept = Gathered(trained.network.task.kept, len(indices))
+    asked = trained.network.task
+    kept = Gathered(asked.kept, len(indices))
     measured = _Measured(trained)
 
     def collect(start: int, outputs: Array, targets: Array) -> None:
@@ -131,14 +132,9 @@ def _on(trained: Trained, split: str) -> Judged:
         measured.add(start, outputs, targets)
 
     whole = trained.engine.evaluate(samples, collect)
-    found = {"loss": trained.tally.mean_loss(whole)} | measured.values() | _together(trained, kept)
-    return Judged(trained, split, images, indices, kept.rows, found)
-
-
-def _together(trained: Trained, kept: Gathered) -> dict[str, float]:
-    """The values that the task measures over all samples together."""
-    asked = trained.network.task
-    return asked.measured(kept.rows, trained.description) if asked.measures else {}
+    judged = Judged(trained, split, images, indices, kept.rows, {})
+    together = asked.remeasured(judged.evaluation) if asked.measures else {}
+    return replace(judged, measured={"loss": trained.tally.mean_loss(whole)} | measured.values() | together)
 
 
 class _Measured:

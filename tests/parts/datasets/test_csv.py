@@ -330,6 +330,7 @@ def test_a_network_learns_several_labels_and_values(
     assert result["final"]["val/loss"] < most
     if loss == "mse":
         return
+    assert result["final"]["val/mean_ap"] > 0.9
     lists = [row.split(",") for row in rows[1:]]
     cells = [[file, "|".join(compress(("left", "right"), map(int, bits)))] for file, *bits in lists]
     (tmp_path / "lists.csv").write_text("\n".join(map(",".join, [["path", "label"], *cells])))

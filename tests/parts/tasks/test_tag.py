@@ -19,12 +19,27 @@ def evaluation(logits: np.ndarray = LOGITS) -> Evaluation:
     return Evaluation(DATA, "val", np.arange(4) + 10, TARGETS, logits)
 
 
-def test_labels_have_recall_precision_and_f1() -> None:
+def test_labels_have_recall_precision_f1_and_how_well_they_are_ranked() -> None:
     labels, _ = Tag().report(evaluation())
     (table,) = labels.content
     assert isinstance(table, Table)
-    assert list(table.rows[0]) == ["hat", "2", Percentage(1.0), Percentage(2 / 3), Percentage(0.8)]
-    assert list(table.rows[1]) == ["glasses", "2", Percentage(0.5), Percentage(1.0), Percentage(2 / 3)]
+    assert list(table.rows[0]) == ["hat", "2", *map(Percentage, (1.0, 2 / 3, 0.8, 1.0, 1.0))]
+    assert list(table.rows[1]) == ["glasses", "2", *map(Percentage, (0.5, 1.0, 2 / 3, (1 + 2 / 3) / 2, 0.75))]
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (4, 1, 1, 2)])
+def test_means_are_over_the_labels_that_some_samples_have(shape: tuple[int, ...]) -> None:
+    task = Tag()
+    judged = task.judged(LOGITS.reshape(shape), TARGETS)
+    assert task.measured(judged, DATA) == {"mean_ap": (1 + (1 + 2 / 3) / 2) / 2, "mean_auc": (1 + 0.75) / 2}
+    assert task.remeasured(evaluation(LOGITS.reshape(shape))) == task.measured(judged, DATA)
+    every = task.judged(LOGITS, np.ones_like(TARGETS))
+    assert task.measured(every, DATA)["mean_ap"] == 1
+    assert np.isnan(task.measured(every, DATA)["mean_auc"])
+    none = task.measured(task.judged(LOGITS, np.zeros_like(TARGETS)), DATA)
+    assert np.isnan([*none.values()]).all()
+    rows = task.breakdown(task.judged(LOGITS, TARGETS * [1, 0]), DATA)["per_value"]
+    assert [(row["name"], row["ap"], row["auc"]) for row in rows] == [("hat", 1, 1), ("glasses", None, None)]
 
 
 def test_mistakes_are_wrong_answers_told_as_probabilities() -> None:

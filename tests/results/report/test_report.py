@@ -247,13 +247,13 @@ def test_labels_are_reported_as_eval_has_them(tmp_path):
     _trained_on(tmp_path, x, y, 20, "binary_cross_entropy")
     with judging(read(tmp_path / "run"), "test", (), 1) as judged:
         document = judged.trained.evaluate("test")
-        assert [*judged.measured] == ["loss", "binary_accuracy", "binary_f1"]
+        assert [*judged.measured] == ["loss", "binary_accuracy", "binary_f1", "mean_ap", "mean_auc"]
         for name, value in judged.measured.items():
             assert value == pytest.approx(document[name])
         labels = judged.trained.network.task.report(judged.evaluation)[0].content[0]
         for shown, counted in zip(labels.rows, document["per_value"], strict=True):
             assert [shown[0], *(cell.value for cell in shown[2:])] == [
-                counted[key] for key in ("name", "recall", "precision", "f1")
+                counted[key] for key in ("name", "recall", "precision", "f1", "ap", "auc")
             ]
     page, _ = page_of(write([tmp_path / "run"]))
     assert "Labels" in page.headings
