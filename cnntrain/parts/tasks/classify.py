@@ -11,18 +11,16 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.counts import counted
 from cnntrain.core.description import CLASSES, Description
-from cnntrain.core.display import Answer, Bars, Gallery, Line, Matrix, Percentage, Plot, Section, Table, narrow, percent
+from cnntrain.core.display import Answer, Gallery, Matrix, Percentage, Section, Table, narrow, percent
 from cnntrain.core.letters import isolated
 from cnntrain.core.registry import did_you_mean, register
 from cnntrain.ops.argmax import taken_for
 from cnntrain.ops.confused import Confused, places_of
 from cnntrain.ops.softmax import softmax
 from cnntrain.parts.tasks.base import OWN, Evaluation, Explained, Start, Supposed, Task
+from cnntrain.parts.tasks.calibration import calibration
 from cnntrain.reading.folders import class_name
 
-BINS = 15  # of confidence: as many as the metric calibration_error has by default
-_ENOUGH = 20  # samples of a point of the calibration chart; bins of fewer are joined with their neighbours
-_95 = 1.96  # standard deviations on either side of 95 % of a normal distribution
 SHOWN = 24  # mistakes
 _LISTED = 12  # classes that are named in a comment
 LARGEST = 1000  # classes of which an evaluation has the whole confusion matrix
@@ -264,65 +262,10 @@ class _Judged:
         return (answer, "right" if said == true else f"is {isolated(self.classes[true])} · {percent(own)}")
 
 
-def bins(confidence: Array, right: Array) -> Array:
-    """For each bin of confidence: the samples, their mean confidence and their accuracy; (3, BINS), 0 where empty.
-
-    A boundary belongs to the bin below, as in the metric calibration_error.
-    """
-    place = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence)
-    counts, sure, hits = (np.bincount(place, what, minlength=BINS) for what in (None, confidence, right))
-    return np.stack([counts, sure / np.maximum(counts, 1), hits / np.maximum(counts, 1)])
-
-
-def joined(found: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """Neighbouring bins (3, BINS) joined, from the surest down, until each has _ENOUGH samples; the last has the rest.
-
-    For each, (k,): where it begins, how wide it is, samples, mean confidence, accuracy.
-    """
-    groups: list[list[int]] = [[]]
-    for place in np.flatnonzero(found[0])[::-1].tolist():
-        if groups[-1] and found[0, groups[-1]].sum() >= _ENOUGH:
-            groups.append([])
-        groups[-1].append(place)
-    groups = [group for group in groups if group]
-    counts = np.array([found[0, group].sum() for group in groups])
-    means = [np.array([found[0, group] @ found[row, group] for group in groups]) / counts for row in (1, 2)]
-    left, end = (np.array([pick(group) + more for group in groups]) / BINS for pick, more in ((min, 0), (max, 1)))
-    return left, end - left, counts, means[0], means[1]
-
-
-def interval(share: Array, n: Array) -> Array:
-    """The 95 % interval (2, k) of shares (k,) of n samples each (Wilson 1927)."""
-    middle = (share + _95**2 / (2 * n)) / (1 + _95**2 / n)
-    half = _95 * np.sqrt(share * (1 - share) / n + _95**2 / (4 * n**2)) / (1 + _95**2 / n)
-    return np.stack([middle - half, middle + half])
-
-
 def _calibration(judged: _Judged) -> Section:
-    """The reliability diagram (of the samples the network is 80 % sure of, are 80 % right?) and its numbers."""
-    counts, sure, hits = found = bins(judged.confidence, judged.right)
-    left, width, n, mean, right = joined(found)
-    low, high = interval(right, n)
-    diagonal = np.array([0, 1])
-    marks: tuple[Line | Bars, ...] = (
-        Line(diagonal, diagonal, reference=True),
-        Bars(left, right, width),
-        *(Line(np.full(2, x), np.array(ends)) for x, *ends in zip(mean, low, high, strict=True)),
-        *(Line(*point, marked=True) for point in zip(mean[:, None], right[:, None], strict=True)),
-    )
-    rows = [
-        [f"{percent(i / BINS)} to {percent((i + 1) / BINS)}", f"{int(counts[i]):,}", f"{sure[i]:.4f}", f"{hits[i]:.4f}"]
-        for i in range(BINS)
-        if counts[i]
-    ]
-    numbers = Table(["confidence", "samples", "mean confidence", "accuracy"], rows, right={1, 2, 3})
-    limits = ((0, 1), (0, 1.02))
-    plot = Plot("calibration", "confidence and accuracy", ("confidence", "accuracy"), limits, marks, numbers)
-    note = (
-        "Where accuracy lies below the diagonal, the network is overconfident. A point stands for "
-        f"{_ENOUGH} samples or more, the leftmost for the rest; its vertical line is the 95 % interval."
-    )
-    return Section("Calibration", [plot], note, half=True)
+    """Of the samples the network is 80 % sure of, are 80 % right?"""
+    below = "accuracy lies below the diagonal, the network is overconfident"
+    return calibration(judged.confidence, judged.right, ("confidence", "accuracy"), "samples", below)
 
 
 def _confusion(judged: _Judged) -> Section:

@@ -16,6 +16,7 @@ from cnntrain.core.registry import register
 from cnntrain.ops.ranking import area_under_roc, average_precision
 from cnntrain.ops.sigmoid import sigmoid
 from cnntrain.parts.tasks.base import OWN, Evaluation, OfValues, Scoring, Start, Supposed, share
+from cnntrain.parts.tasks.calibration import calibration
 
 _MEANS = {"mean_ap": "ap", "mean_auc": "auc"}  # what is measured -> the figure of each label whose mean it is
 
@@ -128,7 +129,15 @@ class Tag(OfValues):
             "than one without."
         )
         table = Table(["label", "samples", "recall", "precision", "F1", "AP", "AUC"], rows, right={1, 2, 3, 4, 5, 6})
-        return Section("Labels", [table], note, half=True)
+        return Section("Labels", [table], note)
+
+    def report(self, evaluation: Evaluation) -> list[Section]:
+        """Whether probabilities are to be trusted, how each label fares, and the worst of the wrong answers."""
+        targets = evaluation.targets
+        said = self.values(evaluation.outputs).astype(np.float64).ravel()
+        below = "the share of yes lies below the diagonal, probabilities are too high"
+        axes = ("probability", "share of yes")
+        return [calibration(said, targets.ravel() > 0.5, axes, "answers", below), *super().report(evaluation)]
 
     def verdict(self, evaluation: Evaluation) -> str:
         """How many samples have a wrong answer."""

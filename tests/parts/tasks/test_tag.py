@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnntrain.core.description import Description
-from cnntrain.core.display import Gallery, Percentage, Table
+from cnntrain.core.display import Gallery, Line, Percentage, Plot, Table
 from cnntrain.parts.tasks.base import Evaluation
 from cnntrain.parts.tasks.tag import Tag
 
@@ -20,7 +20,7 @@ def evaluation(logits: np.ndarray = LOGITS) -> Evaluation:
 
 
 def test_labels_have_recall_precision_f1_and_how_well_they_are_ranked() -> None:
-    labels, _ = Tag().report(evaluation())
+    _, labels, _ = Tag().report(evaluation())
     (table,) = labels.content
     assert isinstance(table, Table)
     assert list(table.rows[0]) == ["hat", "2", *map(Percentage, (1.0, 2 / 3, 0.8, 1.0, 1.0))]
@@ -42,10 +42,22 @@ def test_means_are_over_the_labels_that_some_samples_have(shape: tuple[int, ...]
     assert [(row["name"], row["ap"], row["auc"]) for row in rows] == [("hat", 1, 1), ("glasses", None, None)]
 
 
+def test_calibration_counts_every_answer() -> None:
+    """Eight answers are fewer than a point needs: one point, at the mean probability and the share of yes."""
+    (chart,) = Tag().report(evaluation())[0].content
+    assert isinstance(chart, Plot)
+    assert chart.labels == ("probability", "share of yes")
+    assert chart.numbers is not None
+    assert sum(int(row[1]) for row in chart.numbers.rows) == TARGETS.size
+    point = chart.marks[-1]
+    assert isinstance(point, Line)
+    assert (*point.x, *point.y) == pytest.approx(((1 / (1 + np.exp(-LOGITS))).mean(), TARGETS.mean()))
+
+
 def test_mistakes_are_wrong_answers_told_as_probabilities() -> None:
     task = Tag()
     assert task.mistakes(evaluation()).tolist() == [0, 2]
-    (gallery,) = task.report(evaluation())[1].content
+    (gallery,) = task.report(evaluation())[2].content
     assert isinstance(gallery, Gallery)
     no, yes = 1 / (1 + np.exp(3)), 1 / (1 + np.exp(-2))
     assert gallery.captions[0] == (f"glasses {no:.4g}, is 1", f"hat {yes:.4g}, is 1"), (
@@ -57,6 +69,6 @@ def test_mistakes_are_wrong_answers_told_as_probabilities() -> None:
 @pytest.mark.parametrize("shape", [(4, 2), (4, 1, 1, 2)])
 def test_where_nothing_is_wrong_there_are_no_mistakes(shape: tuple[int, ...]) -> None:
     right = evaluation((20 * TARGETS - 10).reshape(shape))
-    (gallery,) = Tag().report(right)[1].content
+    (gallery,) = Tag().report(right)[2].content
     assert isinstance(gallery, Gallery)
     assert (len(gallery.positions), gallery.nothing) == (0, "None: every answer for val is right.")

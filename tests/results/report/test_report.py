@@ -250,7 +250,7 @@ def test_labels_are_reported_as_eval_has_them(tmp_path):
         assert [*judged.measured] == ["loss", "binary_accuracy", "binary_f1", "mean_ap", "mean_auc"]
         for name, value in judged.measured.items():
             assert value == pytest.approx(document[name])
-        labels = judged.trained.network.task.report(judged.evaluation)[0].content[0]
+        labels = judged.trained.network.task.report(judged.evaluation)[1].content[0]
         for shown, counted in zip(labels.rows, document["per_value"], strict=True):
             assert [shown[0], *(cell.value for cell in shown[2:])] == [
                 counted[key] for key in ("name", "recall", "precision", "f1", "ap", "auc")

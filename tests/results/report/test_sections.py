@@ -15,7 +15,7 @@ from cnntrain.data import build_data
 from cnntrain.engine.walk import Walk
 from cnntrain.network import build
 from cnntrain.parts.metrics.base import log_probabilities
-from cnntrain.parts.tasks import classify
+from cnntrain.parts.tasks import calibration, classify
 from cnntrain.results.report import filters, gallery, gradcam, pictures
 from cnntrain.results.report.judged import judging
 from cnntrain.rundir.history import read
@@ -50,11 +50,11 @@ def losses_of(judged):
 
 def test_the_bins_give_the_calibration_error(judged):
     right = judged.outputs.argmax(axis=1) == judged.evaluation.targets
-    counts, sure, hits = classify.bins(np.exp(log_probabilities(judged.outputs)).max(axis=1), right)
+    counts, sure, hits = calibration.bins(np.exp(log_probabilities(judged.outputs)).max(axis=1), right)
     assert counts.sum() == len(judged.indices)
     error = (counts * np.abs(sure - hits)).sum() / counts.sum()
     assert error == pytest.approx(judged.measured["calibration_error"])
-    assert make("metrics", "calibration_error").bins == classify.BINS
+    assert make("metrics", "calibration_error").bins == calibration.BINS
 
 
 def test_mistakes_are_wrong_and_the_worst_come_first(judged):
@@ -143,16 +143,16 @@ def test_before_global_pooling_and_a_dense_layer_grad_cam_is_cam():
 def test_calibration_joins_bins_of_few_samples_and_shows_how_sure_it_is():
     rng = np.random.default_rng(0)
     sure = rng.uniform(0.2, 1, 90)
-    found = classify.bins(sure, rng.random(90) < sure)
-    left, width, counts, means, shares = classify.joined(found)
+    found = calibration.bins(sure, rng.random(90) < sure)
+    left, width, counts, means, shares = calibration.joined(found)
     assert counts.sum() == 90
     assert (counts[:-1] >= 20).all()
     assert counts @ means == pytest.approx(sure.sum())
     assert counts @ shares == pytest.approx(found[0] @ found[2])
     assert (left[1:] + width[1:] <= left[:-1] + 1e-9).all()
-    few = classify.joined(classify.bins(sure[:3], sure[:3] > 0))
+    few = calibration.joined(calibration.bins(sure[:3], sure[:3] > 0))
     assert few[2].tolist() == [3]
-    low, high = classify.interval(np.array([0.8, 1.0]), np.array([10.0, 10.0]))
+    low, high = calibration.interval(np.array([0.8, 1.0]), np.array([10.0, 10.0]))
     np.testing.assert_allclose([low, high], [[0.4902, 0.7225], [0.9433, 1.0]], atol=1e-4)
 
 
