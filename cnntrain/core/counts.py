@@ -5,5 +5,5 @@ from __future__ import annotations
 
 def counted(number: int, noun: str) -> str:
     """The number with thousands separated, and the noun in the plural unless there is one of it."""
-    plural = noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
+    plural = noun + ("es" if noun.endswith(("s", "x", "sh", "tch")) else "s")
     return f"{number:,} {noun if number == 1 else plural}"

@@ -67,4 +67,4 @@ def test_several_labels_are_learned_measured_and_predicted(cnntrain, trained):
     assert measured["loss"] == pytest.approx(entropy, rel=1e-4)
     outcome = cnntrain("eval", "run")
     figures = outcome.out.split("\n\n")[0].splitlines()[2:]
-    assert [line.split()[0] for line in figures] == ["loss", "binary_accuracy", "binary_f1"]
+    assert [line.split()[0] for line in figures] == ["loss", "binary_accuracy", "binary_f1", "mean_ap", "mean_auc"]
