@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -151,7 +152,7 @@ class LabelledRows(Listed):
             reader.warn(
                 f"{table}: the column {label!r} seems to list labels ({first[:60]!r}), and each list is taken for a "
                 f"class. For an answer about each label set separator to {mark!r}, and targets to the labels, as init "
-                f"does"
+                "does"
             )
 
     def target_names(self) -> tuple[str, ...]:
@@ -314,9 +315,15 @@ def _check_separator(separator: str, labels: Sequence[str] | None) -> None:
             raise ValueError(f"the label {label!r} of targets cannot stand in a list with {separator!r} in between")
 
 
+@functools.cache
+def _named(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """The labels in the one Unicode form that rows have."""
+    return tuple(map(class_name, labels))
+
+
 def _answers(row: _Row, labels: Sequence[str], separator: str) -> list[float]:
     """1 for each of the labels that is in the list of a row, 0 for the others."""
-    names = [class_name(label) for label in labels]
+    names = _named(tuple(labels))
     said = set(labels_in(row.texts[0], separator))
     unknown = sorted(said.difference(names))
     if unknown:
