@@ -26,7 +26,6 @@ ALLOWED = {  # file -> how many places, and why
     "parts/datasets/concat.py": (2, f"{_READS}: two sources are compared"),
     "parts/datasets/labelled_rows.py": (1, _READS),
     "parts/datasets/idx.py": (1, _READS),
-    "parts/datasets/labels.py": (1, _READS),
     "reading/array_files.py": (4, _READS),
 }
 
