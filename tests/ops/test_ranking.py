@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain.ops.ranking import area_under_roc, average_precision
+from cnntrain.ops.ranking import Ranking
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,9 @@ from cnntrain.ops.ranking import area_under_roc, average_precision
     ],
 )
 def test_figures(scores: list[float], meant: list[int], ap: float | None, auc: float | None) -> None:
-    rows = np.array(scores, np.float32), np.array(meant, bool)
-    assert average_precision(*rows) == (ap if ap is None else pytest.approx(ap, abs=1e-15))
-    assert area_under_roc(*rows) == (auc if auc is None else pytest.approx(auc, abs=1e-15))
+    ranking = Ranking.of(np.array(scores, np.float32), np.array(meant, bool))
+    assert ranking.average_precision == (ap if ap is None else pytest.approx(ap, abs=1e-15))
+    assert ranking.area_under_roc == (auc if auc is None else pytest.approx(auc, abs=1e-15))
 
 
 @pytest.mark.parametrize("kinds", [3, 1000])
@@ -36,7 +36,8 @@ def test_what_they_mean(kinds: int) -> None:
     """Of many samples, with many ties and with few."""
     rng = np.random.default_rng(kinds)
     scores, meant = rng.integers(0, kinds, 200).astype(np.float32), rng.random(200) < 0.3
+    ranking = Ranking.of(scores, meant)
     pairs = scores[meant][:, None] - scores[~meant]
-    assert area_under_roc(scores, meant) == pytest.approx(((pairs > 0) + (pairs == 0) / 2).mean(), abs=1e-12)
+    assert ranking.area_under_roc == pytest.approx(((pairs > 0) + (pairs == 0) / 2).mean(), abs=1e-12)
     precisions = [meant[scores >= score].mean() for score in scores[meant]]
-    assert average_precision(scores, meant) == pytest.approx(np.mean(precisions), abs=1e-12)
+    assert ranking.average_precision == pytest.approx(np.mean(precisions), abs=1e-12)

@@ -13,12 +13,10 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.display import Percentage, Section, Table, percent
 from cnntrain.core.registry import register
-from cnntrain.ops.ranking import area_under_roc, average_precision
+from cnntrain.ops.ranking import Ranking
 from cnntrain.ops.sigmoid import sigmoid
 from cnntrain.parts.tasks.base import OWN, Evaluation, OfValues, Scoring, Start, Supposed, share
 from cnntrain.parts.tasks.calibration import calibration
-
-_MEANS = {"mean_ap": "ap", "mean_auc": "auc"}  # what is measured -> the figure of each label whose mean it is
 
 
 @register("tag")
@@ -94,20 +92,16 @@ class Tag(OfValues):
     def rows(self, outputs: Array, targets: Array, data: Description) -> list[dict[str, Any]]:
         """The figures of each label, with its average precision and its area under the ROC curve."""
         figures = super().rows(outputs, targets, data)
-        labels = zip(figures, outputs.T, targets.T > 0.5, strict=True)
-        return [
-            row | {"ap": average_precision(scores, meant), "auc": area_under_roc(scores, meant)}
-            for row, scores, meant in labels
-        ]
+        return [row | ranks for row, ranks in zip(figures, _ranked(outputs, targets), strict=True)]
 
     def judged(self, outputs: Array, targets: Array) -> Array:
         """Outputs and targets, (n, 2, units)."""
         return np.stack([outputs.reshape(targets.shape), targets], axis=1)
 
-    def measured(self, judged: Array, data: Description) -> dict[str, float]:
+    def measured(self, judged: Array, data: Description) -> dict[str, float]:  # noqa: ARG002  (the contract's signature)
         """Both means; NaN without a label they could be of."""
-        figures = self.rows(judged[:, 0], judged[:, 1], data)
-        known = {name: [row[key] for row in figures if row[key] is not None] for name, key in _MEANS.items()}
+        ranks = _ranked(judged[:, 0], judged[:, 1])
+        known = {f"mean_{key}": [row[key] for row in ranks if row[key] is not None] for key in ("ap", "auc")}
         return {name: sum(values) / len(values) if values else math.nan for name, values in known.items()}
 
     def breakdown(self, judged: Array, data: Description) -> dict[str, Any]:
@@ -149,6 +143,12 @@ class Tag(OfValues):
         """The samples with a wrong answer, those with the largest squared errors of probabilities first."""
         order = super().mistakes(evaluation)
         return order[_wrong(evaluation)[order]]
+
+
+def _ranked(outputs: Array, targets: Array) -> list[dict[str, Any]]:
+    """How well each label is ranked: its average precision and its area under the ROC curve."""
+    ranked = (Ranking.of(scores, meant) for scores, meant in zip(outputs.T, targets.T > 0.5, strict=True))
+    return [{"ap": ranking.average_precision, "auc": ranking.area_under_roc} for ranking in ranked]
 
 
 def _wrong(evaluation: Evaluation) -> Array:
