@@ -21,8 +21,9 @@ largest error in float32 is about 1e-5 of the largest value, against 1e-6 for di
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, partial
 
 import numpy as np
@@ -38,40 +39,86 @@ from cnntrain.ops.windows import Axis, Windows
 
 BufferShapes = dict[str, tuple[Shape, npt.DTypeLike]]
 
-OUT, KERNEL = 4, 3  # F(4x4, 3x3)
-TILE = OUT + KERNEL - 1
-SQUARE = TILE * TILE
 TILE_VALUES = 96 * 1024  # of one transformed chunk: 384 KB in float32; two of them and an image are in the L2 cache
 LEAST_TILES = 96  # below this a product spends its time loading the weights
 LEAST_WIDTH = 16  # channels and filters from which it pays
 LEAST_USED = 0.7  # of the outputs of the tiles
 BLOCK = 64  # input channels of dU made at a time where all tiles of a shard are at hand: with 256 filters 2.3 MB
 
-INPUT = np.array(  # B'
-    [
-        [4, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
-    ]
-)
-WEIGHT = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24  # G
-OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])  # A'
-# Both sides of a kernel at once, which is small: U = KERNELS @ g. The 36 entries are in the order of all transformed
-# tiles here, column by column.
-KERNELS = np.kron(WEIGHT, WEIGHT).reshape(TILE, TILE, -1).swapaxes(0, 1).reshape(SQUARE, -1)
-_MATRICES = {
-    (name, dtype): np.ascontiguousarray(matrix, dtype)
-    for name, matrix in (
-        ("input", INPUT),
-        ("output", OUTPUT),
-        ("output adjoint", OUTPUT.T),
-        ("kernels", KERNELS),
-        ("kernels adjoint", KERNELS.T),
-    )
-    for dtype in (np.dtype(np.float32), np.dtype(np.float64))
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """F(m x m, r x r): the matrices that compute m outputs of an r-tap filter from a tile of m + r - 1 values.
+
+    Made by interpolation at finite points and infinity (Winograd 1980; Blahut 2010, section 5.2), in exact fractions:
+    `inputs` is B' (tile, tile), `weights` G (tile, r) and `outputs` A' (m, tile).
+    """
+
+    out: int
+    kernel: int
+    points: tuple[Fraction, ...]
+
+    @cached_property
+    def tile(self) -> int:
+        """Values of a tile along a side."""
+        return self.out + self.kernel - 1
+
+    @cached_property
+    def square(self) -> int:
+        """Values of a tile."""
+        return self.tile * self.tile
+
+    @cached_property
+    def inputs(self) -> Array:
+        """B': row by row the polynomials that vanish at all points but one, then at all, lowest power first."""
+        others = [_with_roots([q for q in self.points if q != p]) for p in self.points]
+        return np.array([*([*row, 0] for row in others), _with_roots(self.points)], float)
+
+    @cached_property
+    def weights(self) -> Array:
+        """G: the filter at each point, over the value there of the polynomial that vanishes at the others."""
+        scales = [math.prod(p - q for q in self.points if q != p) for p in self.points]
+        rows = [[p**k / scale for k in range(self.kernel)] for p, scale in zip(self.points, scales, strict=True)]
+        return np.array([*rows, [int(k == self.kernel - 1) for k in range(self.kernel)]], float)
+
+    @cached_property
+    def outputs(self) -> Array:
+        """A': powers of the points."""
+        return np.array([[*(p**i for p in self.points), int(i == self.out - 1)] for i in range(self.out)], float)
+
+    @cached_property
+    def _all(self) -> dict[tuple[str, np.dtype], Array]:
+        # Both sides of a kernel at once, which is small: U = kernels @ g. The entries are in the order of all
+        # transformed tiles here, column by column.
+        both = np.kron(self.weights, self.weights).reshape(self.tile, self.tile, -1)
+        kernels = both.swapaxes(0, 1).reshape(self.square, -1)
+        matrices = {
+            "input": self.inputs,
+            "output": self.outputs,
+            "output adjoint": self.outputs.T,
+            "kernels": kernels,
+            "kernels adjoint": kernels.T,
+        }
+        kinds = np.dtype(np.float32), np.dtype(np.float64)
+        return {(name, kind): np.ascontiguousarray(m, kind) for name, m in matrices.items() for kind in kinds}
+
+    def matrix(self, name: str, like: Array) -> Array:
+        """A matrix in the type of an array."""
+        return self._all[name, like.dtype]
+
+
+def _with_roots(roots: Iterable[Fraction]) -> list[Fraction]:
+    """The coefficients of the polynomial with these roots, lowest power first; the highest is 1."""
+    found = [Fraction(1)]
+    for root in roots:
+        found = [low - root * high for low, high in zip([Fraction(0), *found], [*found, Fraction(0)], strict=True)]
+    return found
+
+
+_ONES_AND_TWOS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-2))
+FORMS = {
+    3: Form(4, 3, _ONES_AND_TWOS),
+    5: Form(4, 5, (*_ONES_AND_TWOS, Fraction(1, 2), Fraction(-1, 2))),
 }
 
 
@@ -82,7 +129,7 @@ class Tiles(Columns):
     def extent(self, n: int) -> tuple[int, int]:
         """The largest chunk of a shard of n images: (images, rows of tiles)."""
         rows, width = self.windows.rows.out, self.windows.columns.out
-        fitting = max(TILE_VALUES // (width * SQUARE * self.channels), -(-LEAST_TILES // width))
+        fitting = max(TILE_VALUES // (width * self.windows.taps * self.channels), -(-LEAST_TILES // width))
         if fitting < rows:
             bands = -(-rows // fitting)
             return 1, -(-rows // bands)
@@ -93,8 +140,9 @@ class Tiles(Columns):
         """The rows of tiles of padded images (n, h, w, c), contiguous: (n, rows of tiles, 6, w * c), overlapping."""
         n, height, width, channels = image.shape
         line = width * channels * image.itemsize
-        shape = (n, (height - TILE) // OUT + 1, TILE, width * channels)
-        return as_strided(image, shape, (height * line, OUT * line, line, image.itemsize))
+        tile, stride = self.windows.rows.kernel, self.windows.rows.stride
+        shape = (n, (height - tile) // stride + 1, tile, width * channels)
+        return as_strided(image, shape, (height * line, stride * line, line, image.itemsize))
 
     def cut(self, strips: Array, into: Array) -> Thunk:
         """The call that cuts contiguous strips (n, rows of tiles, 6, w * c) into tiles (6, 6, tiles * c), turned.
@@ -102,13 +150,13 @@ class Tiles(Columns):
         A pixel's channels are one item.
         """
         n, rows = strips.shape[:2]
-        width = self.windows.columns.out
+        width, tile, stride = self.windows.columns.out, self.windows.columns.kernel, self.windows.columns.stride
         item = np.dtype((np.void, self.channels * strips.itemsize))
         pixels = strips.view(item)
         step = pixels.itemsize
         across = pixels.strides[:3]
-        tiles = as_strided(pixels, (n, rows, width, TILE, TILE), (*across[:2], OUT * step, step, across[2]))
-        places = into.reshape(TILE, TILE, -1).view(item).reshape(TILE, TILE, n, rows, width)
+        tiles = as_strided(pixels, (n, rows, width, tile, tile), (*across[:2], stride * step, step, across[2]))
+        places = into.reshape(tile, tile, -1).view(item).reshape(tile, tile, n, rows, width)
         return copy(places.transpose(2, 3, 4, 0, 1), tiles)
 
 
@@ -126,10 +174,14 @@ class Winograd:
     @staticmethod
     def possible(windows: Windows, groups: int) -> bool:
         """Whether a convolution is of the kind this computes, and its turned one too."""
-        axes = windows.rows, windows.columns
-        return groups == 1 and all(
-            (axis.kernel, axis.stride, axis.dilation) == (KERNEL, 1, 1) and max(axis.before, axis.after) < KERNEL
-            for axis in axes
+        kernel = windows.rows.kernel
+        return (
+            groups == 1
+            and kernel in FORMS
+            and all(
+                (axis.kernel, axis.stride, axis.dilation) == (kernel, 1, 1) and max(axis.before, axis.after) < kernel
+                for axis in (windows.rows, windows.columns)
+            )
         )
 
     @staticmethod
@@ -140,9 +192,15 @@ class Winograd:
         360 * channels and 240 * filters. Counting what copying costs, it breaks even at about 16 channels and
         filters (timings on AVX-512 machines); below LEAST_USED, too much is computed beyond the edge of the image.
         """
-        tiles = math.prod(-(-axis.out // OUT) for axis in (windows.rows, windows.columns))
-        used = windows.rows.out * windows.columns.out / (tiles * OUT * OUT)
+        form = FORMS[windows.rows.kernel]
+        tiles = math.prod(-(-axis.out // form.out) for axis in (windows.rows, windows.columns))
+        used = windows.rows.out * windows.columns.out / (tiles * form.out * form.out)
         return min(channels, filters) >= LEAST_WIDTH and used >= LEAST_USED
+
+    @property
+    def form(self) -> Form:
+        """That of its kernel."""
+        return FORMS[self.windows.rows.kernel]
 
     @cached_property
     def turned(self) -> Winograd:
@@ -155,49 +213,56 @@ class Winograd:
     @cached_property
     def tiles(self) -> Tiles:
         """The overlapping 6x6 tiles of the input."""
-        return Tiles(Windows(_over_input(self.windows.rows), _over_input(self.windows.columns)), self.channels, 1)
+        rows, columns = (_over_input(axis, self.form) for axis in (self.windows.rows, self.windows.columns))
+        return Tiles(Windows(rows, columns), self.channels, 1)
 
     def scratch(self, n: int, dtype: npt.DTypeLike) -> BufferShapes:
         """The buffers forward and backward need for a shard of n images; the two share all but their weights."""
+        form = self.form
         there, back = self._one_way(n), self.turned._one_way(n)
         sizes = {name: max(there[name], back[name]) for name in there}
         longest = max(part.stop - part.start for part in self._portions(self.filters))
-        sizes |= {"kernels": KERNEL * KERNEL * self.channels * longest}
-        sizes |= dict.fromkeys(("forward", "backward"), SQUARE * self.channels * self.filters)  # U, that of dy's way
+        sizes |= {"kernels": form.kernel**2 * self.channels * longest}
+        sizes |= dict.fromkeys(
+            ("forward", "backward"), form.square * self.channels * self.filters
+        )  # U, that of dy's way
         return {name: ((size,), dtype) for name, size in sizes.items()}
 
     def _one_way(self, n: int) -> dict[str, int]:
+        form = self.form
         images, rows = self.tiles.extent(n)
         tiles = images * rows * self.tiles.windows.columns.out
         whole = images == n and rows == self.tiles.windows.rows.out
-        gradient = SQUARE * self.filters * (min(BLOCK, self.channels) if whole else 2 * self.channels)
+        gradient = form.square * self.filters * (min(BLOCK, self.channels) if whole else 2 * self.channels)
         return {
             "du": gradient,
-            "first": SQUARE * tiles * max(self.channels, self.filters),
-            "second": SQUARE * tiles * max(self.channels, self.filters),
-            "between": TILE * OUT * tiles * self.filters,
-            "outputs": OUT * OUT * tiles * self.filters,
+            "first": form.square * tiles * max(self.channels, self.filters),
+            "second": form.square * tiles * max(self.channels, self.filters),
+            "between": form.tile * form.out * tiles * self.filters,
+            "outputs": form.out * form.out * tiles * self.filters,
             "border": math.prod(self.tiles.border_shape(n)),
         }
 
     def fill(self, do: PassName, weight: Array, scratch: Scratch) -> list[Calls]:
         """The calls that fill the buffer of a pass with U, of the weights or of the turned ones, in portions."""
-        u = scratch[do].reshape(SQUARE, -1)
+        form = self.form
+        u = scratch[do].reshape(form.square, -1)
         if do == "forward":
-            flat = weight.reshape(KERNEL * KERNEL, -1)
+            flat = weight.reshape(form.kernel**2, -1)
             cuts = [_times(part, self.filters) for part in self._portions(self.channels)]
-            return [product(_matrix("kernels", u), flat[:, cut], u[:, cut]) for cut in cuts]
+            return [product(form.matrix("kernels", u), flat[:, cut], u[:, cut]) for cut in cuts]
         filled: list[Calls] = []
         for part in self._portions(self.filters):
-            kernels = _as(scratch["kernels"], KERNEL, KERNEL, part.stop - part.start, self.channels)
+            kernels = _as(scratch["kernels"], form.kernel, form.kernel, part.stop - part.start, self.channels)
             calls = transposing(kernels, weight[::-1, ::-1, :, part].swapaxes(2, 3))
-            flat, cut = kernels.reshape(KERNEL * KERNEL, -1), _times(part, self.channels)
-            filled.append([*calls, *product(_matrix("kernels", u), flat, u[:, cut])])
+            flat, cut = kernels.reshape(form.kernel**2, -1), _times(part, self.channels)
+            filled.append([*calls, *product(form.matrix("kernels", u), flat, u[:, cut])])
         return filled
 
     def _portions(self, length: int) -> list[slice]:
         """The channels or the filters, so many, in portions for several workers."""
-        return portions(length, KERNEL * KERNEL * self.channels * self.filters)
+        form = self.form
+        return portions(length, form.kernel**2 * self.channels * self.filters)
 
     def forward(self, x: Array, weight: Array, y: Array, scratch: Scratch) -> Calls:  # noqa: ARG002
         """The calls that write y = x * weight; the buffer "forward" is filled."""
@@ -205,14 +270,15 @@ class Winograd:
 
     def _convolve(self, x: Array, u: Array, y: Array, scratch: Scratch) -> Calls:
         """The calls that write the convolution of x with the weights of which U was made."""
-        u, calls = _as(u, SQUARE, self.channels, self.filters), []
+        form = self.form
+        u, calls = _as(u, form.square, self.channels, self.filters), []
         for chunk, v, filling in self._inputs(x, scratch):
-            m = _as(scratch["first"], SQUARE, chunk.size, self.filters)
-            between = _as(scratch["between"], OUT, TILE, chunk.size * self.filters)
-            out = _as(scratch["outputs"], OUT, OUT, chunk.size * self.filters)
-            a = _matrix("output", x)
+            m = _as(scratch["first"], form.square, chunk.size, self.filters)
+            between = _as(scratch["between"], form.out, form.tile, chunk.size * self.filters)
+            out = _as(scratch["outputs"], form.out, form.out, chunk.size * self.filters)
+            a = form.matrix("output", x)
             calls += filling + product(v, u, m)
-            calls += [_first_axis(a, m.reshape(TILE, TILE, -1), between), _second_axis(a, between, out)]
+            calls += [_first_axis(a, m.reshape(form.tile, form.tile, -1), between), _second_axis(a, between, out)]
             calls += [copy(place, tile) for place, tile in self._taps(y, out, chunk)]
         return calls
 
@@ -233,10 +299,11 @@ class Winograd:
         return calls if dx is None else calls + self.turned._convolve(dy, scratch["backward"], dx, scratch)
 
     def _weight_gradient(self, x: Array, dy: Array, d_weight: Array, scratch: Scratch) -> Calls:
+        form = self.form
         chunks = list(self._inputs(x, scratch))
         if len(chunks) == 1:
             return self._gradient_by_blocks(*chunks[0], dy, d_weight, scratch)
-        du, share = _as(scratch["du"], 2, SQUARE, self.channels, self.filters)
+        du, share = _as(scratch["du"], 2, form.square, self.channels, self.filters)
         calls, into = [], du
         for chunk, v, filling in chunks:
             transforming, z = self._gradients(dy, chunk, scratch)
@@ -244,45 +311,50 @@ class Winograd:
             if into is share:
                 calls.append(add(du, share, du))
             into = share
-        return calls + product(_matrix("kernels adjoint", x), du.reshape(SQUARE, -1), d_weight.reshape(KERNEL**2, -1))
+        return calls + product(
+            form.matrix("kernels adjoint", x), du.reshape(form.square, -1), d_weight.reshape(form.kernel**2, -1)
+        )
 
     def _gradient_by_blocks(
         self, chunk: Chunk, v: Array, filling: Calls, dy: Array, d_weight: Array, scratch: Scratch
     ) -> Calls:
         """From V of a whole shard, some input channels at a time, so that their dU is in the cache when it is read."""
+        form = self.form
         transforming, z = self._gradients(dy, chunk, scratch)
-        calls, kernels = filling + transforming, d_weight.reshape(KERNEL * KERNEL, -1)
+        calls, kernels = filling + transforming, d_weight.reshape(form.kernel**2, -1)
         for start in range(0, self.channels, BLOCK):
             stop = min(start + BLOCK, self.channels)
-            du = _as(scratch["du"], SQUARE, stop - start, self.filters)
+            du = _as(scratch["du"], form.square, stop - start, self.filters)
             calls += product(v[..., start:stop].swapaxes(1, 2), z, du)
             block = kernels[:, start * self.filters : stop * self.filters]
-            calls += product(_matrix("kernels adjoint", v), du.reshape(SQUARE, -1), block)
+            calls += product(form.matrix("kernels adjoint", v), du.reshape(form.square, -1), block)
         return calls
 
     def _inputs(self, x: Array, scratch: Scratch) -> Iterator[tuple[Chunk, Array, Calls]]:
         """Each chunk with its V (36, tiles, channels), in the second buffer, and its calls; the first is free again."""
-        border, b = _as(scratch["border"], *self.tiles.border_shape(len(x))), _matrix("input", x)
+        form = self.form
+        border, b = _as(scratch["border"], *self.tiles.border_shape(len(x))), form.matrix("input", x)
         strips = self.tiles.strips(border if self.tiles.windows.padded else x)
         for chunk, images, rows, calls in self.tiles.bands(x, border):
             strip = strips[images, rows]
             turned = _as(scratch["second"], *strip.shape)
-            d = _as(scratch["first"], TILE, TILE, chunk.size * self.channels)
-            v = _as(scratch["second"], SQUARE, chunk.size, self.channels)
+            d = _as(scratch["first"], form.tile, form.tile, chunk.size * self.channels)
+            v = _as(scratch["second"], form.square, chunk.size, self.channels)
             calls += [partial(np.matmul, b, strip, turned), self.tiles.cut(turned, d)]
             yield chunk, v, [*calls, _first_axis(b, d, v.reshape(d.shape))]
 
     def _gradients(self, dy: Array, chunk: Chunk, scratch: Scratch) -> tuple[Calls, Array]:
         """The calls that make Z of a chunk, (36, tiles, filters), in the first buffer."""
-        out = _as(scratch["outputs"], OUT, OUT, chunk.size * self.filters)
-        between = _as(scratch["between"], OUT, TILE, chunk.size * self.filters)
-        z = _as(scratch["first"], SQUARE, chunk.size, self.filters)
+        form = self.form
+        out = _as(scratch["outputs"], form.out, form.out, chunk.size * self.filters)
+        between = _as(scratch["between"], form.out, form.tile, chunk.size * self.filters)
+        z = _as(scratch["first"], form.square, chunk.size, self.filters)
         calls = []
-        if any(axis.out % OUT for axis in (self.windows.rows, self.windows.columns)):
+        if any(axis.out % form.out for axis in (self.windows.rows, self.windows.columns)):
             calls.append(clear(out))  # what lies beyond the edge has no gradient
         calls += [copy(tile, place) for place, tile in self._taps(dy, out, chunk)]
-        a = _matrix("output adjoint", dy)
-        return [*calls, _second_axis(a, out, between), _first_axis(a, between, z.reshape(TILE, TILE, -1))], z
+        a = form.matrix("output adjoint", dy)
+        return [*calls, _second_axis(a, out, between), _first_axis(a, between, z.reshape(form.tile, form.tile, -1))], z
 
     def _taps(self, image: Array, out: Array, chunk: Chunk) -> Iterator[tuple[Array, Array]]:
         """Pixels of an output image and where they lie in (4, 4, tiles * filters), column by column: all at once, if
@@ -291,16 +363,17 @@ class Winograd:
         Otherwise position by position of a tile, since at the edge some tiles stick out. A pixel's filters are one
         item.
         """
+        form = self.form
         item = np.dtype((np.void, self.filters * image.itemsize))
-        band = image[chunk.images, chunk.rows.start * OUT : chunk.rows.stop * OUT].view(item)[..., 0]
+        band = image[chunk.images, chunk.rows.start * form.out : chunk.rows.stop * form.out].view(item)[..., 0]
         width = self.tiles.windows.columns.out
-        tiles = out.view(item).reshape(OUT, OUT, len(band), -1, width).swapaxes(0, 1)
-        if band.shape[1:] == (tiles.shape[3] * OUT, width * OUT):
-            yield band.reshape(len(band), -1, OUT, width, OUT), tiles.transpose(2, 3, 0, 4, 1)
+        tiles = out.view(item).reshape(form.out, form.out, len(band), -1, width).swapaxes(0, 1)
+        if band.shape[1:] == (tiles.shape[3] * form.out, width * form.out):
+            yield band.reshape(len(band), -1, form.out, width, form.out), tiles.transpose(2, 3, 0, 4, 1)
             return
-        for i in range(OUT):
-            for j in range(OUT):
-                place = band[:, i::OUT, j::OUT]
+        for i in range(form.out):
+            for j in range(form.out):
+                place = band[:, i :: form.out, j :: form.out]
                 yield place, tiles[i, j, :, : place.shape[1], : place.shape[2]]
 
 
@@ -324,12 +397,8 @@ def _as(buffer: Array, *shape: int) -> Array:
     return buffer[: math.prod(shape)].reshape(shape)
 
 
-def _matrix(name: str, like: Array) -> Array:
-    return _MATRICES[name, like.dtype]
-
-
-def _over_input(axis: Axis) -> Axis:
+def _over_input(axis: Axis, form: Form) -> Axis:
     """The tiles along one axis of the input; the last may reach further than the padding does."""
-    tiles = -(-axis.out // OUT)
-    padded = (tiles - 1) * OUT + TILE
-    return Axis(axis.size, TILE, OUT, 1, axis.before, padded - axis.before - axis.size, tiles)
+    tiles = -(-axis.out // form.out)
+    padded = (tiles - 1) * form.out + form.tile
+    return Axis(axis.size, form.tile, form.out, 1, axis.before, padded - axis.before - axis.size, tiles)
