@@ -1,16 +1,17 @@
-"""Winograd's convolution: a 3x3 kernel on tiles of 4x4 outputs with 36 multiplications a channel instead of 144.
+"""Winograd's convolution: 4x4 outputs of a 3x3 kernel with 36 multiplications a channel instead of 144.
 
 Winograd (1980) computes m outputs of an r-tap filter with m + r - 1 multiplications; Lavin and Gray (2015) nest it in
 two dimensions and turn the sum over channels into matrix products. For F(4x4, 3x3), with d a 6x6 tile of the input
 that begins 4 pixels after its neighbour, g the 3x3 kernel and matrices A, B, G from polynomial interpolation at
-0, 1, -1, 2, -2 and infinity,
+0, 1, -1, 2, -2 and infinity (ops/forms.py),
 
     y = A' [ (G g G') * (B' d B) ] A            * is the product of 6x6 matrices entry by entry,
 
 and summed over channels each of the 36 entries is a product of matrices: M[t] = V[t] @ U[t] with V[t] (tiles,
-channels), U[t] (channels, filters). A transform such as B' d B is taken one side at a time, of all tiles and channels
-at once: that along the columns is a product with six rows of the image as they lie, so that only its result has to
-be cut into tiles for the other. The gradient of the weights is the adjoint,
+channels), U[t] (channels, filters). F(4x4, 5x5) has tiles of 8x8: 64 multiplications instead of 400. A transform such
+as B' d B is taken one side at a time, of all tiles and channels at once: that along the columns is a product with the
+rows of the image as they lie, so that only its result has to be cut into tiles for the other. The gradient of the
+weights is the adjoint,
 
     Z = A dY A'        dU[t] = V[t]' @ Z[t]        dg = G' dU G,
 
@@ -21,9 +22,8 @@ largest error in float32 is about 1e-5 of the largest value, against 1e-6 for di
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property, partial
 
 import numpy as np
@@ -34,6 +34,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.ops.calls import Calls, PassName, Thunk, add, clear, copy, portions, transposing
 from cnntrain.ops.columns import Chunk, Columns
 from cnntrain.ops.convolution import Scratch, sum_over_windows, turned
+from cnntrain.ops.forms import FORMS, Form
 from cnntrain.ops.products import product
 from cnntrain.ops.windows import Axis, Windows
 
@@ -41,85 +42,7 @@ BufferShapes = dict[str, tuple[Shape, npt.DTypeLike]]
 
 TILE_VALUES = 96 * 1024  # of one transformed chunk: 384 KB in float32; two of them and an image are in the L2 cache
 LEAST_TILES = 96  # below this a product spends its time loading the weights
-LEAST_WIDTH = 16  # channels and filters from which it pays
-LEAST_USED = 0.7  # of the outputs of the tiles
 BLOCK = 64  # input channels of dU made at a time where all tiles of a shard are at hand: with 256 filters 2.3 MB
-
-
-@dataclass(frozen=True, eq=False)
-class Form:
-    """F(m x m, r x r): the matrices that compute m outputs of an r-tap filter from a tile of m + r - 1 values.
-
-    Made by interpolation at finite points and infinity (Winograd 1980; Blahut 2010, section 5.2), in exact fractions:
-    `inputs` is B' (tile, tile), `weights` G (tile, r) and `outputs` A' (m, tile).
-    """
-
-    out: int
-    kernel: int
-    points: tuple[Fraction, ...]
-
-    @cached_property
-    def tile(self) -> int:
-        """Values of a tile along a side."""
-        return self.out + self.kernel - 1
-
-    @cached_property
-    def square(self) -> int:
-        """Values of a tile."""
-        return self.tile * self.tile
-
-    @cached_property
-    def inputs(self) -> Array:
-        """B': row by row the polynomials that vanish at all points but one, then at all, lowest power first."""
-        others = [_with_roots([q for q in self.points if q != p]) for p in self.points]
-        return np.array([*([*row, 0] for row in others), _with_roots(self.points)], float)
-
-    @cached_property
-    def weights(self) -> Array:
-        """G: the filter at each point, over the value there of the polynomial that vanishes at the others."""
-        scales = [math.prod(p - q for q in self.points if q != p) for p in self.points]
-        rows = [[p**k / scale for k in range(self.kernel)] for p, scale in zip(self.points, scales, strict=True)]
-        return np.array([*rows, [int(k == self.kernel - 1) for k in range(self.kernel)]], float)
-
-    @cached_property
-    def outputs(self) -> Array:
-        """A': powers of the points."""
-        return np.array([[*(p**i for p in self.points), int(i == self.out - 1)] for i in range(self.out)], float)
-
-    @cached_property
-    def _all(self) -> dict[tuple[str, np.dtype], Array]:
-        # Both sides of a kernel at once, which is small: U = kernels @ g. The entries are in the order of all
-        # transformed tiles here, column by column.
-        both = np.kron(self.weights, self.weights).reshape(self.tile, self.tile, -1)
-        kernels = both.swapaxes(0, 1).reshape(self.square, -1)
-        matrices = {
-            "input": self.inputs,
-            "output": self.outputs,
-            "output adjoint": self.outputs.T,
-            "kernels": kernels,
-            "kernels adjoint": kernels.T,
-        }
-        kinds = np.dtype(np.float32), np.dtype(np.float64)
-        return {(name, kind): np.ascontiguousarray(m, kind) for name, m in matrices.items() for kind in kinds}
-
-    def matrix(self, name: str, like: Array) -> Array:
-        """A matrix in the type of an array."""
-        return self._all[name, like.dtype]
-
-
-def _with_roots(roots: Iterable[Fraction]) -> list[Fraction]:
-    """The coefficients of the polynomial with these roots, lowest power first; the highest is 1."""
-    found = [Fraction(1)]
-    for root in roots:
-        found = [low - root * high for low, high in zip([Fraction(0), *found], [*found, Fraction(0)], strict=True)]
-    return found
-
-
-_ONES_AND_TWOS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-2))
-FORMS = {
-    3: Form(4, 3, _ONES_AND_TWOS),
-    5: Form(4, 5, (*_ONES_AND_TWOS, Fraction(1, 2), Fraction(-1, 2))),
-}
 
 
 @dataclass(frozen=True)
@@ -137,7 +60,7 @@ class Tiles(Columns):
         return -(-n // chunks), rows
 
     def strips(self, image: Array) -> Array:
-        """The rows of tiles of padded images (n, h, w, c), contiguous: (n, rows of tiles, 6, w * c), overlapping."""
+        """The rows of tiles of padded images (n, h, w, c), contiguous: (n, rows of tiles, tile, w * c), overlapping."""
         n, height, width, channels = image.shape
         line = width * channels * image.itemsize
         tile, stride = self.windows.rows.kernel, self.windows.rows.stride
@@ -145,7 +68,7 @@ class Tiles(Columns):
         return as_strided(image, shape, (height * line, stride * line, line, image.itemsize))
 
     def cut(self, strips: Array, into: Array) -> Thunk:
-        """The call that cuts contiguous strips (n, rows of tiles, 6, w * c) into tiles (6, 6, tiles * c), turned.
+        """The call that cuts contiguous strips (n, rows of tiles, tile, w * c) into (tile, tile, tiles * c), turned.
 
         A pixel's channels are one item.
         """
@@ -162,9 +85,9 @@ class Tiles(Columns):
 
 @dataclass(frozen=True)
 class Winograd:
-    """A 3x3 convolution of stride 1, without dilation or groups, on images of one shape.
+    """A 3x3 or 5x5 convolution of stride 1, without dilation or groups, on images of one shape.
 
-    Images are (n, h, w, channels), weights (3, 3, channels, filters), both contiguous.
+    Images are (n, h, w, channels), weights (r, r, channels, filters), both contiguous.
     """
 
     windows: Windows
@@ -188,18 +111,18 @@ class Winograd:
     def worthwhile(windows: Windows, channels: int, filters: int) -> bool:
         """Whether it is faster than direct products, by shapes alone.
 
-        A tile of 16 outputs costs 36 * channels * filters multiply-adds instead of 144, and for its transforms
-        360 * channels and 240 * filters. Counting what copying costs, it breaks even at about 16 channels and
-        filters (timings on AVX-512 machines); below LEAST_USED, too much is computed beyond the edge of the image.
+        A tile of 16 outputs of a 3x3 kernel costs 36 * channels * filters multiply-adds instead of 144, and for its
+        transforms 360 * channels and 240 * filters. Counting what copying costs, it breaks even at the form's
+        `least_width`; below its `least_used`, too much is computed beyond the edge of the image.
         """
         form = FORMS[windows.rows.kernel]
         tiles = math.prod(-(-axis.out // form.out) for axis in (windows.rows, windows.columns))
         used = windows.rows.out * windows.columns.out / (tiles * form.out * form.out)
-        return min(channels, filters) >= LEAST_WIDTH and used >= LEAST_USED
+        return min(channels, filters) >= form.least_width and used >= form.least_used
 
     @property
     def form(self) -> Form:
-        """That of its kernel."""
+        """The form for its kernel."""
         return FORMS[self.windows.rows.kernel]
 
     @cached_property
@@ -212,7 +135,7 @@ class Winograd:
 
     @cached_property
     def tiles(self) -> Tiles:
-        """The overlapping 6x6 tiles of the input."""
+        """The overlapping tiles of the input."""
         rows, columns = (_over_input(axis, self.form) for axis in (self.windows.rows, self.windows.columns))
         return Tiles(Windows(rows, columns), self.channels, 1)
 
@@ -223,9 +146,8 @@ class Winograd:
         sizes = {name: max(there[name], back[name]) for name in there}
         longest = max(part.stop - part.start for part in self._portions(self.filters))
         sizes |= {"kernels": form.kernel**2 * self.channels * longest}
-        sizes |= dict.fromkeys(
-            ("forward", "backward"), form.square * self.channels * self.filters
-        )  # U, that of dy's way
+        u = form.square * self.channels * self.filters
+        sizes |= {"forward": u, "backward": u}  # U, that of dy's way
         return {name: ((size,), dtype) for name, size in sizes.items()}
 
     def _one_way(self, n: int) -> dict[str, int]:
@@ -261,8 +183,7 @@ class Winograd:
 
     def _portions(self, length: int) -> list[slice]:
         """The channels or the filters, so many, in portions for several workers."""
-        form = self.form
-        return portions(length, form.kernel**2 * self.channels * self.filters)
+        return portions(length, self.windows.taps * self.channels * self.filters)
 
     def forward(self, x: Array, weight: Array, y: Array, scratch: Scratch) -> Calls:  # noqa: ARG002
         """The calls that write y = x * weight; the buffer "forward" is filled."""
@@ -311,9 +232,8 @@ class Winograd:
             if into is share:
                 calls.append(add(du, share, du))
             into = share
-        return calls + product(
-            form.matrix("kernels adjoint", x), du.reshape(form.square, -1), d_weight.reshape(form.kernel**2, -1)
-        )
+        kernels = d_weight.reshape(form.kernel**2, -1)
+        return calls + product(form.matrix("kernels adjoint", x), du.reshape(form.square, -1), kernels)
 
     def _gradient_by_blocks(
         self, chunk: Chunk, v: Array, filling: Calls, dy: Array, d_weight: Array, scratch: Scratch
@@ -331,7 +251,7 @@ class Winograd:
         return calls
 
     def _inputs(self, x: Array, scratch: Scratch) -> Iterator[tuple[Chunk, Array, Calls]]:
-        """Each chunk with its V (36, tiles, channels), in the second buffer, and its calls; the first is free again."""
+        """Each chunk with its V (entries, tiles, channels), in the second buffer, and its calls; the first is free."""
         form = self.form
         border, b = _as(scratch["border"], *self.tiles.border_shape(len(x))), form.matrix("input", x)
         strips = self.tiles.strips(border if self.tiles.windows.padded else x)
@@ -344,7 +264,7 @@ class Winograd:
             yield chunk, v, [*calls, _first_axis(b, d, v.reshape(d.shape))]
 
     def _gradients(self, dy: Array, chunk: Chunk, scratch: Scratch) -> tuple[Calls, Array]:
-        """The calls that make Z of a chunk, (36, tiles, filters), in the first buffer."""
+        """The calls that make Z of a chunk, (entries, tiles, filters), in the first buffer."""
         form = self.form
         out = _as(scratch["outputs"], form.out, form.out, chunk.size * self.filters)
         between = _as(scratch["between"], form.out, form.tile, chunk.size * self.filters)
@@ -357,7 +277,7 @@ class Winograd:
         return [*calls, _second_axis(a, out, between), _first_axis(a, between, z.reshape(form.tile, form.tile, -1))], z
 
     def _taps(self, image: Array, out: Array, chunk: Chunk) -> Iterator[tuple[Array, Array]]:
-        """Pixels of an output image and where they lie in (4, 4, tiles * filters), column by column: all at once, if
+        """Pixels of an output image and where they lie in (m, m, tiles * filters), column by column: all at once, if
         the tiles fit it.
 
         Otherwise position by position of a tile, since at the edge some tiles stick out. A pixel's filters are one

@@ -40,9 +40,10 @@ def convolutions(draw):
     groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
     channels, filters = groups * draw(st.integers(1, 5)), groups * draw(st.integers(1, 5))
     if draw(st.booleans()):  # what Winograd's algorithm can compute
-        keys = {"kernel_size": 3, "padding": draw(st.sampled_from([0, 1, 2, "same"])), "groups": 1}
+        kernel = draw(st.sampled_from([3, 5]))
+        keys = {"kernel_size": kernel, "padding": draw(st.sampled_from([0, 1, 2, "same"])), "groups": 1}
         keys["algorithm"] = draw(st.sampled_from(["auto", "direct", "winograd"]))
-        shape = (draw(st.integers(3, 13)), draw(st.integers(3, 13)), channels)
+        shape = (draw(st.integers(kernel, 13)), draw(st.integers(kernel, 13)), channels)
     else:
         kernel, dilation = draw(st.tuples(st.integers(1, 7), st.integers(1, 7))), draw(st.integers(1, 3))
         padding = draw(st.sampled_from([0, 1, 3, "same"]))

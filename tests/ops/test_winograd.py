@@ -10,17 +10,20 @@ from hypothesis import strategies as st
 from cnntrain.ops import calls as calls_module
 from cnntrain.ops import winograd as winograd_module
 from cnntrain.ops.convolution import Convolution
+from cnntrain.ops.forms import FORMS
 from cnntrain.ops.windows import windows
-from cnntrain.ops.winograd import INPUT, KERNELS, OUTPUT, WEIGHT, Winograd
+from cnntrain.ops.winograd import Winograd
 from tests.support.kernels import passes
 
+KERNELS = pytest.mark.parametrize("kernel", sorted(FORMS))
 
-def both(n, height, width, channels, filters, padding, dtype):
+
+def both(kernel, n, height, width, channels, filters, padding, dtype):
     """The passes by both algorithms, on normal data."""
     rng = np.random.default_rng(0)
-    where = windows(height, width, 3, 1, 1, padding)
+    where = windows(height, width, kernel, 1, 1, padding)
     direct = Convolution(where, channels, filters, 1)
-    w = rng.standard_normal((3, 3, channels, filters)) / np.sqrt(9 * channels)
+    w = rng.standard_normal((kernel, kernel, channels, filters)) / (kernel * np.sqrt(channels))
     arrays = (
         rng.standard_normal((n, height, width, channels)),
         w,
@@ -31,57 +34,51 @@ def both(n, height, width, channels, filters, padding, dtype):
     return passes(direct, x, w, b, dy), passes(Winograd(where, channels, filters), x, w, b, dy)
 
 
-def test_the_transforms_are_an_identity():
-    """One tile, one channel, in exact terms: A' [(G g G') * (B' d B)] A is the correlation of d with g."""
-    rng = np.random.default_rng(1)
-    d, g = rng.integers(-9, 9, (6, 6)), rng.integers(-9, 9, (3, 3))
-    expected = [[np.sum(d[i : i + 3, j : j + 3] * g) for j in range(4)] for i in range(4)]
-    found = OUTPUT @ ((WEIGHT @ g @ WEIGHT.T) * (INPUT @ d @ INPUT.T)) @ OUTPUT.T
-    np.testing.assert_allclose(found, expected, atol=1e-10)
-    np.testing.assert_allclose((KERNELS @ g.ravel()).reshape(6, 6).T, WEIGHT @ g @ WEIGHT.T, atol=1e-12)
-
-
 @settings(deadline=None, max_examples=60)
 @given(
+    kernel=st.sampled_from(sorted(FORMS)),
     n=st.integers(1, 5),
-    height=st.integers(3, 19),
-    width=st.integers(3, 19),
+    height=st.integers(5, 19),
+    width=st.integers(5, 19),
     channels=st.integers(1, 5),
     filters=st.integers(1, 5),
     padding=st.sampled_from(["same", "valid", 1, 2, (0, 2, 1, 0)]),
 )
-def test_equals_the_direct_products_in_float64(n, height, width, channels, filters, padding):
-    for direct, fast in zip(*both(n, height, width, channels, filters, padding, np.float64), strict=True):
+def test_equals_the_direct_products_in_float64(kernel, n, height, width, channels, filters, padding):
+    for direct, fast in zip(*both(kernel, n, height, width, channels, filters, padding, np.float64), strict=True):
         np.testing.assert_allclose(fast, direct, rtol=0, atol=1e-12 * max(np.abs(direct).max(), 1))
 
 
+@KERNELS
 @pytest.mark.parametrize(
     ("size", "channels", "filters"), [(32, 32, 32), (16, 64, 64), (9, 64, 128), (8, 256, 128), (8, 80, 16)]
 )
-def test_float32_agrees_to_2e_5_of_the_largest_value(size, channels, filters):
-    for direct, fast in zip(*both(4, size, size, channels, filters, "same", np.float32), strict=True):
+def test_float32_agrees_to_2e_5_of_the_largest_value(kernel, size, channels, filters):
+    for direct, fast in zip(*both(kernel, 4, size, size, channels, filters, "same", np.float32), strict=True):
         assert np.abs(fast - direct).max() <= 2e-5 * np.abs(direct).max()
 
 
+@KERNELS
 @pytest.mark.parametrize("values", [1, 4000, 10**6])
-def test_chunks_change_rounding_only(values, monkeypatch):
+def test_chunks_change_rounding_only(kernel, values, monkeypatch):
     monkeypatch.setattr(winograd_module, "TILE_VALUES", values)
     monkeypatch.setattr(winograd_module, "LEAST_TILES", 1)
-    for direct, fast in zip(*both(5, 11, 14, 3, 4, "same", np.float64), strict=True):
+    for direct, fast in zip(*both(kernel, 5, 11, 14, 3, 4, "same", np.float64), strict=True):
         np.testing.assert_allclose(fast, direct, rtol=0, atol=1e-12 * max(np.abs(direct).max(), 1))
 
 
+@KERNELS
 @pytest.mark.parametrize("values", [1, 30])
-def test_portions_and_blocks_change_rounding_only(values, monkeypatch):
+def test_portions_and_blocks_change_rounding_only(kernel, values, monkeypatch):
     monkeypatch.setattr(calls_module, "PORTION", values)
     monkeypatch.setattr(winograd_module, "BLOCK", 2)
-    for direct, fast in zip(*both(2, 7, 8, 5, 3, "same", np.float64), strict=True):
+    for direct, fast in zip(*both(kernel, 2, 7, 8, 5, 3, "same", np.float64), strict=True):
         np.testing.assert_allclose(fast, direct, rtol=0, atol=1e-12 * max(np.abs(direct).max(), 1))
 
 
 def test_shapes_alone_decide_whether_it_is_used():
-    def used(size, channels, filters):
-        return Winograd.worthwhile(windows(size, size, 3, 1, 1, "same"), channels, filters)
+    def used(size, channels, filters, kernel=3):
+        return Winograd.worthwhile(windows(size, size, kernel, 1, 1, "same"), channels, filters)
 
     assert used(32, 64, 64)
     assert used(8, 128, 256)
@@ -89,8 +86,14 @@ def test_shapes_alone_decide_whether_it_is_used():
     assert used(32, 16, 16)
     assert not used(32, 8, 16)
     assert not used(5, 64, 64)  # 25 of 64 computed outputs
+    assert used(10, 8, 8, kernel=5)  # 100 of 144
+    assert not used(32, 6, 16, kernel=5)
+    assert not used(9, 64, 64, kernel=5)
     assert not Winograd.possible(windows(8, 8, 3, 2, 1, 1), 1)
     assert not Winograd.possible(windows(8, 8, 3, 1, 2, 2), 1)
     assert not Winograd.possible(windows(8, 8, 3, 1, 1, 3), 1)
     assert not Winograd.possible(windows(8, 8, 3, 1, 1, 1), 2)
-    assert not Winograd.possible(windows(8, 8, 5, 1, 1, 1), 1)
+    assert Winograd.possible(windows(8, 8, 5, 1, 1, 4), 1)
+    assert not Winograd.possible(windows(8, 8, 5, 1, 1, 5), 1)
+    assert not Winograd.possible(windows(8, 8, (3, 5), 1, 1, 1), 1)
+    assert not Winograd.possible(windows(8, 8, 4, 1, 1, 1), 1)

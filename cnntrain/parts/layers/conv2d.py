@@ -31,8 +31,9 @@ class Conv2d(Filtering):
     kernel_size, stride and dilation are one number or [height, width]; padding is a number, [top, bottom, left,
     right], "valid" (none), or "same": ceil(size / stride) outputs, the odd pixel at the bottom right (TensorFlow).
 
-    algorithm "direct" multiplies and adds as the formula says, "winograd" (3x3, stride 1) saves three quarters of the
-    multiplications for a digit of precision (ops/winograd.py); "auto" chooses by shapes alone, never by timing.
+    algorithm "direct" multiplies and adds as the formula says, "winograd" (3x3 and 5x5, stride 1) saves three quarters
+    or five sixths of the multiplications for a digit of precision (ops/winograd.py); "auto" chooses by shapes alone,
+    never by timing.
     """
 
     examples: ClassVar[tuple[Example, ...]] = (
@@ -54,6 +55,7 @@ class Conv2d(Filtering):
         example((5, 9, 2), filters=3, kernel_size=3, padding=1, algorithm="winograd"),
         example((8, 6, 1), filters=2, kernel_size=3, padding=(0, 2, 1, 0), bias=False, algorithm="winograd"),
         example((3, 3, 2), filters=2, kernel_size=3, algorithm="winograd"),
+        example((7, 9, 2), filters=3, kernel_size=5, padding=(0, 4, 2, 1), algorithm="winograd"),
     )
 
     filters: Classes  # channels of the output; `auto` is the number of classes
@@ -78,8 +80,8 @@ class Conv2d(Filtering):
         plan = self.plan(inputs[0])
         if self.algorithm == "winograd" and not Winograd.possible(plan.windows, plan.groups):
             raise ValueError(
-                "algorithm winograd computes kernels of 3x3 with stride 1, dilation 1, groups 1 and padding of at most "
-                "2: leave the algorithm to 'auto'"
+                "algorithm winograd computes kernels of 3x3 and 5x5 with stride 1, dilation 1, groups 1 and padding "
+                "smaller than the kernel: leave the algorithm to 'auto'"
             )
         return super().output_shape(*inputs)
 
