@@ -71,6 +71,7 @@ class Form:
     def _typed(self) -> dict[tuple[str, npt.DTypeLike], Array]:
         matrices = {
             "input": self.inputs,
+            "input adjoint": self.inputs.T,
             "output": self.outputs,
             "output adjoint": self.outputs.T,
             "kernels": self.kernels,

@@ -11,12 +11,12 @@ and summed over channels each of the 36 entries is a product of matrices: M[t] =
 channels), U[t] (channels, filters). F(4x4, 5x5) has tiles of 8x8: 64 multiplications instead of 400. A transform such
 as B' d B is taken one side at a time, of all tiles and channels at once: that along the columns is a product with the
 rows of the image as they lie, so that only its result has to be cut into tiles for the other. The gradient of the
-weights is the adjoint,
+weights, and that of the input, are the adjoints:
 
-    Z = A dY A'        dU[t] = V[t]' @ Z[t]        dg = G' dU G,
+    Z = A dY A'        dU[t] = V[t]' @ Z[t]        dg = G' dU G        dV[t] = Z[t] @ U[t]'        dd = B dV B',
 
-and that of the input is the same kind of convolution again, of dy with the kernels turned by half a circle. The
-largest error in float32 is about 1e-5 of the largest value, against 1e-6 for direct sums; float64 loses as few digits.
+where overlapping tiles of dd are added up. The largest error in float32 is about 1e-5 of the largest value, against
+1e-6 for direct sums; float64 loses as few digits.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from numpy.lib.stride_tricks import as_strided
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.ops.calls import Calls, PassName, Thunk, add, clear, copy, portions, transposing
 from cnntrain.ops.columns import Chunk, Columns
-from cnntrain.ops.convolution import Scratch, sum_over_windows, turned
+from cnntrain.ops.convolution import Scratch, sum_over_windows
 from cnntrain.ops.forms import FORMS, Form
 from cnntrain.ops.products import product
 from cnntrain.ops.windows import Axis, Windows
@@ -82,6 +82,15 @@ class Tiles(Columns):
         places = into.reshape(tile, tile, -1).view(item).reshape(tile, tile, n, rows, width)
         return copy(places.transpose(2, 3, 4, 0, 1), tiles)
 
+    def paste(self, tiles: Array, into: Array) -> Calls:
+        """The adjoint of `cut`, of tiles (tile, tile, n, rows, width, c) that do not overlap any more."""
+        item = np.dtype((np.void, self.channels * tiles.itemsize))
+        out, n, rows, width = self.windows.columns.stride, *tiles.shape[2:5]
+        source, places = tiles.view(item)[..., 0], into.view(item)
+        within = places[..., : width * out].reshape(n, rows, -1, width, out)
+        calls = [copy(within.transpose(0, 1, 3, 4, 2), source[:out].transpose(2, 3, 4, 0, 1))]
+        return [*calls, copy(places[..., width * out :], source[out:, ..., -1].transpose(2, 3, 1, 0))]
+
 
 @dataclass(frozen=True)
 class Winograd:
@@ -96,16 +105,11 @@ class Winograd:
 
     @staticmethod
     def possible(windows: Windows, groups: int) -> bool:
-        """Whether a convolution is of the kind this computes, and its turned one too."""
+        """Whether a convolution is of the kind this computes."""
         kernel = windows.rows.kernel
-        return (
-            groups == 1
-            and kernel in FORMS
-            and all(
-                (axis.kernel, axis.stride, axis.dilation) == (kernel, 1, 1) and max(axis.before, axis.after) < kernel
-                for axis in (windows.rows, windows.columns)
-            )
-        )
+        axes = windows.rows, windows.columns
+        plain = all((axis.kernel, axis.stride, axis.dilation) == (kernel, 1, 1) for axis in axes)
+        return groups == 1 and kernel in FORMS and plain
 
     @staticmethod
     def worthwhile(windows: Windows, channels: int, filters: int) -> bool:
@@ -126,14 +130,6 @@ class Winograd:
         return FORMS[self.windows.rows.kernel]
 
     @cached_property
-    def turned(self) -> Winograd:
-        """The convolution that takes dy to dx."""
-        rows, columns = turned(self.windows.rows), turned(self.windows.columns)
-        assert rows is not None
-        assert columns is not None
-        return Winograd(Windows(rows, columns), self.filters, self.channels)
-
-    @cached_property
     def tiles(self) -> Tiles:
         """The overlapping tiles of the input."""
         rows, columns = (_over_input(axis, self.form) for axis in (self.windows.rows, self.windows.columns))
@@ -141,32 +137,25 @@ class Winograd:
 
     def scratch(self, n: int, dtype: npt.DTypeLike) -> BufferShapes:
         """The buffers forward and backward need for a shard of n images; the two share all but their weights."""
-        form = self.form
-        there, back = self._one_way(n), self.turned._one_way(n)
-        sizes = {name: max(there[name], back[name]) for name in there}
-        longest = max(part.stop - part.start for part in self._portions(self.filters))
-        sizes |= {"kernels": form.kernel**2 * self.channels * longest}
-        u = form.square * self.channels * self.filters
-        sizes |= {"forward": u, "backward": u}  # U, that of dy's way
-        return {name: ((size,), dtype) for name, size in sizes.items()}
-
-    def _one_way(self, n: int) -> dict[str, int]:
-        form = self.form
-        images, rows = self.tiles.extent(n)
+        form, (images, rows) = self.form, self.tiles.extent(n)
         tiles = images * rows * self.tiles.windows.columns.out
-        whole = images == n and rows == self.tiles.windows.rows.out
-        gradient = form.square * self.filters * (min(BLOCK, self.channels) if whole else 2 * self.channels)
-        return {
-            "du": gradient,
+        longest = max(part.stop - part.start for part in self._portions(self.filters))
+        u = form.square * self.channels * self.filters
+        sizes = {
+            "du": form.square * self.filters * (min(BLOCK, self.channels) if self._one_chunk(n) else 2 * self.channels),
             "first": form.square * tiles * max(self.channels, self.filters),
             "second": form.square * tiles * max(self.channels, self.filters),
             "between": form.tile * form.out * tiles * self.filters,
             "outputs": form.out * form.out * tiles * self.filters,
             "border": math.prod(self.tiles.border_shape(n)),
+            "kernels": form.kernel**2 * self.channels * longest,
+            "forward": u,
+            "backward": u,  # of the transposed weights
         }
+        return {name: ((size,), dtype) for name, size in sizes.items()}
 
     def fill(self, do: PassName, weight: Array, scratch: Scratch) -> list[Calls]:
-        """The calls that fill the buffer of a pass with U, of the weights or of the turned ones, in portions."""
+        """The calls that fill the buffer of a pass with U, or with all U[t]' for backward, in portions."""
         form = self.form
         u = scratch[do].reshape(form.square, -1)
         if do == "forward":
@@ -176,7 +165,7 @@ class Winograd:
         filled: list[Calls] = []
         for part in self._portions(self.filters):
             kernels = _as(scratch["kernels"], form.kernel, form.kernel, part.stop - part.start, self.channels)
-            calls = transposing(kernels, weight[::-1, ::-1, :, part].swapaxes(2, 3))
+            calls = transposing(kernels, weight[..., part].swapaxes(2, 3))
             flat, cut = kernels.reshape(form.kernel**2, -1), _times(part, self.channels)
             filled.append([*calls, *product(form.matrix("kernels", u), flat, u[:, cut])])
         return filled
@@ -187,17 +176,12 @@ class Winograd:
 
     def forward(self, x: Array, weight: Array, y: Array, scratch: Scratch) -> Calls:  # noqa: ARG002
         """The calls that write y = x * weight; the buffer "forward" is filled."""
-        return self._convolve(x, scratch["forward"], y, scratch)
-
-    def _convolve(self, x: Array, u: Array, y: Array, scratch: Scratch) -> Calls:
-        """The calls that write the convolution of x with the weights of which U was made."""
-        form = self.form
-        u, calls = _as(u, form.square, self.channels, self.filters), []
+        form, calls = self.form, []
+        u, a = _as(scratch["forward"], form.square, self.channels, self.filters), form.matrix("output", x)
         for chunk, v, filling in self._inputs(x, scratch):
             m = _as(scratch["first"], form.square, chunk.size, self.filters)
             between = _as(scratch["between"], form.out, form.tile, chunk.size * self.filters)
             out = _as(scratch["outputs"], form.out, form.out, chunk.size * self.filters)
-            a = form.matrix("output", x)
             calls += filling + product(v, u, m)
             calls += [_first_axis(a, m.reshape(form.tile, form.tile, -1), between), _second_axis(a, between, out)]
             calls += [copy(place, tile) for place, tile in self._taps(y, out, chunk)]
@@ -215,33 +199,37 @@ class Winograd:
     ) -> Calls:
         """The calls that overwrite the gradients that are not None; for dx the buffer "backward" is filled."""
         calls = [] if d_bias is None else sum_over_windows(dy, d_bias)
-        if d_weight is not None:
-            calls += self._weight_gradient(x, dy, d_weight, scratch)
-        return calls if dx is None else calls + self.turned._convolve(dy, scratch["backward"], dx, scratch)
-
-    def _weight_gradient(self, x: Array, dy: Array, d_weight: Array, scratch: Scratch) -> Calls:
-        form = self.form
-        chunks = list(self._inputs(x, scratch))
-        if len(chunks) == 1:
-            return self._gradient_by_blocks(*chunks[0], dy, d_weight, scratch)
-        du, share = _as(scratch["du"], 2, form.square, self.channels, self.filters)
-        calls, into = [], du
-        for chunk, v, filling in chunks:
+        whole = self._one_chunk(len(x))
+        for number, (chunk, v, filling) in enumerate(self._inputs(x, scratch)):
             transforming, z = self._gradients(dy, chunk, scratch)
-            calls += filling + transforming + product(v.transpose(0, 2, 1), z, into)
-            if into is share:
-                calls.append(add(du, share, du))
-            into = share
-        kernels = d_weight.reshape(form.kernel**2, -1)
-        return calls + product(form.matrix("kernels adjoint", x), du.reshape(form.square, -1), kernels)
+            if d_weight is None:
+                calls += transforming
+            elif whole:
+                calls += filling + transforming + self._gradient_by_blocks(v, z, d_weight, scratch)
+            else:
+                calls += filling + transforming + self._add_gradient(v, z, number == 0, scratch)
+            if dx is not None:
+                calls += self._input_gradient(z, chunk, dx, scratch)
+        if d_weight is not None and not whole:
+            du = _as(scratch["du"], self.form.square, self.channels * self.filters)
+            calls += product(self.form.matrix("kernels adjoint", x), du, d_weight.reshape(self.windows.taps, -1))
+        return calls
 
-    def _gradient_by_blocks(
-        self, chunk: Chunk, v: Array, filling: Calls, dy: Array, d_weight: Array, scratch: Scratch
-    ) -> Calls:
+    def _one_chunk(self, n: int) -> bool:
+        """Whether all tiles of a shard of n images are at hand at once."""
+        return self.tiles.extent(n) == (n, self.tiles.windows.rows.out)
+
+    def _add_gradient(self, v: Array, z: Array, first: bool, scratch: Scratch) -> Calls:
+        """The calls that add a chunk's share to dU, or begin with it."""
+        du, share = _as(scratch["du"], 2, self.form.square, self.channels, self.filters)
+        if first:
+            return product(v.transpose(0, 2, 1), z, du)
+        return [*product(v.transpose(0, 2, 1), z, share), add(du, share, du)]
+
+    def _gradient_by_blocks(self, v: Array, z: Array, d_weight: Array, scratch: Scratch) -> Calls:
         """From V of a whole shard, some input channels at a time, so that their dU is in the cache when it is read."""
-        form = self.form
-        transforming, z = self._gradients(dy, chunk, scratch)
-        calls, kernels = filling + transforming, d_weight.reshape(form.kernel**2, -1)
+        form, calls = self.form, []
+        kernels = d_weight.reshape(form.kernel**2, -1)
         for start in range(0, self.channels, BLOCK):
             stop = min(start + BLOCK, self.channels)
             du = _as(scratch["du"], form.square, stop - start, self.filters)
@@ -249,6 +237,31 @@ class Winograd:
             block = kernels[:, start * self.filters : stop * self.filters]
             calls += product(form.matrix("kernels adjoint", v), du.reshape(form.square, -1), block)
         return calls
+
+    def _input_gradient(self, z: Array, chunk: Chunk, dx: Array, scratch: Scratch) -> Calls:
+        """The calls that write dx of a chunk from its Z, in the first buffer, which is overwritten.
+
+        What a tile has beyond its first pixels, `out` along each side, lies on the next tile and is added to that:
+        first to the right, while a row of tiles lies side by side, then down, from strip to strip.
+        """
+        form, b = self.form, self.form.matrix("input adjoint", dx)
+        rows, columns = self.tiles.windows.rows, self.tiles.windows.columns
+        n, high, wide = chunk.images.stop - chunk.images.start, chunk.rows.stop - chunk.rows.start, columns.out
+        beyond, shape = form.tile - form.out, (form.tile, form.tile, chunk.size * self.channels)
+        v, d = _as(scratch["second"], form.square, chunk.size, self.channels), _as(scratch["first"], *shape)
+        u = _as(scratch["backward"], form.square, self.filters, self.channels)
+        calls = [*product(z, u, v), _first_axis(b, v.reshape(shape), d)]
+        tiles = d.reshape(form.tile, form.tile, n, high, wide, self.channels)
+        if wide > 1:
+            right, over = tiles[:beyond, ..., 1:, :], tiles[form.out :, ..., :-1, :]
+            calls.append(add(right, over, right))
+        strips = _as(scratch["second"], n, high, form.tile, columns.padded * self.channels)
+        calls += self.tiles.paste(tiles, strips)
+        turned = _as(scratch["first"], *strips.shape)
+        calls.append(partial(np.matmul, b, strips, turned))
+        read = turned.reshape(n, high, form.tile, columns.padded, self.channels)
+        read = read[:, :, :, columns.before : columns.before + columns.size]
+        return calls + _add_strips(read, dx[chunk.images], chunk, form, rows)
 
     def _inputs(self, x: Array, scratch: Scratch) -> Iterator[tuple[Chunk, Array, Calls]]:
         """Each chunk with its V (entries, tiles, channels), in the second buffer, and its calls; the first is free."""
@@ -295,6 +308,30 @@ class Winograd:
             for j in range(form.out):
                 place = band[:, i :: form.out, j :: form.out]
                 yield place, tiles[i, j, :, : place.shape[1], : place.shape[2]]
+
+
+def _add_strips(strips: Array, dx: Array, chunk: Chunk, form: Form, axis: Axis) -> Calls:
+    """The calls that write strips (n, rows of tiles, tile, w, c) of a band of tiles into images, overlaps added."""
+    high, beyond, calls = strips.shape[1], form.tile - form.out, []
+    top = chunk.rows.start * form.out - axis.before  # the row of the image where the band begins
+    for i in range(form.out):
+        first = max(-(-(-top - i) // form.out), int(i < beyond))
+        stop = min(-(-(axis.size - top - i) // form.out), high)
+        if first < stop:
+            place, strip = dx[:, top + i + first * form.out : axis.size : form.out][:, : stop - first], strips[:, :, i]
+            if i < beyond:
+                calls.append(add(strip[:, first:stop], strips[:, first - 1 : stop - 1, i + form.out], place))
+            else:
+                calls.append(copy(place, strip[:, first:stop]))
+    start, stop = max(0, top), min(top + beyond, axis.size)
+    if start < stop:
+        place, strip = dx[:, start:stop], strips[:, 0, start - top : stop - top]
+        calls.append(copy(place, strip) if chunk.first else add(place, strip, place))
+    bottom = top + high * form.out
+    start, stop = max(0, bottom), min(bottom + beyond, axis.size)
+    if start < stop:
+        calls.append(copy(dx[:, start:stop], strips[:, -1, form.out + start - bottom : form.out + stop - bottom]))
+    return calls
 
 
 def _first_axis(matrix: Array, values: Array, out: Array) -> Thunk:

@@ -80,8 +80,8 @@ class Conv2d(Filtering):
         plan = self.plan(inputs[0])
         if self.algorithm == "winograd" and not Winograd.possible(plan.windows, plan.groups):
             raise ValueError(
-                "algorithm winograd computes kernels of 3x3 and 5x5 with stride 1, dilation 1, groups 1 and padding "
-                "smaller than the kernel: leave the algorithm to 'auto'"
+                "algorithm winograd computes kernels of 3x3 and 5x5 with stride 1, dilation 1 and groups 1: leave the "
+                "algorithm to 'auto'"
             )
         return super().output_shape(*inputs)
 
