@@ -1,20 +1,25 @@
 """Pooling kernels visit a shard tap by tap: tap t of all windows at once is one strided slice of the images.
 
-They work on some images at a time, so that what the taps share stays in cache.
+They work on some images at a time, so that what the taps share stays in cache. Where pixels that are not neighbours
+have few channels, NumPy spends its time between short rows; copied side by side first, a pixel's channels as one item,
+they are one long row.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from cnntrain.core.arrays import Array
+from cnntrain.ops.calls import Calls, Thunk, add, clear, copy
 from cnntrain.ops.windows import Axis, Windows
 
 CHUNK_VALUES = 1024 * 1024  # of the input: operations on fewer are so short that workers contend for the interpreter
+NARROW = 32  # channels up to which what one operation reads is copied side by side for it; for three it always pays
 
 
 def images_per_chunk(windows: Windows, channels: int, n: int) -> int:
@@ -27,69 +32,100 @@ def tap_type(windows: Windows) -> type[np.unsignedinteger]:
     return np.uint8 if windows.taps <= 256 else np.uint16 if windows.taps <= 65536 else np.uint32
 
 
-def max_forward(windows: Windows, x: Array, y: Array, winner: Array | None, beats: Array, number: Array) -> None:
-    """Write the maximum of each window, and unless it is None which tap it came from, the first where several tie.
+def max_forward(
+    windows: Windows, x: Array, y: Array, winner: Array | None, beats: Array, number: Array, seen: Array
+) -> Calls:
+    """The calls that write the maximum of each window, and unless it is None which tap it came from.
 
-    x (n, h, w, c); y and winner (n, rows, columns, c); beats (bool) and number (winner's type) are scratch for one
-    chunk of outputs. NaN wins over everything, and leaves `winner` at an arbitrary tap.
+    x (n, h, w, c); y and winner (n, rows, columns, c); beats (bool), number (winner's type) and seen (x's type) are
+    scratch for one chunk of outputs. The first of equals wins. NaN wins over everything, and leaves `winner` at an
+    arbitrary tap.
     """
-    taps = list(_taps(windows))
+    taps, calls = list(_taps(windows)), Calls()
+    gathered = _scattered(windows) and (winner is not None or x.shape[3] <= NARROW)
     for chunk in _chunks(windows, x):
         xs, ys, best = x[chunk], y[chunk], None if winner is None else winner[chunk]
-        if _everywhere(windows, taps[0]):
-            np.copyto(ys, xs[:, *taps[0][1]])
-        else:
-            ys.fill(-np.inf)
+        begun = _everywhere(windows, taps[0])
+        calls.append(_copy_pixels(ys, xs[:, *taps[0][1]]) if begun else partial(ys.fill, -np.inf))
         if best is not None:
-            best.fill(0)
-        for tap, (at, read) in enumerate(taps):
+            calls.append(clear(best))
+        for tap, (at, read) in list(enumerate(taps))[begun:]:
             value, top = xs[:, *read], ys[:, *at]
+            if gathered:
+                calls.append(_copy_pixels(seen[: len(xs), *at], value))
+                value = seen[: len(xs), *at]
             if best is not None and tap:
-                better = np.greater(value, top, out=beats[: len(xs), *at])
-                numbered = np.multiply(better.view(np.uint8), best.dtype.type(tap), out=number[: len(xs), *at])
-                np.maximum(best[:, *at], numbered, out=best[:, *at])  # later taps have larger numbers
-            np.maximum(top, value, out=top)
+                better, numbered, so_far = beats[: len(xs), *at], number[: len(xs), *at], best[:, *at]
+                calls.append(partial(np.greater, value, top, better))
+                calls.append(partial(np.multiply, better.view(np.uint8), best.dtype.type(tap), numbered))
+                calls.append(partial(np.maximum, so_far, numbered, out=so_far))  # later taps have larger numbers
+            calls.append(partial(np.maximum, top, value, out=top))
+    return calls
 
 
-def max_backward(windows: Windows, dy: Array, winner: Array, dx: Array, won: Array, share: Array) -> None:
-    """Add each window's dy to the pixel it took; every other pixel of dx is 0. `won` and `share` are scratch."""
+def max_backward(windows: Windows, dy: Array, winner: Array, dx: Array, won: Array, share: Array) -> Calls:
+    """The calls that add each window's dy to the pixel it took; every other pixel of dx is 0.
+
+    `won` and `share` are scratch.
+    """
+    calls, disjoint = Calls(), _disjoint(windows)
+    direct = disjoint and not (_scattered(windows) and dx.shape[3] <= NARROW)
     for chunk in _chunks(windows, dx):
         dys, best, dxs = dy[chunk], winner[chunk], dx[chunk]
         if not _tiling(windows):
-            dxs.fill(0)
+            calls.append(clear(dxs))
         for tap, (at, read) in enumerate(_taps(windows)):
-            mine = np.equal(best[:, *at], tap, out=won[: len(dxs), *at])
-            if _disjoint(windows):
-                np.multiply(dys[:, *at], mine, out=dxs[:, *read])
+            mine, part, place = won[: len(dxs), *at], share[: len(dxs), *at], dxs[:, *read]
+            calls.append(partial(np.equal, best[:, *at], best.dtype.type(tap), mine))
+            if direct:
+                calls.append(partial(np.multiply, dys[:, *at], mine, place))
             else:
-                part = np.multiply(dys[:, *at], mine, out=share[: len(dxs), *at])
-                np.add(dxs[:, *read], part, out=dxs[:, *read])
+                calls.append(partial(np.multiply, dys[:, *at], mine, part))
+                calls.append(_copy_pixels(place, part) if disjoint else add(place, part, place))
+    return calls
 
 
-def mean_forward(windows: Windows, x: Array, y: Array, include_padding: bool) -> None:
-    """Write the mean of each window; see `shares` for what it is divided by."""
-    weights = shares(windows, include_padding, y.dtype)
+def mean_forward(windows: Windows, x: Array, y: Array, include_padding: bool, seen: Array) -> Calls:
+    """The calls that write the mean of each window; see `shares` for what it is divided by. `seen` is scratch."""
+    weights, calls = shares(windows, include_padding, y.dtype), Calls()
+    gathered = _scattered(windows) and x.shape[3] <= NARROW
     for chunk in _chunks(windows, x):
         xs, ys = x[chunk], y[chunk]
-        ys.fill(0)
+        calls.append(clear(ys))
         for at, read in _taps(windows):
-            np.add(ys[:, *at], xs[:, *read], out=ys[:, *at])
-        np.multiply(ys, weights, out=ys)
+            value, total = xs[:, *read], ys[:, *at]
+            if gathered:
+                calls.append(_copy_pixels(seen[: len(xs), *at], value))
+                value = seen[: len(xs), *at]
+            calls.append(add(total, value, total))
+        calls.append(partial(np.multiply, ys, weights, ys))
+    return calls
 
 
-def mean_backward(windows: Windows, dy: Array, dx: Array, include_padding: bool, share: Array) -> None:
-    """Add each window's dy, divided as in forward, to every pixel it read. `share` is scratch."""
-    weights = shares(windows, include_padding, dy.dtype)
+def mean_backward(windows: Windows, dy: Array, dx: Array, include_padding: bool, share: Array) -> Calls:
+    """The calls that add each window's dy, divided as in forward, to every pixel it read. `share` is scratch."""
+    weights, calls = shares(windows, include_padding, dy.dtype), Calls()
     for chunk in _chunks(windows, dx):
         dxs = dx[chunk]
-        part = np.multiply(dy[chunk], weights, out=share[: len(dxs)])
+        part = share[: len(dxs)]
+        calls.append(partial(np.multiply, dy[chunk], weights, part))
         if not _tiling(windows):
-            dxs.fill(0)
+            calls.append(clear(dxs))
         for at, read in _taps(windows):
-            if _disjoint(windows):
-                np.copyto(dxs[:, *read], part[:, *at])
-            else:
-                np.add(dxs[:, *read], part[:, *at], out=dxs[:, *read])
+            place, given = dxs[:, *read], part[:, *at]
+            calls.append(_copy_pixels(place, given) if _disjoint(windows) else add(place, given, place))
+    return calls
+
+
+def _scattered(windows: Windows) -> bool:
+    """Whether the pixels of one tap are not neighbours."""
+    return windows.columns.stride > 1
+
+
+def _copy_pixels(into: Array, what: Array) -> Thunk:
+    """The call that copies images, a pixel's channels as one item."""
+    item = np.dtype((np.void, what.shape[3] * what.itemsize))
+    return copy(into.view(item)[..., 0], what.view(item)[..., 0])
 
 
 Tap = tuple[tuple[slice, slice], tuple[slice, slice]]  # the windows (rows, columns) it lies inside for, what they read

@@ -21,6 +21,7 @@ where overlapping tiles of dd are added up. The largest error in float32 is abou
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -312,25 +313,32 @@ class Winograd:
 
 def _add_strips(strips: Array, dx: Array, chunk: Chunk, form: Form, axis: Axis) -> Calls:
     """The calls that write strips (n, rows of tiles, tile, w, c) of a band of tiles into images, overlaps added."""
-    high, beyond, calls = strips.shape[1], form.tile - form.out, []
-    top = chunk.rows.start * form.out - axis.before  # the row of the image where the band begins
-    for i in range(form.out):
-        first = max(-(-(-top - i) // form.out), int(i < beyond))
-        stop = min(-(-(axis.size - top - i) // form.out), high)
+    high, out, beyond = strips.shape[1], form.out, form.tile - form.out
+    top = chunk.rows.start * out - axis.before  # the row of the image where the band begins
+    bottom = top + high * out
+    calls = Calls()
+
+    def tiles(row: int) -> tuple[bool, int, int]:
+        """Whether a row of a tile overlaps, and from which tile to which it lies in the image, with one above."""
+        overlaps = row < beyond
+        return overlaps, max(-(-(-top - row) // out), int(overlaps)), min(-(-(axis.size - top - row) // out), high)
+
+    for (overlaps, first, stop), group in itertools.groupby(range(out), tiles):
+        rows = [*group]
+        within = slice(rows[0], rows[-1] + 1)
         if first < stop:
-            place, strip = dx[:, top + i + first * form.out : axis.size : form.out][:, : stop - first], strips[:, :, i]
-            if i < beyond:
-                calls.append(add(strip[:, first:stop], strips[:, first - 1 : stop - 1, i + form.out], place))
-            else:
-                calls.append(copy(place, strip[:, first:stop]))
+            begins = dx[:, top + first * out + within.start :]
+            strides = (dx.strides[0], out * dx.strides[1], *dx.strides[1:])
+            place = as_strided(begins, (len(dx), stop - first, len(rows), *dx.shape[2:]), strides)
+            strip, above = strips[:, first:stop, within], strips[:, first - 1 : stop - 1, out:][:, :, within]
+            calls.append(add(strip, above, place) if overlaps else copy(place, strip))
     start, stop = max(0, top), min(top + beyond, axis.size)
     if start < stop:
         place, strip = dx[:, start:stop], strips[:, 0, start - top : stop - top]
         calls.append(copy(place, strip) if chunk.first else add(place, strip, place))
-    bottom = top + high * form.out
     start, stop = max(0, bottom), min(bottom + beyond, axis.size)
     if start < stop:
-        calls.append(copy(dx[:, start:stop], strips[:, -1, form.out + start - bottom : form.out + stop - bottom]))
+        calls.append(copy(dx[:, start:stop], strips[:, -1, out + start - bottom : out + stop - bottom]))
     return calls
 
 

@@ -23,10 +23,10 @@ from tests.support.experiments import ADAM, write
 BATCH = 64
 MOST = {  # network: calls, megabytes they touch, GFLOP of products, megabytes of buffers on two threads
     "mlp": (196, 42.3, 0.105, 0.7),
-    "lenet": (493, 241.5, 0.846, 13.8),
-    "vgg_small": (4_205, 2_209.3, 3.854, 18.4),
-    "resnet20": (13_752, 5_584.2, 7.329, 85.4),
-    "vgg_wide": (8_371, 6_953.8, 18.063, 107.7),
+    "lenet": (483, 205.8, 0.390, 14.2),
+    "vgg_small": (4_525, 2_099.3, 3.719, 18.4),
+    "resnet20": (14_560, 5_287.4, 7.022, 85.4),
+    "vgg_wide": (8_683, 6_624.5, 17.721, 107.6),
     "mobilenet": (6_234, 3_983.7, 5.943, 137.8),
 }
 

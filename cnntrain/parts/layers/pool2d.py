@@ -13,15 +13,16 @@ from cnntrain.config.fields import NonNegativeInt, Pair
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops import pooling
+from cnntrain.ops.calls import Calls
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import Windows, windows
-from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, image
+from cnntrain.parts.layers.base import Example, Frame, Prepared, Workspace, example, image
 
 Margin = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt]
 
 
 @dataclass(frozen=True)
-class Pool2d(Layer):
+class Pool2d(Prepared):
     """The windows the pooling layers share.
 
     kernel_size and stride are one number or [height, width], the stride by default the kernel's size; padding is a
@@ -107,17 +108,18 @@ class MaxPool2d(Pool2d):
             scratch={"mask": (chunk, np.bool_), "number": (chunk, tap), "share": (chunk, dtype)},
         )
 
-    def forward(self, f: Frame) -> None:
+    def forward_calls(self, f: Frame) -> Calls:
         """Write y = max over taps; in training also which tap."""
-        winner = f.kept["winner"] if f.training else None
+        winner, s = f.kept["winner"] if f.training else None, f.scratch
         where = _windows(self, f.x.shape[1:])
-        pooling.max_forward(where, f.x, f.y, winner, f.scratch["mask"], f.scratch["number"])
+        return pooling.max_forward(where, f.x, f.y, winner, s["mask"], s["number"], s["share"])
 
-    def backward(self, f: Frame) -> None:
+    def backward_calls(self, f: Frame) -> Calls:
         """dx[taken] += dy."""
-        if f.dx is not None:
-            where = _windows(self, f.x.shape[1:])
-            pooling.max_backward(where, f.dy, f.kept["winner"], f.dx, f.scratch["mask"], f.scratch["share"])
+        if f.dx is None:
+            return []
+        where = _windows(self, f.x.shape[1:])
+        return pooling.max_backward(where, f.dy, f.kept["winner"], f.dx, f.scratch["mask"], f.scratch["share"])
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """The largest of each window."""
@@ -148,18 +150,20 @@ class AvgPool2d(Pool2d):
     count_include_pad: bool = True  # count the zeros of the padding in the mean
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """Each window's share of the gradient."""
+        """What one tap of each window reads, and each window's share of the gradient."""
         return Workspace(scratch={"share": (self._chunk(inputs[0], n), dtype)})
 
-    def forward(self, f: Frame) -> None:
+    def forward_calls(self, f: Frame) -> Calls:
         """Write y = sum over taps / count."""
-        pooling.mean_forward(_windows(self, f.x.shape[1:]), f.x, f.y, self.count_include_pad)
+        where = _windows(self, f.x.shape[1:])
+        return pooling.mean_forward(where, f.x, f.y, self.count_include_pad, f.scratch["share"])
 
-    def backward(self, f: Frame) -> None:
+    def backward_calls(self, f: Frame) -> Calls:
         """dx[read] += dy / count."""
-        if f.dx is not None:
-            where = _windows(self, f.x.shape[1:])
-            pooling.mean_backward(where, f.dy, f.dx, self.count_include_pad, f.scratch["share"])
+        if f.dx is None:
+            return []
+        where = _windows(self, f.x.shape[1:])
+        return pooling.mean_backward(where, f.dy, f.dx, self.count_include_pad, f.scratch["share"])
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """The sum of each window, divided by its count."""
