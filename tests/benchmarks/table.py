@@ -23,7 +23,9 @@ def _peer(row: Row, framework: str) -> tuple[str, str]:
         return "", ""
     ratios = row.ratios(peer)
     mode = peer.partition("-")[2]
-    ratio = f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f})"
+    middle = f"{statistics.median(ratios):.2f}"
+    bold = "**" if float(middle) >= 1 else ""
+    ratio = f"{bold}{middle}{bold} ({min(ratios):.2f} to {max(ratios):.2f})"
     return f"{row.batch / row.median(peer):,.0f}" + (f" ({mode})" if mode else ""), ratio
 
 
@@ -36,7 +38,7 @@ def _cells(row: Row, frameworks: Sequence[str]) -> list[str]:
         f"{row.batch / own:,.0f}",
         *(cell for framework in frameworks for cell in _peer(row, framework)),
         f"{row.gflop / own / row.ceiling:.0%}",
-        " / ".join(f"{row.peak_bytes[peer] / 1e6:.0f}" for peer in peaks if peer) + " MB",
+        " / ".join(f"{row.peak_bytes[peer] / 1e6:,.0f}" for peer in peaks if peer) + " MB",
     ]
 
 
@@ -56,10 +58,10 @@ def main() -> None:
         chosen = [row for row in rows if row.inference == inference]
         if chosen:
             print(f"{title}\n\n{table(chosen)}\n")
-            for batches in sorted({(64,), tuple(sorted({row.batch for row in chosen}))}):
-                found = means([row for row in chosen if row.batch in batches])
+            for batch in sorted({row.batch for row in chosen}):
+                found = means([row for row in chosen if row.batch == batch])
                 shown = ", ".join(f"{mean:.2f} to {label}" for label, mean in found.items())
-                print(f"geometric means at batch {', '.join(map(str, batches))}: {shown}")
+                print(f"geometric means at batch {batch}: {shown}")
 
 
 if __name__ == "__main__":
