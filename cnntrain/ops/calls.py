@@ -39,6 +39,14 @@ def copy(into: Array, what: Array) -> Thunk:
     return partial(np.copyto, into, what)
 
 
+def copy_pixels(into: Array, what: Array) -> Thunk:
+    """The call that copies images, a pixel's channels, which lie side by side, as one item: few large ones take NumPy
+    less time than many small ones.
+    """
+    item = np.dtype((np.void, what.shape[-1] * what.itemsize))
+    return copy(into.view(item), what.view(item))
+
+
 def clear(into: Array) -> Thunk:
     """The call that writes zeros, in a fraction of the time that copying a number takes."""
     return partial(into.fill, 0)

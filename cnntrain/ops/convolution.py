@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.ops.calls import Calls, PassName, add, clear, copy, transposing, transposing_portions
+from cnntrain.ops.calls import Calls, PassName, add, clear, copy, copy_pixels, transposing, transposing_portions
 from cnntrain.ops.columns import Columns
 from cnntrain.ops.phases import Phase, phases
 from cnntrain.ops.products import across, product
@@ -250,8 +250,7 @@ class Convolution:
                 "product": dx[:0],
             }
             out = scratch["phase"][: place.size].reshape(place.shape)
-            item = np.dtype((np.void, self.channels * dx.itemsize))
-            calls += [*back.forward(dy, kernels, out, own), copy(place.view(item), out.view(item))]
+            calls += [*back.forward(dy, kernels, out, own), copy_pixels(place, out)]
         return calls
 
     def _scatter(self, weight: Array, dy: Array, dx: Array, scratch: Scratch) -> Calls:

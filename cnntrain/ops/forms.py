@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -22,11 +21,14 @@ from cnntrain.core.arrays import Array
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """F(m x m, r x r): tiles of m x m outputs of an r x r kernel, made in exact fractions."""
+    """F(m x m, r x r): tiles of m x m outputs of an r x r kernel.
+
+    The points are powers of two, of either sign, and 0, so that all but the quotients of G is exact.
+    """
 
     out: int  # m
     kernel: int  # r
-    points: tuple[Fraction, ...]
+    points: tuple[float, ...]
     least_width: int  # channels and filters from which it pays
     least_used: float  # of the outputs of all tiles, some of which reach beyond the edge
 
@@ -51,7 +53,7 @@ class Form:
         """G, (tile, r): powers of each point over the value there of the polynomial that vanishes at the others."""
         scales = [math.prod(p - q for q in self.points if q != p) for p in self.points]
         rows = [[p**k / scale for k in range(self.kernel)] for p, scale in zip(self.points, scales, strict=True)]
-        return np.array([*rows, [int(k == self.kernel - 1) for k in range(self.kernel)]], float)
+        return np.array([*rows, [int(k == self.kernel - 1) for k in range(self.kernel)]], float) + 0.0  # no -0
 
     @cached_property
     def outputs(self) -> Array:
@@ -85,21 +87,19 @@ class Form:
         return self._typed[name, like.dtype]
 
 
-def _with_roots(roots: Iterable[Fraction]) -> list[Fraction]:
+def _with_roots(roots: Iterable[float]) -> list[float]:
     """The coefficients of the polynomial with these roots, lowest power first; the highest is 1."""
-    found = [Fraction(1)]
+    found = [1.0]
     for root in roots:
-        found = [low - root * high for low, high in zip([Fraction(0), *found], [*found, Fraction(0)], strict=True)]
+        found = [low - root * high for low, high in zip([0.0, *found], [*found, 0.0], strict=True)]
     return found
 
 
-_POINTS = tuple(map(Fraction, (0, 1, -1, 2, -2)))
-_HALVES = Fraction(1, 2), Fraction(-1, 2)
 # By the size of the kernel. Widths and shares from timings on AVX-512 machines, fixed for every machine.
 FORMS = {
     form.kernel: form
     for form in (
-        Form(4, 3, _POINTS, least_width=16, least_used=0.7),
-        Form(4, 5, (*_POINTS, *_HALVES), least_width=8, least_used=0.69),
+        Form(4, 3, (0, 1, -1, 2, -2), least_width=16, least_used=0.7),
+        Form(4, 5, (0, 1, -1, 2, -2, 0.5, -0.5), least_width=8, least_used=0.69),
     )
 }

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnntrain.core.arrays import Array
-from cnntrain.ops.calls import Calls, Thunk, add, clear, copy
+from cnntrain.ops.calls import Calls, add, clear, copy_pixels
 from cnntrain.ops.windows import Axis, Windows
 
 CHUNK_VALUES = 1024 * 1024  # of the input: operations on fewer are so short that workers contend for the interpreter
@@ -46,13 +46,13 @@ def max_forward(
     for chunk in _chunks(windows, x):
         xs, ys, best = x[chunk], y[chunk], None if winner is None else winner[chunk]
         begun = _everywhere(windows, taps[0])
-        calls.append(_copy_pixels(ys, xs[:, *taps[0][1]]) if begun else partial(ys.fill, -np.inf))
+        calls.append(copy_pixels(ys, xs[:, *taps[0][1]]) if begun else partial(ys.fill, -np.inf))
         if best is not None:
             calls.append(clear(best))
         for tap, (at, read) in list(enumerate(taps))[begun:]:
             value, top = xs[:, *read], ys[:, *at]
             if gathered:
-                calls.append(_copy_pixels(seen[: len(xs), *at], value))
+                calls.append(copy_pixels(seen[: len(xs), *at], value))
                 value = seen[: len(xs), *at]
             if best is not None and tap:
                 better, numbered, so_far = beats[: len(xs), *at], number[: len(xs), *at], best[:, *at]
@@ -77,11 +77,9 @@ def max_backward(windows: Windows, dy: Array, winner: Array, dx: Array, won: Arr
         for tap, (at, read) in enumerate(_taps(windows)):
             mine, part, place = won[: len(dxs), *at], share[: len(dxs), *at], dxs[:, *read]
             calls.append(partial(np.equal, best[:, *at], best.dtype.type(tap), mine))
-            if direct:
-                calls.append(partial(np.multiply, dys[:, *at], mine, place))
-            else:
-                calls.append(partial(np.multiply, dys[:, *at], mine, part))
-                calls.append(_copy_pixels(place, part) if disjoint else add(place, part, place))
+            calls.append(partial(np.multiply, dys[:, *at], mine, place if direct else part))
+            if not direct:
+                calls.append(copy_pixels(place, part) if disjoint else add(place, part, place))
     return calls
 
 
@@ -95,7 +93,7 @@ def mean_forward(windows: Windows, x: Array, y: Array, include_padding: bool, se
         for at, read in _taps(windows):
             value, total = xs[:, *read], ys[:, *at]
             if gathered:
-                calls.append(_copy_pixels(seen[: len(xs), *at], value))
+                calls.append(copy_pixels(seen[: len(xs), *at], value))
                 value = seen[: len(xs), *at]
             calls.append(add(total, value, total))
         calls.append(partial(np.multiply, ys, weights, ys))
@@ -113,19 +111,13 @@ def mean_backward(windows: Windows, dy: Array, dx: Array, include_padding: bool,
             calls.append(clear(dxs))
         for at, read in _taps(windows):
             place, given = dxs[:, *read], part[:, *at]
-            calls.append(_copy_pixels(place, given) if _disjoint(windows) else add(place, given, place))
+            calls.append(copy_pixels(place, given) if _disjoint(windows) else add(place, given, place))
     return calls
 
 
 def _scattered(windows: Windows) -> bool:
     """Whether the pixels of one tap are not neighbours."""
     return windows.columns.stride > 1
-
-
-def _copy_pixels(into: Array, what: Array) -> Thunk:
-    """The call that copies images, a pixel's channels as one item."""
-    item = np.dtype((np.void, what.shape[3] * what.itemsize))
-    return copy(into.view(item)[..., 0], what.view(item)[..., 0])
 
 
 Tap = tuple[tuple[slice, slice], tuple[slice, slice]]  # the windows (rows, columns) it lies inside for, what they read

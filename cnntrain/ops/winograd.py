@@ -24,7 +24,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -32,7 +32,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.ops.calls import Calls, PassName, Thunk, add, clear, copy, portions, transposing
+from cnntrain.ops.calls import Calls, PassName, Thunk, add, clear, copy, copy_pixels, portions, transposing
 from cnntrain.ops.columns import Chunk, Columns
 from cnntrain.ops.convolution import Scratch, sum_over_windows
 from cnntrain.ops.forms import FORMS, Form
@@ -85,12 +85,13 @@ class Tiles(Columns):
 
     def paste(self, tiles: Array, into: Array) -> Calls:
         """The adjoint of `cut`, of tiles (tile, tile, n, rows, width, c) that do not overlap any more."""
-        item = np.dtype((np.void, self.channels * tiles.itemsize))
-        out, n, rows, width = self.windows.columns.stride, *tiles.shape[2:5]
-        source, places = tiles.view(item)[..., 0], into.view(item)
-        within = places[..., : width * out].reshape(n, rows, -1, width, out)
-        calls = [copy(within.transpose(0, 1, 3, 4, 2), source[:out].transpose(2, 3, 4, 0, 1))]
-        return [*calls, copy(places[..., width * out :], source[out:, ..., -1].transpose(2, 3, 1, 0))]
+        out, tile, (n, rows, width, channels) = self.windows.columns.stride, len(tiles), tiles.shape[2:]
+        pixels = into.reshape(n, rows, tile, -1, channels)
+        within = pixels[:, :, :, : width * out].reshape(n, rows, tile, width, out, channels)
+        return [
+            copy_pixels(within.transpose(0, 1, 3, 4, 2, 5), tiles[:out].transpose(2, 3, 4, 0, 1, 5)),
+            copy_pixels(pixels[:, :, :, width * out :], tiles[out:, ..., -1, :].transpose(2, 3, 1, 0, 4)),
+        ]
 
 
 @dataclass(frozen=True)
@@ -316,12 +317,12 @@ def _add_strips(strips: Array, dx: Array, chunk: Chunk, form: Form, axis: Axis) 
     high, out, beyond = strips.shape[1], form.out, form.tile - form.out
     top = chunk.rows.start * out - axis.before  # the row of the image where the band begins
     bottom = top + high * out
-    calls = Calls()
+    band, calls = replace(axis, before=-top, out=high), Calls()
 
     def tiles(row: int) -> tuple[bool, int, int]:
         """Whether a row of a tile overlaps, and from which tile to which it lies in the image, with one above."""
-        overlaps = row < beyond
-        return overlaps, max(-(-(-top - row) // out), int(overlaps)), min(-(-(axis.size - top - row) // out), high)
+        overlaps, (inside, _) = row < beyond, band.reach(row)
+        return overlaps, max(inside.start, int(overlaps)), inside.stop
 
     for (overlaps, first, stop), group in itertools.groupby(range(out), tiles):
         rows = [*group]
