@@ -44,7 +44,7 @@ def copy_pixels(into: Array, what: Array) -> Thunk:
     less time than many small ones.
     """
     item = np.dtype((np.void, what.shape[-1] * what.itemsize))
-    return copy(into.view(item), what.view(item))
+    return copy(into.view(item)[..., 0], what.view(item)[..., 0])
 
 
 def clear(into: Array) -> Thunk:
