@@ -4,13 +4,13 @@ A general matrix product first copies (packs) both operands into the order in wh
 shapes of convolutions, tall and narrow, that copy costs as much as a third of the multiplications it serves. For
 products of up to a million multiply-adds OpenBLAS has kernels for AVX-512 that read operands in place; a large
 product cut into such pieces runs at 105 to 115 GFLOP/s where the whole runs at 60 to 95 (one Zen 4 core, float32).
-`np.matmul` walks the pieces itself, so that one call from Python still lasts long. BLAS libraries without such
-kernels lose little: a piece has work for hundreds of microseconds. Where the right operand is wide, its rows lie so far
-apart that a piece of it is slow to read in place, and many rows share the copy: such products are left whole. Where
-few rows have long sums, as in a dense layer of many features or in the gradient of a small kernel, the sums are cut,
-too, and the parts added up.
+`np.matmul` walks the pieces itself, so that one call from Python still lasts long. Where the right operand is wide, its
+rows lie so far apart that a piece of it is slow to read in place, and many rows share the copy: such products are left
+whole. So is every product where BLAS has no kernels of that kind (IN_PLACE), as on processors without AVX-512: each
+piece would copy its operands again. Where few rows have long sums, as in a dense layer of many features or in the
+gradient of a small kernel, the sums are cut, too, and the parts added up.
 
-The pieces follow from the shapes alone, so that the order of every sum, and every bit, does too.
+The pieces follow from the shapes and from BLAS's kernels alone, so that the order of every sum, and every bit, does too.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from functools import partial
 
 import numpy as np
 
+from cnntrain.core import blas
 from cnntrain.core.arrays import Array, round_up
 from cnntrain.ops.calls import Calls, Thunk, run
 
+IN_PLACE = ("SkylakeX", "Cooperlake", "SapphireRapids")  # OpenBLAS's kernels that can read operands in place
 UNPACKED = 1_000_000  # multiply-adds of a product up to which OpenBLAS does not pack
 WIDEST = 64  # columns of a piece: four AVX-512 registers
 LEAST_ROWS = 8  # below this a piece spends its time loading its right operand; pieces have a multiple of it
@@ -67,12 +69,13 @@ def product(a: Array, b: Array, out: Array) -> Calls:
 
 def across(a: Array, b: Array, out: Array) -> Calls:
     """The calls that write a @ b.T, of shapes (m, k) and (n, k), into out (m, n): in pieces where m is small, since for
-    that way round OpenBLAS has kernels that read operands in place for small results alone.
+    that way round kernels that read operands in place do so for small results alone.
     """
     (m, k), n = a.shape, len(b)
     rows = -(-m // -(-m // ROWS_ACROSS))
     columns = min(ACROSS // rows, UNPACKED // (rows * k)) // LEAST_ROWS * LEAST_ROWS
-    if m > FEW_SUMS or m % rows or k < LEAST_SUMMED or not LEAST_ROWS <= columns < n:
+    many = m > FEW_SUMS or m % rows or k < LEAST_SUMMED
+    if many or not LEAST_ROWS <= columns < n or not reads_in_place():
         return [partial(np.matmul, a, b.T, out)]
     whole = n - n % columns
     right = b[:whole].reshape(-1, columns, k).swapaxes(1, 2)
@@ -98,6 +101,12 @@ def slice_rows(m: int, n: int) -> int:
         return m
     fitting = max(SLICE_VALUES // n // LEAST_ROWS, 1) * LEAST_ROWS
     return min(round_up(-(-m // SLICES), LEAST_ROWS), fitting, m)
+
+
+@functools.cache
+def reads_in_place() -> bool:
+    """Whether BLAS has kernels that read the operands of small products where they lie."""
+    return blas.kernel() in IN_PLACE
 
 
 def is_sliced(m: int, n: int) -> bool:
@@ -150,7 +159,7 @@ def _piece(m: int, k: int, n: int) -> tuple[int, int]:
     """Rows and columns of a piece of an (m, k) @ (k, n) product; (m, n) where it is best left whole."""
     columns = n if n < 2 * WIDEST and LEAST_ROWS * k * n <= UNPACKED else min(n, WIDEST)
     most = UNPACKED // (k * columns)  # rows
-    if m * k * n <= UNPACKED or min(m, n) == 1 or most < min(m, LEAST_ROWS):
+    if m * k * n <= UNPACKED or min(m, n) == 1 or most < min(m, LEAST_ROWS) or not reads_in_place():
         return m, n  # small, or with sums so long that packing pays
     even = -(-m // -(-m // most))  # so that the last piece is no stump
     rows = m if m <= most else min(round_up(even, LEAST_ROWS), most - most % LEAST_ROWS)
