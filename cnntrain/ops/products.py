@@ -10,7 +10,7 @@ whole. So is every product where BLAS has no kernels of that kind (IN_PLACE), as
 piece would copy its operands again. Where few rows have long sums, as in a dense layer of many features or in the
 gradient of a small kernel, the sums are cut, too, and the parts added up.
 
-The pieces follow from the shapes and from BLAS's kernels alone, so that the order of every sum, and every bit, does too.
+The pieces follow from the shapes and from BLAS's kernels alone; so the order of every sum, and every bit, does, too.
 """
 
 from __future__ import annotations
