@@ -91,8 +91,9 @@ def splits_read(experiment: Experiment) -> Iterator[tuple[str, Dataset, str]]:
         for split in origin.splits():
             if not (split == "val" and isinstance(val, Dataset)):
                 yield split, origin, split
-    for origin in val.origins() if isinstance(val, Dataset) else ():
-        yield "val", origin, "val" if "val" in origin.splits() else "train"
+    if isinstance(val, Dataset):
+        for origin, inner in val.behind("val" if "val" in val.splits() else "train"):
+            yield "val", origin, inner
 
 
 def of(experiment: Experiment, known: Manifest | None = None) -> Manifest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -17,7 +18,7 @@ from cnntrain.cli import main
 from cnntrain.config.load import load
 from cnntrain.core.errors import DataError
 from cnntrain.data import manifest
-from cnntrain.data.manifest import FileFacts, Manifest, normal
+from cnntrain.data.manifest import FileFacts, Manifest, normal, splits_read
 from cnntrain.engine.pool import Pool
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.coco import Coco
@@ -203,6 +204,21 @@ def test_what_no_command_reads_is_not_listed(samples, monkeypatch):
     names = {os.path.basename(path) for path in manifest.of(loaded.experiment).files}
     assert {folder for folder in folders if "/val/" in folder} == set()
     assert {name for name in names if "idx" in name} == {"train-images-idx3-ubyte", "train-labels-idx1-ubyte"}
+
+
+@pytest.mark.parametrize("kind", ["concat", "subset of concat"])
+def test_of_joined_sources_that_validate_only_the_validation_samples_are_read(samples, tmp_path, monkeypatch, kind):
+    """Not the training samples of those that have no others."""
+    monkeypatch.chdir(samples)
+    shutil.copytree(samples / "samples/pictures/train", tmp_path / "train")
+    roots = "samples/pictures", tmp_path
+    joined = f"{{type: concat, sources: [{', '.join(f'{{type: image_folder, root: {root}}}' for root in roots)}]}}"
+    if kind != "concat":
+        joined = f"{{type: subset, fraction: 0.5, source: {joined}}}"
+    sets = ["data.source={type: idx, root: samples/mnist}", f"data.val={joined}"]
+    loaded = load([write(samples, TEXT.format(source="{type: synthetic}", val=""))], sets)
+    read = [(split, os.path.relpath(source.root), inner) for split, source, inner in splits_read(loaded.experiment)]
+    assert [one for one in read if one[0] == "val"] == [("val", "samples/pictures", "val")]
 
 
 def test_a_list_of_an_older_version_has_more_than_is_read(tmp_path):

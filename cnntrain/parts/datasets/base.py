@@ -128,6 +128,10 @@ class Dataset(Part):
         """The sources that read files: this one, or those whose samples it chooses among."""
         return (self,)
 
+    def behind(self, split: str) -> tuple[tuple[Dataset, str], ...]:
+        """The `origins` of the samples of a split, each with the split of its own that they are in."""
+        return ((self, split),)
+
     def describe(self) -> Description | None:
         """Shape and classes as far as the config alone tells (`check --no-data`); None where it does not tell."""
         return None

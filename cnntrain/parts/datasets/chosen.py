@@ -38,6 +38,10 @@ class Chosen(Dataset):
         """Those of the source."""
         return self.whole.origins()
 
+    def behind(self, split: str) -> tuple[tuple[Dataset, str], ...]:
+        """Those of the source's split."""
+        return self.whole.behind(self.chosen_from(split))
+
     def describe(self) -> Description | None:
         """What the source says."""
         return self.whole.describe()

@@ -48,6 +48,10 @@ class Concat(Dataset):
         """Those of every source, in order."""
         return tuple(origin for source in self._sources() for origin in source.origins())
 
+    def behind(self, split: str) -> tuple[tuple[Dataset, str], ...]:
+        """Those of every source that has the split, in order."""
+        return tuple(origin for source in self._having(split) for origin in source.behind(split))
+
     def describe(self) -> Description | None:
         """What the sources say, where all say the same."""
         said = {source.describe() for source in self._sources()}
