@@ -18,7 +18,7 @@ from cnntrain.config.tree import RESOLVED
 from cnntrain.core.directories import is_directory
 from cnntrain.core.errors import ConfigError, StorageError, UsageError
 from cnntrain.rundir import numbering, pulse
-from cnntrain.rundir.json_files import Row, read_object, read_rows
+from cnntrain.rundir.json_files import WITHOUT, Row, read_object, read_rows
 
 
 @dataclass(frozen=True)
@@ -229,9 +229,7 @@ def _status(path: Path) -> dict[str, Any]:
     texts = {"state": status.get("state"), "best.metric": metric, "resume": status.get("resume")}
     for key, text in texts.items():
         if text is not None and not (isinstance(text, str) and text.isprintable()):
-            raise StorageError(
-                f"{path} is damaged: {key} is {_shown(text)}, expected plain text. Restore it from a copy"
-            )
+            raise StorageError(f"{path} is damaged: {key} is {_shown(text)}, expected plain text. {WITHOUT}")
     if best is not None and not isinstance(best, dict):
-        raise StorageError(f"{path} is damaged: best is {_shown(best)}, expected an object. Restore it from a copy")
+        raise StorageError(f"{path} is damaged: best is {_shown(best)}, expected an object. {WITHOUT}")
     return status

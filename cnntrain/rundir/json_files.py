@@ -14,6 +14,7 @@ from cnntrain.core.regular_file import open_regular, read_own
 LARGEST = 64 * 2**20  # bytes of one object
 _ROWS = 2**30  # bytes of one file of rows
 _RESTORE = "Restore the file from a copy"
+WITHOUT = "Restore it from a copy, or delete it, and do without what it says"
 
 Row = dict[str, Any]
 
@@ -25,7 +26,7 @@ def read_object(path: Path) -> Row:
     """
     if not os.path.lexists(path):
         return {}
-    return _object(read_own(path, LARGEST), str(path), "Restore it from a copy")
+    return _object(read_own(path, LARGEST), str(path), WITHOUT)
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -124,6 +124,18 @@ def test_keys_and_events_of_a_later_version_do_no_harm(place, capsys):
 FILES = ("metrics.jsonl", "timing.jsonl", "status.json", "data.json", "env.json", "origins.json")
 
 
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".json")])
+def test_a_damaged_object_may_be_deleted_as_the_message_says(place, capsys, name):
+    (place / "bad" / name).write_text("{")
+    assert main(["report", str(place / "bad"), "--output", "page.html"]) == 5
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert f"bad/{name} is damaged: " in said
+    assert "or delete it" in said
+    (place / "bad" / name).unlink()
+    for command in (COMPARE, REPORT):
+        assert main([*command, str(place / "bad")]) == 0
+
+
 @pytest.mark.parametrize("what", ["pipe", "link"])
 @pytest.mark.parametrize("name", FILES)
 def test_a_pipe_or_a_link_is_no_file_of_a_run(place, capsys, name, what):
