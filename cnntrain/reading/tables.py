@@ -25,6 +25,7 @@ _LABELS = (
 )
 # columns whose cells are expected to be several labels
 _LISTS = frozenset(["labels", "tags", "classes", "categories", "genre", "genres", "attributes", "keywords"])
+_QUOTED = re.compile(r"""\A(["'])(.*)\1\Z""", re.DOTALL)
 _SEPARATORS = ("|", ";", ",", " ")  # between labels; the last two only in such columns, as in many a class's name, too
 _NAMES = (  # of columns about a row or a file, and not about what the picture shows
     "id ids idx index uid uuid no nr num number row rowid imageid imgid sampleid split set subset fold kfold"
@@ -117,16 +118,26 @@ def separator_of(name: str, cells: Sequence[str]) -> str | None:
     Lists are of different lengths, and put the same labels together in different ways.
     """
     different = {cell for cell in cells if cell}
-    for mark in _SEPARATORS if plain(name) in _LISTS else _SEPARATORS[:2]:
-        lists = [{*labels_in(cell, mark)} for cell in different]
+    expected = plain(name) in _LISTS or not any(_without_brackets(cell) is None for cell in different)
+    for mark in _SEPARATORS if expected else _SEPARATORS[:2]:
+        lists = [labels for cell in different if (labels := {*labels_in(cell, mark)})]
         if len({len(labels) for labels in lists}) > 1 and len(set().union(*lists)) <= len(lists):
             return mark
     return None
 
 
 def labels_in(cell: str, separator: str) -> list[str]:
-    """The labels in a cell."""
-    return [label for piece in cell.split(separator) if (label := piece.strip())]
+    """The labels in a cell, which may be written as Python and pandas do: "['cat', 'dog']"."""
+    inside = _without_brackets(cell)
+    if inside is None:
+        return [label for piece in cell.split(separator) if (label := piece.strip())]
+    return [label for piece in inside.split(separator) if (label := _QUOTED.sub(r"\2", piece.strip()))]
+
+
+def _without_brackets(cell: str) -> str | None:
+    """What a list has between its brackets; None for any other cell."""
+    cell = cell.strip()
+    return cell[1:-1] if cell[:1] == "[" and cell[-1:] == "]" and len(cell) > 1 else None
 
 
 def check_numbers(names: Sequence[str], rows: Sequence[Sequence[str]], column: str) -> None:

@@ -250,6 +250,27 @@ def test_lists_of_labels_in_a_cell_are_a_yes_or_a_no_for_each(root: Path) -> Non
     assert recognize(path, ["labels"]) == source
 
 
+@pytest.mark.parametrize("column", ["labels", "what"])
+@pytest.mark.parametrize(
+    ("cells", "mark"),
+    [
+        (("['hot', 'red']", "[]", "['red']"), ","),  # pandas
+        (('["hot","red"]', "[]", '["red"]'), ","),  # JSON
+        (("['hot' 'red']", "[]", "['red']"), " "),  # an array of NumPy's
+        (("[hot, red]", " [ ] ", "[red]"), ","),
+    ],
+)
+def test_lists_as_programs_write_them_are_read_without_brackets_and_quotes(
+    root: Path, column: str, cells: tuple[str, ...], mark: str
+) -> None:
+    quoted = ['"' + cell.replace('"', '""') + '"' for cell in cells]
+    rows = [f"{name},{cell}" for name, cell in zip(("a", "b", "c c"), quoted, strict=True)]
+    path = table(root, "\n".join([f"path,{column}", *(f"pictures/{row.replace(',', '.png,', 1)}" for row in rows), ""]))
+    source = recognize(path, [column])
+    assert source == make(path, label=column, separator=mark, targets=("hot", "red"), size=(2, 2), channels=1)
+    assert source.load("train").targets.tolist() == [[1, 1], [0, 0], [0, 1]]
+
+
 def test_labels_of_all_training_rows_are_found_not_of_the_first_only(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
