@@ -17,6 +17,7 @@ import pytest
 from cnntrain.core import registry
 from cnntrain.ops import erf, pooling
 from cnntrain.ops.convolution import Convolution, sum_over_windows
+from cnntrain.ops.winograd import Tiles, Winograd, _add_strips
 from cnntrain.parts.layers.conv3d import Stacking
 from tests.parts.layers import test_contracts as contracts
 from tests.parts.layers import test_golden as golden
@@ -106,6 +107,12 @@ SLIPS = [
     Slip("conv2d", Convolution._taps, Bug("A[::-1, ::-1]", "A[::-1]")),
     Slip("conv2d", Convolution._add_product, Bug("add(A, B, A)", "copy(A, B)")),
     Slip("conv2d", sum_over_windows, Bug("np.add.reduce", "np.maximum.reduce")),
+    Slip("conv2d", Tiles.paste, Bug("A[B:, ..., -1, :]", "A[B:, ..., 0, :]")),
+    Slip("conv2d", Winograd._input_gradient, Bug("A.append(add(B, C, B))", "pass")),
+    Slip("conv2d", Winograd._gradient_by_blocks, Bug("A[..., B:C].swapaxes(1, 2)", "-A[..., B:C].swapaxes(1, 2)")),
+    Slip("conv2d", _add_strips, Bug("A[:, B - 1 : C - 1, D:]", "A[:, B:C, D:]")),
+    Slip("conv2d", _add_strips, Bug("A.reach(B)", "A.reach(B + 1)")),
+    Slip("conv2d", _add_strips, Bug("add(A, B, C) if D else copy(C, A)", "copy(C, A)")),
     Slip("depthwise_conv2d", "_add_bias", Bug("np.add(A, ...)", "np.subtract(A, ...)")),
     Slip("depthwise_conv2d", Convolution._add_product, Bug("A is B", "A is not B")),
     Slip("conv_transpose2d", "backward_calls", Bug("sum_over_windows(A, ...)", "sum_over_windows(-A, ...)")),
