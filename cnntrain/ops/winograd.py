@@ -17,15 +17,19 @@ weights, and that of the input, are the adjoints:
 
 where overlapping tiles of dd are added up. The largest error in float32 is about 1e-5 of the largest value, against
 1e-6 for direct sums; float64 loses as few digits.
+
+A kernel that spans several moments of a clip has a U for each, and M, dU and dV are sums over the moments it sees, of
+which each is transformed once: M[t, moment] = sum over k of V[t, moment + k] @ U[k, t].
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,21 +46,30 @@ from cnntrain.ops.windows import Axis, Windows
 BufferShapes = dict[str, tuple[Shape, npt.DTypeLike]]
 
 TILE_VALUES = 96 * 1024  # of one transformed chunk: 384 KB in float32; two of them and an image are in the L2 cache
+CLIP_VALUES = 288 * 1024  # of a clip, whose moments stay together: fewer bands overlap less
 LEAST_TILES = 96  # below this a product spends its time loading the weights
 BLOCK = 64  # input channels of dU made at a time where all tiles of a shard are at hand: with 256 filters 2.3 MB
+
+
+STILL = Axis(size=1, kernel=1, stride=1, dilation=1, before=0, after=0, out=1)  # the moments of an image
 
 
 @dataclass(frozen=True)
 class Tiles(Columns):
     """Tiles of an image as a matrix with a row for each position in a tile: (taps, tiles, channels)."""
 
+    moments: int | None  # images that stay together, those of a clip; None where each is by itself
+
     def extent(self, n: int) -> tuple[int, int]:
         """The largest chunk of a shard of n images: (images, rows of tiles)."""
         rows, width = self.windows.rows.out, self.windows.columns.out
-        fitting = max(TILE_VALUES // (width * self.windows.taps * self.channels), -(-LEAST_TILES // width))
+        across, most = (width, TILE_VALUES) if self.moments is None else (width * self.moments, CLIP_VALUES)
+        fitting = max(most // (across * self.windows.taps * self.channels), -(-LEAST_TILES // across))
         if fitting < rows:
             bands = -(-rows // fitting)
-            return 1, -(-rows // bands)
+            return self.moments or 1, -(-rows // bands)
+        if self.moments is not None:
+            return self.moments, rows
         chunks = -(-n // (fitting // rows))
         return -(-n // chunks), rows
 
@@ -94,16 +107,27 @@ class Tiles(Columns):
         ]
 
 
+class Tap(NamedTuple):
+    """A place of a kernel along time: the moments it adds to, those it reads, and what they are multiplied with."""
+
+    into: slice
+    read: slice
+    u: Array
+
+
 @dataclass(frozen=True)
 class Winograd:
     """A 3x3 or 5x5 convolution of stride 1, without dilation or groups, on images of one shape.
 
-    Images are (n, h, w, channels), weights (r, r, channels, filters), both contiguous.
+    Images are (n, h, w, channels), weights (r, r, channels, filters), both contiguous. Where `time` has a kernel, the
+    images are the moments of clips, `time.size` of each before and `time.out` after, and weights (time.kernel, r, r,
+    channels, filters); its stride is 1.
     """
 
     windows: Windows
     channels: int
     filters: int
+    time: Axis = STILL
 
     @staticmethod
     def possible(windows: Windows, groups: int) -> bool:
@@ -135,18 +159,26 @@ class Winograd:
     def tiles(self) -> Tiles:
         """The overlapping tiles of the input."""
         rows, columns = (_over_input(axis, self.form) for axis in (self.windows.rows, self.windows.columns))
-        return Tiles(Windows(rows, columns), self.channels, 1)
+        return Tiles(Windows(rows, columns), self.channels, 1, self.time.size if self.time.kernel > 1 else None)
+
+    @cached_property
+    def _reaches(self) -> list[tuple[slice, slice]]:
+        """For each moment of the kernel, the outputs for which it lies in the clip, and the inputs they read there."""
+        return [self.time.reach(k) for k in range(self.time.kernel)]
 
     def scratch(self, n: int, dtype: npt.DTypeLike) -> BufferShapes:
         """The buffers forward and backward need for a shard of n images; the two share all but their weights."""
-        form, (images, rows) = self.form, self.tiles.extent(n)
-        tiles = images * rows * self.tiles.windows.columns.out
+        form, time, (images, rows) = self.form, self.time, self.tiles.extent(n)
+        tiles = -(-images * max(time.size, time.out) // time.size) * rows * self.tiles.windows.columns.out
         longest = max(part.stop - part.start for part in self._portions(self.filters))
-        u = form.square * self.channels * self.filters
+        u = form.square * self.channels * self.filters * time.kernel
+        du = min(BLOCK, self.channels) if self._one_chunk(n) else (time.kernel + 1) * self.channels
+        values = form.square * tiles * max(self.channels, self.filters)
         sizes = {
-            "du": form.square * self.filters * (min(BLOCK, self.channels) if self._one_chunk(n) else 2 * self.channels),
-            "first": form.square * tiles * max(self.channels, self.filters),
-            "second": form.square * tiles * max(self.channels, self.filters),
+            "du": form.square * self.filters * du,
+            "first": values,
+            "second": values,
+            "share": values if time.kernel > 1 else 0,
             "between": form.tile * form.out * tiles * self.filters,
             "outputs": form.out * form.out * tiles * self.filters,
             "border": math.prod(self.tiles.border_shape(n)),
@@ -158,18 +190,19 @@ class Winograd:
 
     def fill(self, do: PassName, weight: Array, scratch: Scratch) -> list[Calls]:
         """The calls that fill the buffer of a pass with U, or with all U[t]' for backward, in portions."""
-        form = self.form
-        u = scratch[do].reshape(form.square, -1)
-        if do == "forward":
-            flat = weight.reshape(form.kernel**2, -1)
-            cuts = [_times(part, self.filters) for part in self._portions(self.channels)]
-            return [product(form.matrix("kernels", u), flat[:, cut], u[:, cut]) for cut in cuts]
-        filled: list[Calls] = []
-        for part in self._portions(self.filters):
-            kernels = _as(scratch["kernels"], form.kernel, form.kernel, part.stop - part.start, self.channels)
-            calls = transposing(kernels, weight[..., part].swapaxes(2, 3))
-            flat, cut = kernels.reshape(form.kernel**2, -1), _times(part, self.channels)
-            filled.append([*calls, *product(form.matrix("kernels", u), flat, u[:, cut])])
+        form, filled = self.form, list[Calls]()
+        weights = weight.reshape(self.time.kernel, form.kernel, form.kernel, self.channels, self.filters)
+        for kernels, u in zip(weights, scratch[do].reshape(self.time.kernel, form.square, -1), strict=True):
+            if do == "forward":
+                flat = kernels.reshape(form.kernel**2, -1)
+                cuts = [_times(part, self.filters) for part in self._portions(self.channels)]
+                filled += [product(form.matrix("kernels", u), flat[:, cut], u[:, cut]) for cut in cuts]
+                continue
+            for part in self._portions(self.filters):
+                turned = _as(scratch["kernels"], form.kernel, form.kernel, part.stop - part.start, self.channels)
+                calls = transposing(turned, kernels[..., part].swapaxes(2, 3))
+                flat, cut = turned.reshape(form.kernel**2, -1), _times(part, self.channels)
+                filled.append([*calls, *product(form.matrix("kernels", u), flat, u[:, cut])])
         return filled
 
     def _portions(self, length: int) -> list[slice]:
@@ -178,15 +211,17 @@ class Winograd:
 
     def forward(self, x: Array, weight: Array, y: Array, scratch: Scratch) -> Calls:  # noqa: ARG002
         """The calls that write y = x * weight; the buffer "forward" is filled."""
-        form, calls = self.form, []
-        u, a = _as(scratch["forward"], form.square, self.channels, self.filters), form.matrix("output", x)
+        form, calls, time = self.form, Calls(), self.time
+        u = _as(scratch["forward"], time.kernel, form.square, self.channels, self.filters)
+        a, taps = form.matrix("output", x), [Tap(at, read, u[k]) for k, (at, read) in enumerate(self._reaches)]
         for chunk, v, filling in self._inputs(x, scratch):
-            m = _as(scratch["first"], form.square, chunk.size, self.filters)
-            between = _as(scratch["between"], form.out, form.tile, chunk.size * self.filters)
-            out = _as(scratch["outputs"], form.out, form.out, chunk.size * self.filters)
-            calls += filling + product(v, u, m)
+            seen = self._seen(chunk)
+            m = _as(scratch["first"], form.square, seen.size, self.filters)
+            between = _as(scratch["between"], form.out, form.tile, seen.size * self.filters)
+            out = _as(scratch["outputs"], form.out, form.out, seen.size * self.filters)
+            calls += filling + self._sum_of_products(v, taps, m, seen.size // time.out, scratch)
             calls += [_first_axis(a, m.reshape(form.tile, form.tile, -1), between), _second_axis(a, between, out)]
-            calls += [copy(place, tile) for place, tile in self._taps(y, out, chunk)]
+            calls += [copy(place, tile) for place, tile in self._taps(y, out, seen)]
         return calls
 
     def backward(
@@ -203,30 +238,56 @@ class Winograd:
         calls = [] if d_bias is None else sum_over_windows(dy, d_bias)
         whole = self._one_chunk(len(x))
         for number, (chunk, v, filling) in enumerate(self._inputs(x, scratch)):
-            transforming, z = self._gradients(dy, chunk, scratch)
+            seen = self._seen(chunk)
+            tiles, (transforming, z) = seen.size // self.time.out, self._gradients(dy, seen, scratch)
             if d_weight is None:
                 calls += transforming
             elif whole:
                 calls += filling + transforming + self._gradient_by_blocks(v, z, d_weight, scratch)
             else:
-                calls += filling + transforming + self._add_gradient(v, z, number == 0, scratch)
+                calls += filling + transforming + self._add_gradient(v, z, tiles, number == 0, scratch)
             if dx is not None:
                 calls += self._input_gradient(z, chunk, dx, scratch)
         if d_weight is not None and not whole:
-            du = _as(scratch["du"], self.form.square, self.channels * self.filters)
-            calls += product(self.form.matrix("kernels adjoint", x), du, d_weight.reshape(self.windows.taps, -1))
+            du = _as(scratch["du"], self.time.kernel, self.form.square, self.channels * self.filters)
+            into = d_weight.reshape(self.time.kernel, self.windows.taps, -1)
+            for of_tap, kernels in zip(du, into, strict=True):
+                calls += product(self.form.matrix("kernels adjoint", x), of_tap, kernels)
         return calls
+
+    def _seen(self, chunk: Chunk) -> Chunk:
+        """The outputs of a chunk of inputs: as many images where these are no clips."""
+        time, images = self.time, chunk.images
+        start, stop = (place * time.out // time.size for place in (images.start, images.stop))
+        return chunk._replace(images=slice(start, stop), size=chunk.size * time.out // time.size)
 
     def _one_chunk(self, n: int) -> bool:
         """Whether all tiles of a shard of n images are at hand at once."""
-        return self.tiles.extent(n) == (n, self.tiles.windows.rows.out)
+        return self.time.kernel == 1 and self.tiles.extent(n) == (n, self.tiles.windows.rows.out)
 
-    def _add_gradient(self, v: Array, z: Array, first: bool, scratch: Scratch) -> Calls:
-        """The calls that add a chunk's share to dU, or begin with it."""
-        du, share = _as(scratch["du"], 2, self.form.square, self.channels, self.filters)
-        if first:
-            return product(v.transpose(0, 2, 1), z, du)
-        return [*product(v.transpose(0, 2, 1), z, share), add(du, share, du)]
+    def _sum_of_products(self, a: Array, taps: Sequence[Tap], out: Array, tiles: int, scratch: Scratch) -> Calls:
+        """The calls that write the sum over taps of products of their moments of `a` with their matrices."""
+        whole = next((tap for tap in taps if (tap.into.stop - tap.into.start) * tiles == out.shape[1]), None)
+        calls = [clear(out)] if whole is None else product(_moments(a, whole.read, tiles), whole.u, out)
+        for tap in taps:
+            place = _moments(out, tap.into, tiles)
+            if tap is not whole and place.size:
+                share = _as(scratch["share"], *place.shape)
+                calls += [*product(_moments(a, tap.read, tiles), tap.u, share), add(place, share, place)]
+        return calls
+
+    def _add_gradient(self, v: Array, z: Array, tiles: int, first: bool, scratch: Scratch) -> Calls:
+        """The calls that add a chunk's share to dU of each tap, or begin with it."""
+        *du, share = _as(scratch["du"], self.time.kernel + 1, self.form.square, self.channels, self.filters)
+        calls = Calls()
+        for of_tap, (at, read) in zip(du, self._reaches, strict=True):
+            seen = _moments(v, read, tiles)
+            if not seen.size:
+                calls += [clear(of_tap)] if first else []
+                continue
+            calls += product(seen.transpose(0, 2, 1), _moments(z, at, tiles), of_tap if first else share)
+            calls += [] if first else [add(of_tap, share, of_tap)]
+        return calls
 
     def _gradient_by_blocks(self, v: Array, z: Array, d_weight: Array, scratch: Scratch) -> Calls:
         """From V of a whole shard, some input channels at a time, so that their dU is in the cache when it is read."""
@@ -251,8 +312,10 @@ class Winograd:
         n, high, wide = chunk.images.stop - chunk.images.start, chunk.rows.stop - chunk.rows.start, columns.out
         beyond, shape = form.tile - form.out, (form.tile, form.tile, chunk.size * self.channels)
         v, d = _as(scratch["second"], form.square, chunk.size, self.channels), _as(scratch["first"], *shape)
-        u = _as(scratch["backward"], form.square, self.filters, self.channels)
-        calls = [*product(z, u, v), _first_axis(b, v.reshape(shape), d)]
+        u = _as(scratch["backward"], self.time.kernel, form.square, self.filters, self.channels)
+        taps = [Tap(read, at, u[k]) for k, (at, read) in enumerate(self._reaches)]
+        calls = self._sum_of_products(z, taps, v, chunk.size // self.time.size, scratch)
+        calls.append(_first_axis(b, v.reshape(shape), d))
         tiles = d.reshape(form.tile, form.tile, n, high, wide, self.channels)
         if wide > 1:
             right, over = tiles[:beyond, ..., 1:, :], tiles[form.out :, ..., :-1, :]
@@ -351,6 +414,11 @@ def _first_axis(matrix: Array, values: Array, out: Array) -> Thunk:
 def _second_axis(matrix: Array, values: Array, out: Array) -> Thunk:
     """The call that writes the product of a matrix with the second axis of values (a, b, c) into out (a, d, c)."""
     return partial(np.matmul, matrix, values, out)
+
+
+def _moments(values: Array, which: slice, tiles: int) -> Array:
+    """Some moments of values (entries, moments * tiles, width)."""
+    return values[:, which.start * tiles : which.stop * tiles]
 
 
 def _times(part: slice, values: int) -> slice:

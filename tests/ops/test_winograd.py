@@ -11,7 +11,7 @@ from cnntrain.ops import calls as calls_module
 from cnntrain.ops import winograd as winograd_module
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.forms import FORMS
-from cnntrain.ops.windows import windows
+from cnntrain.ops.windows import axis, windows
 from cnntrain.ops.winograd import Winograd
 from tests.support.kernels import passes
 
@@ -47,6 +47,65 @@ def both(kernel, n, height, width, channels, filters, padding, dtype):
 def test_equals_the_direct_products_in_float64(kernel, n, height, width, channels, filters, padding):
     for direct, fast in zip(*both(kernel, n, height, width, channels, filters, padding, np.float64), strict=True):
         np.testing.assert_allclose(fast, direct, rtol=0, atol=1e-12 * max(np.abs(direct).max(), 1))
+
+
+def of_clips(direct, time, x, w, b, dy):
+    """Output and gradients of a convolution of clips: that of the images which a moment of the kernel sees, added up.
+
+    Images are the moments of clips, one clip after the other.
+    """
+    x, dy = (a.reshape(-1, moments, *a.shape[1:]) for a, moments in ((x, time.size), (dy, time.out)))
+    y, dx, dw = np.zeros_like(dy), np.zeros_like(x), np.zeros_like(w)
+    for k, kernel in enumerate(w):
+        at, read = time.reach(k)
+        if at.start < at.stop:
+            seen, back = x[:, read], dy[:, at]
+            one = passes(direct, _images(seen), kernel, np.zeros_like(b), _images(back))
+            y[:, at] += one[0].reshape(back.shape)
+            dx[:, read] += one[1].reshape(seen.shape)
+            dw[k] += one[2]
+    return _images(y) + b, _images(dx), dw, dy.sum((0, 1, 2, 3))
+
+
+def _images(clips):
+    return np.ascontiguousarray(clips).reshape(-1, *clips.shape[2:])
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    kernel=st.sampled_from(sorted(FORMS)),
+    clips=st.integers(1, 3),
+    moments=st.integers(1, 6),
+    seen=st.integers(2, 4),
+    dilation=st.integers(1, 2),
+    before=st.integers(0, 7),
+    after=st.integers(0, 7),
+    size=st.tuples(st.integers(5, 13), st.integers(5, 13)),
+    padding=st.sampled_from(["same", "valid", (0, 2, 1, 0)]),
+    values=st.sampled_from([1, 4000, 10**6]),
+)
+def test_of_clips_each_moment_is_transformed_once(
+    kernel, clips, moments, seen, dilation, before, after, size, padding, values
+):
+    rng = np.random.default_rng(0)
+    where, channels, filters = windows(*size, kernel, 1, 1, padding), 3, 2
+    try:
+        time = axis("time", moments, seen, 1, dilation, (before, after))
+    except ValueError:
+        return  # the kernel spans more moments than there are
+    out = where.rows.out, where.columns.out, filters
+    arrays = [
+        rng.standard_normal((clips * moments, *size, channels)),
+        rng.standard_normal((seen, kernel, kernel, 3, 2)),
+    ]
+    arrays += [rng.standard_normal(filters), rng.standard_normal((clips * time.out, *out))]
+    expected = of_clips(Convolution(where, channels, filters, 1), time, *arrays)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd_module, "CLIP_VALUES", values)
+        patch.setattr(winograd_module, "LEAST_TILES", 1)
+        found = passes(Winograd(where, channels, filters, time), *arrays)
+    for direct, fast in zip(expected, found, strict=True):
+        np.testing.assert_allclose(fast, direct, rtol=0, atol=1e-11 * max(np.abs(direct).max(), 1))
 
 
 @KERNELS

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import make, register
 from cnntrain.ops.calls import Calls, PassName, add, clear, copy
 from cnntrain.ops.trace import Trace, Value
-from cnntrain.ops.windows import Axis, Padding3d, axis, sides, triple
+from cnntrain.ops.windows import Axis, Padding3d, Windows, axis, sides, triple
+from cnntrain.ops.winograd import Winograd
 from cnntrain.parts.layers.base import Example, Frame, Prepared, Workspace, clip, example, width
 
 CHUNK_VALUES = 2 * 1024 * 1024  # of stacked moments: those of several clips together, or of one where that is larger
@@ -32,9 +33,9 @@ class Conv3d(Prepared):
     [time, height, width]; padding is a number, [before, after, top, bottom, left, right], "valid" (none), or "same":
     ceil(size / stride) outputs, the odd one at the end (TensorFlow). Groups are conv2d's.
 
-    The moments that one output sees are stacked along the channels: a convolution of clips is one of images with
-    kernel time * channels channels, and is computed by conv2d's kernels. So is its gradient, which is added back to
-    the moments that were stacked.
+    `algorithm` is conv2d's. By Winograd's each moment is transformed once; otherwise the moments that one output sees
+    are stacked along the channels: a convolution of clips is one of images with kernel time * channels channels, and is
+    computed by conv2d's kernels. So is its gradient, which is added back to the moments that were stacked.
     """
 
     examples: ClassVar[tuple[Example, ...]] = (
@@ -45,6 +46,8 @@ class Conv3d(Prepared):
         example((2, 3, 3, 3), filters=2, kernel_size=1, stride=2),
         example((3, 3, 3, 2), filters=2, kernel_size=3, stride=2, padding="same"),
         example((3, 2, 3, 3), filters=3, kernel_size=(3, 1, 2), groups=3),
+        example((3, 5, 4, 2), filters=2, kernel_size=3, padding=1, algorithm="winograd"),
+        example((4, 3, 6, 1), filters=2, kernel_size=(2, 3, 3), dilation=(2, 1, 1), bias=False, algorithm="winograd"),
     )
     whole_clips: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True
@@ -58,6 +61,7 @@ class Conv3d(Prepared):
     dilation: Triple = 1  # distance between the positions under the kernel: one number, or [time, height, width]
     groups: PositiveInt = 1  # equal parts into which channels and filters are divided, each filter seeing one of them
     bias: bool = True  # add a trained bias to each channel of the output
+    algorithm: Literal["auto", "direct", "winograd"] = "auto"  # how it is computed; `auto` chooses by the shapes alone
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(t, height, width, channels) -> (windows along t, along height, along width, filters)."""
@@ -74,21 +78,8 @@ class Conv3d(Prepared):
         return found | ({"bias": Param((filters,), "bias", *fans)} if self.bias else {})
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """Nothing kept: backward stacks the moments again. scratch: those of some clips, and what conv2d needs."""
-        stacking = _stacking(self, inputs[0])
-        images = stacking.clips_at_a_time(n) * stacking.time.out
-        flat = stacking.layer.workspace(stacking.image, n=images, dtype=dtype)
-        stack = ((0, 0, 0, 0) if stacking.alone else (images, *stacking.image), dtype)
-        weights = {name: (param.shape, dtype) for name, param in self.params(*inputs).items()}
-        return Workspace(
-            scratch={
-                "stack": stack,
-                "d_stack": stack,
-                "flat_weight": weights["weight"],
-                **{"d_" + name: buffer for name, buffer in weights.items()},
-                **{"flat_" + name: buffer for name, buffer in (*flat.scratch.items(), *flat.held.items())},
-            }
-        )
+        """What the way of computing it needs; nothing is kept."""
+        return _way(self, inputs[0]).workspace(n, dtype)
 
     def flops(self, *inputs: Shape) -> int:
         """Two for each weight a window is multiplied with, one for each bias added."""
@@ -96,41 +87,51 @@ class Conv3d(Prepared):
         return stacking.time.out * stacking.layer.flops(stacking.image)
 
     def algorithm_for(self, *inputs: Shape) -> str:
-        """That of conv2d for the stacked moments."""
-        stacking = _stacking(self, inputs[0])
-        return stacking.layer.algorithm_for(stacking.image)
+        """One of "winograd", "depthwise" and "direct"."""
+        return _way(self, inputs[0]).algorithm
+
+    def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
+        """What is made of the weights."""
+        return _way(self, f.x.shape[1:]).fill_calls(f, do)
 
     def forward_calls(self, f: Frame) -> Calls:
         """Write y = x * weight."""
-        stacking = _stacking(self, f.x.shape[1:])
-        calls = [stacking.flatten(f)]
-        for number, (flat, clips) in enumerate(stacking.frames(f)):
-            calls += stacking.fill(flat, "forward") if not number else []
-            calls += stacking.stack(f.x[clips], flat.x) + stacking.layer.forward_calls(flat)
-        return calls
+        return _way(self, f.x.shape[1:]).forward_calls(f)
 
     def backward_calls(self, f: Frame) -> Calls:
         """The adjoints of forward in weight, bias and x."""
-        stacking = _stacking(self, f.x.shape[1:])
-        calls = [stacking.flatten(f)]
-        for number, (flat, clips) in enumerate(stacking.frames(f)):
-            calls += stacking.fill(flat, "backward") if f.dx is not None and not number else []
-            if f.dp is not None:
-                calls += stacking.stack(f.x[clips], flat.x)
-            calls += stacking.layer.backward_calls(flat)
-            for name, total in (f.dp or {}).items():
-                share = f.scratch["d_" + name]
-                share = stacking.by_tap(share) if name == "weight" else share
-                calls.append(add(total, share, total) if number else copy(total, share))
-            if f.dx is not None:
-                assert flat.dx is not None
-                calls += stacking.unstack(flat.dx, f.dx[clips])
-        return calls
+        return _way(self, f.x.shape[1:]).backward_calls(f)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """The windows' products with weight, and bias."""
         shape = xs[0].shape
         return t.convolution(xs[0], p, _axes(self, shape), self.groups, self.output_shape(shape))
+
+
+@dataclass(frozen=True)
+class Transforming:
+    """Winograd's convolution of the moments of clips."""
+
+    kernel: Winograd
+    algorithm: ClassVar[str] = "winograd"
+
+    def workspace(self, n: int, dtype: np.dtype[Any]) -> Workspace:
+        """What the kernel needs for n clips; what it makes of the weights is held."""
+        return Workspace.of_kernel(self.kernel.scratch(n * self.kernel.time.size, dtype))
+
+    def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
+        """What the kernel makes of the weights."""
+        return self.kernel.fill(do, f.p["weight"], {**f.scratch, **f.held})
+
+    def forward_calls(self, f: Frame) -> Calls:
+        """The kernel's, for all moments."""
+        return self.kernel.forward(_images(f.x), f.p["weight"], _images(f.y), {**f.scratch, **f.held})
+
+    def backward_calls(self, f: Frame) -> Calls:
+        """The kernel's, for all moments."""
+        dp, buffers, dx = f.dp or {}, {**f.scratch, **f.held}, None if f.dx is None else _images(f.dx)
+        x, dy = _images(f.x), _images(f.dy)
+        return self.kernel.backward(x, f.p["weight"], dy, dp.get("weight"), dp.get("bias"), dx, buffers)
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,56 @@ class Stacking:
     clip: Shape
     groups: int
     layer: Prepared
+
+    @property
+    def algorithm(self) -> str:
+        """That of conv2d for the stacked moments."""
+        return self.layer.algorithm_for(self.image)
+
+    def workspace(self, n: int, dtype: np.dtype[Any]) -> Workspace:
+        """Nothing kept: backward stacks the moments again. scratch: those of some clips, and what conv2d needs."""
+        images = self.clips_at_a_time(n) * self.time.out
+        flat = self.layer.workspace(self.image, n=images, dtype=dtype)
+        stack = ((0, 0, 0, 0) if self.alone else (images, *self.image), dtype)
+        params = {name: (param.shape, dtype) for name, param in self.layer.params(self.image).items()}
+        return Workspace(
+            scratch={
+                "stack": stack,
+                "d_stack": stack,
+                "flat_weight": params["weight"],
+                **{"d_" + name: buffer for name, buffer in params.items()},
+                **{"flat_" + name: buffer for name, buffer in (*flat.scratch.items(), *flat.held.items())},
+            }
+        )
+
+    def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:  # noqa: ARG002
+        """None: the weights come into the order of the stack within each pass."""
+        return []
+
+    def forward_calls(self, f: Frame) -> Calls:
+        """Those of conv2d, of some clips at a time."""
+        calls = [self.flatten(f)]
+        for number, (flat, clips) in enumerate(self.frames(f)):
+            calls += self.fill(flat, "forward") if not number else []
+            calls += self.stack(f.x[clips], flat.x) + self.layer.forward_calls(flat)
+        return calls
+
+    def backward_calls(self, f: Frame) -> Calls:
+        """Those of conv2d, whose gradients are added up."""
+        calls = [self.flatten(f)]
+        for number, (flat, clips) in enumerate(self.frames(f)):
+            calls += self.fill(flat, "backward") if f.dx is not None and not number else []
+            if f.dp is not None:
+                calls += self.stack(f.x[clips], flat.x)
+            calls += self.layer.backward_calls(flat)
+            for name, total in (f.dp or {}).items():
+                share = f.scratch["d_" + name]
+                share = self.by_tap(share) if name == "weight" else share
+                calls.append(add(total, share, total) if number else copy(total, share))
+            if f.dx is not None:
+                assert flat.dx is not None
+                calls += self.unstack(flat.dx, f.dx[clips])
+        return calls
 
     @cached_property
     def image(self) -> Shape:
@@ -246,6 +297,20 @@ def _axes(layer: Conv3d, shape: Shape) -> tuple[Axis, Axis, Axis]:
 
 
 @functools.lru_cache(maxsize=1024)
+def _way(layer: Conv3d, shape: Shape) -> Transforming | Stacking:
+    """How clips of this shape are computed. Raises ValueError where they do not fit the layer."""
+    stacking = _stacking(layer, shape)
+    time, *image = _axes(layer, shape)
+    where, channels, filters = Windows(*image), shape[3], width(layer.filters)
+    spans = time.kernel > 1 and time.stride == 1 and Winograd.possible(where, layer.groups)
+    if layer.algorithm == "direct" or not spans:
+        return stacking
+    if layer.algorithm == "auto" and not Winograd.worthwhile(where, time.kernel * channels, filters):
+        return stacking
+    return Transforming(Winograd(where, channels, filters, time))
+
+
+@functools.lru_cache(maxsize=1024)
 def _stacking(layer: Conv3d, shape: Shape) -> Stacking:
     """How clips of this shape are stacked. Raises ValueError where they do not fit the layer."""
     time, *image = _axes(layer, shape)
@@ -261,5 +326,11 @@ def _stacking(layer: Conv3d, shape: Shape) -> Stacking:
         dilation=tuple(along.dilation for along in image),
         groups=layer.groups,
         bias=layer.bias,
+        algorithm=layer.algorithm,
     )
     return Stacking(time, shape, layer.groups, cast(Prepared, flat))
+
+
+def _images(clips: Array) -> Array:
+    """Clips (n, t, h, w, c) as images."""
+    return clips.reshape(-1, *clips.shape[2:])

@@ -28,6 +28,7 @@ from tests.support.seeded import Bug, PlaceError, plain, seeded, survives
 NEGATED = Bug("np.copyto(A, B)", "np.negative(B, out=A)")
 NOT_SCALED = Bug("np.multiply(A, _, out=B)", "np.copyto(B, A)")
 NOT_ADDED_UP = Bug("np.add(A, B, out=A)", "np.copyto(A, B)")
+NOT_ADDED = Bug("add(A, B, A)", "copy(A, B)")
 NOT_ZEROED = Bug("_.fill(0)", "pass")
 FIRST_OF_TIES = Bug("partial(np.greater, ...)", "partial(np.greater_equal, ...)")
 
@@ -105,7 +106,7 @@ SLIPS = [
     Slip("dense", "backward", Bug("outer(A, ...)", "outer(-A, ...)")),
     Slip("dense", "backward", Bug("_.fill(1)", "pass")),
     Slip("conv2d", Convolution._taps, Bug("A[::-1, ::-1]", "A[::-1]")),
-    Slip("conv2d", Convolution._add_product, Bug("add(A, B, A)", "copy(A, B)")),
+    Slip("conv2d", Convolution._add_product, NOT_ADDED),
     Slip("conv2d", sum_over_windows, Bug("np.add.reduce", "np.maximum.reduce")),
     Slip("conv2d", Tiles.paste, Bug("A[B:, ..., -1, :]", "A[B:, ..., 0, :]")),
     Slip("conv2d", Winograd._input_gradient, Bug("A.append(add(B, C, B))", "pass")),
@@ -122,6 +123,8 @@ SLIPS = [
     Slip("avg_pool2d", "backward_calls", Bug("A.count_include_pad", "not A.count_include_pad")),
     Slip("global_avg_pool", "backward", Bug("1 / A", "2 / A")),
     Slip("conv3d", Stacking.unstack, Bug("clear(A)", "copy(A, 1)")),
+    Slip("conv3d", Winograd._sum_of_products, NOT_ADDED),
+    Slip("conv3d", Winograd._add_gradient, NOT_ADDED),
     Slip("max_pool3d", pooling.max_forward, FIRST_OF_TIES),
     Slip("temporal_shift", "backward", Bug("_shifted(A, B, 1)", "_shifted(A, B, -1)")),
     Slip("adaptive_avg_pool2d", "backward", NOT_ADDED_UP),
