@@ -191,7 +191,7 @@ def _read_samples(source: Dataset, split: str, inner: str, pool: Pool, found: Su
     for (sample, label), one in zip(labelled, cast(list[_Seen], seen), strict=True):
         name = _shown(Path(source.place(sample)))
         found.files |= dict(zip(normal(one.files), one.files.values(), strict=True))
-        skipped = one.reason is not None and getattr(source, "on_bad_image", "error") == "skip"
+        skipped = one.reason is not None and source.skips_unreadable
         if len(one.files) == len(sample) and not skipped:
             found.samples.append(SurveyedSample(name, split, label, one.digest))
             found.looks.append(one.look if len(found.samples) <= likeness.MOST else None)

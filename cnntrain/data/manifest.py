@@ -106,8 +106,11 @@ def of(experiment: Experiment, known: Manifest | None = None) -> Manifest:
 
 
 def _listed(experiment: Experiment, known: Manifest | None) -> Manifest:
-    found = normal(path for _, source, split in splits_read(experiment) for path in source.files(split))
-    rows = {path: _facts(path) for path in dict.fromkeys(found)}
+    rows: dict[str, FileFacts] = {}
+    for _, source, split in splits_read(experiment):
+        for path in normal(source.files(split)):
+            if path not in rows and not (source.skips_unreadable and not os.path.exists(path)):
+                rows[path] = _facts(path)
     for path, before in known.files.items() if known else ():
         if before[:2] == rows.get(path, ())[:2]:
             rows[path] = before

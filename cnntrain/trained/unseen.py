@@ -190,7 +190,7 @@ class Unseen:
     @property
     def skips(self) -> bool:
         """Whether the network was trained on what could be read, the rest left out."""
-        return getattr(self.trained_on.origins()[0], "on_bad_image", "error") == "skip"
+        return self.trained_on.origins()[0].skips_unreadable
 
     def refusal(self, failures: Sequence[tuple[str, str]], asked: int, advice: str = "") -> str:
         """The message about samples, of `asked`, that cannot be read, with the advice or else a usual one."""

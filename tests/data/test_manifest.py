@@ -221,6 +221,26 @@ def test_of_joined_sources_that_validate_only_the_validation_samples_are_read(sa
     assert [one for one in read if one[0] == "val"] == [("val", "samples/pictures", "val")]
 
 
+@pytest.mark.parametrize("how", ["never there", "a link that leads nowhere"])
+def test_a_missing_picture_is_left_out_where_unreadable_ones_are(place, monkeypatch, capsys, how):
+    """By `fit` and `check` as by whatever reads it later."""
+    monkeypatch.chdir(place)
+    with (place / "list.csv").open("a") as file:
+        file.write("pictures/gone.png,a\n")
+    if how != "never there":
+        os.symlink("nowhere", place / "pictures/gone.png")
+    text = TEXT.format(source="{type: csv, path: list.csv, size: 4, on_bad_image: skip}", val="")
+    config = str(write(place, text))
+    for command in (["check", config], ["fit", config, "-o", "run", "-q"], ["eval", "run", "--split", "train"]):
+        assert main(command) == 0
+        said = capsys.readouterr()
+        assert "gone.png" in said.err + said.out
+    assert main(["fit", config, "-s", "data.source.on_bad_image=error", "-o", "other", "-q"]) == 3
+    loaded = load([config])
+    with Pool(1) as pool:
+        assert {*survey(loaded, pool).manifest.files} == {*manifest.of(loaded.experiment).files}
+
+
 def test_a_list_of_an_older_version_has_more_than_is_read(tmp_path):
     """Which is not missing where it still is there."""
     for name in ("read", "unread"):

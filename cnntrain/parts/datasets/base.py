@@ -152,6 +152,11 @@ class Dataset(Part):
         """Where this target value of a sample is, for messages; None where the source cannot tell."""
         return None
 
+    @property
+    def skips_unreadable(self) -> bool:
+        """Whether samples that cannot be read are left out (`on_bad_image: skip`)."""
+        return getattr(self, "on_bad_image", "error") == "skip"
+
     def files(self, split: str) -> tuple[Path, ...]:
         """The files a split is read from, for the manifest; empty where there are none."""
         return ()
