@@ -323,8 +323,18 @@ def resumable(path: Path) -> bool:
 
 
 def _holds_run(path: Path) -> bool:
-    """Whether a directory is a run's: it has the lock, which is the first file of one, or all that a copy may have."""
-    return os.path.lexists(path / LOCK) or (resumable(path) and os.path.lexists(path / RESOLVED))
+    """Whether a directory is a run's: it has the lock, which is the first file of one, or all that a copy may have.
+
+    A sweep's has a lock, too, and other runs.
+    """
+    if os.path.lexists(path / RESOLVED):
+        return os.path.lexists(path / LOCK) or resumable(path)
+    return os.path.lexists(path / LOCK) and not _holds_runs(path)
+
+
+def _holds_runs(path: Path) -> bool:
+    """Whether folders in a directory are runs."""
+    return any(os.path.lexists(path / name / RESOLVED) for name in _names(path))
 
 
 def _has_trained(run: Path) -> bool:
@@ -388,7 +398,8 @@ def _clear(path: Path) -> None:
 def _locked(path: Path) -> contextlib.ExitStack:
     """The lock on a directory, made if need be. Never touches a directory that holds something other than a run."""
     if _names(path) and not _holds_run(path):
-        raise RunDirectoryError(f"{path} is not empty and holds no run of cnntrain. Choose another --run-dir")
+        found = "holds other runs, as of a sweep" if _holds_runs(path) else "is not empty and holds no run of cnntrain"
+        raise RunDirectoryError(f"{path} {found}. Choose another --run-dir")
     make_directory(path)
     held = contextlib.ExitStack()
     held.enter_context(DirectoryLock(path))

@@ -8,6 +8,7 @@ is processes of this machine, or a cluster. Neither knows of the other.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from cnntrain.config.tree import RESOLVED
 from cnntrain.core.directories import make_directory
 from cnntrain.core.directory_lock import IN_USE, DirectoryLock
 from cnntrain.core.errors import LostWorkerError, RunDirectoryError
@@ -85,7 +87,9 @@ class Outcome:
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """The folder of a sweep, made if need be, for this sweep alone. Raises RunDirectoryError."""
+    """The folder of a sweep, made if need be, for this sweep alone. Raises RunDirectoryError, also for a run's."""
+    if os.path.lexists(folder / RESOLVED):
+        raise RunDirectoryError(f"{folder} holds a run, which would hide the sweep's. Choose another folder (-o)")
     make_directory(folder)
     with DirectoryLock(folder):
         yield

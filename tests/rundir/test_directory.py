@@ -22,6 +22,7 @@ from cnntrain.rundir import checkpoint, film_files
 from cnntrain.rundir import directory as run_directory
 from cnntrain.rundir.directory import EVENT_FILES, RunDirectory
 from cnntrain.rundir.json_files import read_rows
+from cnntrain.sweep.scheduler import held
 from tests.support.faults import Killed, every_point, inject
 
 HASH = "0123456789abcdef" * 4
@@ -147,6 +148,27 @@ def test_a_directory_of_somebody_else_is_not_touched(tmp_path: Path, overwrite: 
     with pytest.raises(RunDirectoryError, match="is not empty and holds no run of cnntrain"):
         RunDirectory.create(tmp_path, "name", HASH, restart=True)
     assert content(tmp_path) == {"config.yaml": b"the user's own"}
+
+
+def test_a_sweep_and_a_run_have_no_folder_in_common(tmp_path: Path) -> None:
+    """Or the one would be all that is found there."""
+    with RunDirectory.create(tmp_path / "sweep" / "lr=0.1", "name", HASH) as run:
+        run.write_config("", "")
+    (tmp_path / "sweep" / ".lock").touch()
+    there = content(tmp_path)
+    for how in ({}, {"overwrite": True}, {"restart": True}):
+        with pytest.raises(
+            RunDirectoryError, match=r"sweep holds other runs, as of a sweep\. Choose another --run-dir"
+        ):
+            RunDirectory.create(tmp_path / "sweep", "name", HASH, **how)
+    with (
+        pytest.raises(RunDirectoryError, match=r"lr=0\.1 holds a run, which would hide"),
+        held(tmp_path / "sweep/lr=0.1"),
+    ):
+        pass
+    assert content(tmp_path) == there
+    with held(tmp_path / "sweep"):
+        pass
 
 
 def test_resuming_needs_a_checkpoint(tmp_path: Path) -> None:
