@@ -39,6 +39,7 @@ _ENDINGS = tuple(pictures.SUFFIXES | sounds.SUFFIXES)
 _POINTLESS = re.compile(r"[+-]?\d*,\d+")  # a number with a decimal comma
 _GAPS = frozenset(["", "na", "n/a", "nan", "none", "null", "-", "?", "inf"])  # what stands for a number that is missing
 SPLIT_NAMES = frozenset(["split", "set", "subset", "partition", "dataset", "usage"])  # columns of train, test and so on
+ANSWERS = {"true": 1.0, "false": 0.0}  # how pandas and spreadsheets write 1 and 0, in any case
 _MOST = 0.5  # of the rows, at most so many classes
 
 
@@ -66,22 +67,33 @@ def columns_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> TableColu
     A column of class names is preferred to columns of numbers; running numbers, constants, folds, sizes of files and
     the like are neither.
     """
-    cells = cells_of(names, rows)
-    file = _file(names, cells)
-    others = {name: column for name, column in cells.items() if name != file and column}
+    found = cells_of(names, rows)
+    file = _file(names, found)
+    others = {name: column for name, column in found.items() if name != file and column}
     labels = labels_of([*others])
     if len(labels) == 1:
         return _of_classes(file, _named(labels[0], others), others)
     if labels:
         return TableColumns(file, doubtful=tuple(labels))
     told = {name: column for name, column in others.items() if not _is_about(name, column, others)}
-    texts = [name for name, column in told.items() if not all(map(is_number, column)) and _are_classes(column)]
+    whole = {name: [cell for cell in column if cell.casefold() not in _GAPS] for name, column in told.items()}
+    texts = [name for name in told if not all(map(is_number, whole[name])) and _are_classes(told[name])]
     if len(texts) == 1:
         return _of_classes(file, texts[0], others)
-    numbers = tuple(name for name, column in told.items() if all(map(is_number, column)))
-    if not texts and numbers:
+    answers = all(_are_answers(told[name]) for name in texts)  # several of yes and no
+    numbers = tuple(
+        name
+        for name, cells in whole.items()
+        if (answers and name in texts) or (all(map(is_number, cells)) and 2 * len(cells) > len(told[name]))
+    )
+    if numbers and (answers or not texts):
         return TableColumns(file, targets=numbers)
     return TableColumns(file, doubtful=tuple(texts or others))
+
+
+def _are_answers(column: Sequence[str]) -> bool:
+    """Whether cells are yes or no."""
+    return all(cell.casefold() in ANSWERS for cell in column)
 
 
 def _named(label: str, columns: Mapping[str, Sequence[str]]) -> str:
@@ -148,11 +160,19 @@ def check_numbers(names: Sequence[str], rows: Sequence[Sequence[str]], column: s
     comma = next((cell for cell in whole if _POINTLESS.fullmatch(cell)), None)
     if comma is not None and all(_POINTLESS.fullmatch(cell) or is_number(cell) for cell in whole):
         raise ValueError(f"the column {column!r} has decimal commas ({comma}), expected points. Replace them")
-    if whole and len(whole) < len(cells) and any(not cell.isdecimal() for cell in whole) and all(map(is_number, whole)):
-        gap = next(cell for cell in cells if cell.casefold() in _GAPS)
+    if any(not cell.isdecimal() for cell in whole) and all(map(is_number, whole)):
+        check_gaps(names, rows, column)
+
+
+def check_gaps(names: Sequence[str], rows: Sequence[Sequence[str]], column: str) -> None:
+    """Raise ValueError for a column of numbers of which some are missing."""
+    place = names.index(column)
+    cells = [row[place].strip() for row in rows if place < len(row)]
+    gaps = [cell for cell in cells if cell.casefold() in _GAPS]
+    if gaps:
         raise ValueError(
-            f"the column {column!r} has numbers, and {gap!r} in {len(cells) - len(whole):,} of {len(cells):,} rows. "
-            "Fill these in, or leave them out"
+            f"the column {column!r} has numbers, and {gaps[0]!r} in {len(gaps):,} of {len(cells):,} rows. "
+            "Fill these in, leave such rows out, or name other columns with init --target COLUMN"
         )
 
 

@@ -20,12 +20,12 @@ class Csv(PictureFields, LabelledRows):
 
     `image` names the column of the pictures' paths, which are relative to the file's folder. `label` names the column
     of class names ("label" unless said otherwise); the classes are those of the training rows, sorted by code point.
-    `targets` names columns of numbers in its place: for regression (mse, mae), or 0 and 1 where a picture has several
-    labels (binary_cross_entropy). Where these stand in one cell, `label` is its column, `separator` what is between
-    them ("|"), and `targets` all labels there are; an empty cell has none, and brackets around a list and quotes around
-    its labels, as pandas writes them, are left out. Other columns are ignored. `group` keeps
-    pictures of one person or scene together: no group may be in two splits, and `data.val: 0.2` and k_fold take whole
-    ones. Columns are separated by commas, semicolons or tabs.
+    `targets` names columns of numbers in its place: for regression (mse, mae), or 0 and 1, also written false and true,
+    where a picture has several labels (binary_cross_entropy). Where these stand in one cell, `label` is its column,
+    `separator` what is between them ("|"), and `targets` all labels there are; an empty cell has none, and brackets
+    around a list and quotes around its labels, as pandas writes them, are left out. Other columns are ignored. `group`
+    keeps pictures of one person or scene together: no group may be in two splits, and `data.val: 0.2` and k_fold take
+    whole ones. Columns are separated by commas, semicolons or tabs.
 
     `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder.
     """

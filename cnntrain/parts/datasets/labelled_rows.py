@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -22,7 +22,16 @@ from cnntrain.reading.decoded import Recipe, Sample, decoded
 from cnntrain.reading.folders import class_name, looked_up
 from cnntrain.reading.name_patterns import NamePattern
 from cnntrain.reading.reader import ALONE, Reader
-from cnntrain.reading.tables import TableColumns, check_numbers, chosen, columns_of, labels_in, separator_of
+from cnntrain.reading.tables import (
+    ANSWERS,
+    TableColumns,
+    check_gaps,
+    check_numbers,
+    chosen,
+    columns_of,
+    labels_in,
+    separator_of,
+)
 
 _LARGEST = float(np.finfo(np.float32).max)
 LOOKED_AT = 1_000  # rows, and files whose headers, say what all are like
@@ -98,6 +107,7 @@ class LabelledRows(Listed):
         names, rows = found
         columns = columns_of(names, rows)
         _check_classes(path, names, rows, [columns.label] if columns.label else columns.doubtful)
+        _check(path, check_gaps, names, rows, columns.targets or ())
         if columns.doubtful or not (columns.label or columns.targets):
             listed = ", ".join(map(repr, columns.doubtful or names))
             what = f"{path.absolute()}: which column is to be predicted? It could be {printable(listed)[:200]}"
@@ -253,9 +263,20 @@ class LabelledRows(Listed):
 
 def _check_classes(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
     """Raise DataError where the one column that may be of classes holds numbers that are not written as such."""
-    for column in columns if len(columns) == 1 else ():
+    _check(path, check_numbers, names, rows, columns if len(columns) == 1 else ())
+
+
+def _check(
+    path: Path,
+    check: Callable[[Sequence[str], Sequence[Sequence[str]], str], None],
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    columns: Sequence[str],
+) -> None:
+    """Raise DataError, which names the file, for what a check says of columns."""
+    for column in columns:
         try:
-            check_numbers(names, rows, column)
+            check(names, rows, column)
         except ValueError as error:
             raise DataError(f"{path.absolute()}: {error}") from error
 
@@ -335,11 +356,11 @@ def _answers(row: _Row, labels: Sequence[str], separator: str) -> list[float]:
 
 
 def _numbers(row: _Row, columns: Sequence[str]) -> list[float]:
-    """The target values of a row, finite in float32."""
+    """The target values of a row, finite in float32; true and false are 1 and 0."""
     values = []
     for column, text in zip(columns, row.texts, strict=True):
         try:
-            value = float(text)
+            value = ANSWERS[text.casefold()] if text.casefold() in ANSWERS else float(text)
         except ValueError:
             value = math.nan
         if not abs(value) <= _LARGEST:

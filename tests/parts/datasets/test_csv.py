@@ -271,6 +271,21 @@ def test_lists_as_programs_write_them_are_read_without_brackets_and_quotes(
     assert source.load("train").targets.tolist() == [[1, 1], [0, 0], [0, 1]]
 
 
+def test_yes_and_no_as_spreadsheets_write_them_are_1_and_0(root: Path) -> None:
+    rows = ["pictures/a.png,True,FALSE", "pictures/b.png,False,FALSE", "pictures/c c.png,True,TRUE"]
+    path = table(root, "\n".join(["path,hot,red", *rows, ""]))
+    source = recognize(path)
+    assert source.target_names() == ("hot", "red")
+    assert source.load("train").targets.tolist() == [[1, 0], [0, 0], [1, 1]]
+
+
+def test_a_column_of_numbers_with_a_gap_is_told_when_it_would_be_predicted(root: Path) -> None:
+    path = table(root, "path,price,size\npictures/a.png,1.5,2.5\npictures/b.png,,3.5\npictures/c c.png,0.5,0.25\n")
+    with pytest.raises(DataError, match="the column 'price' has numbers, and '' in 1 of 3 rows"):
+        recognize(path)
+    assert recognize(path, ["size"]).target_names() == ("size",)
+
+
 def test_labels_of_all_training_rows_are_found_not_of_the_first_only(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
