@@ -8,14 +8,14 @@ they are one long row.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from cnntrain.core.arrays import Array
-from cnntrain.ops.calls import Calls, add, clear, copy_pixels
+from cnntrain.ops.calls import Calls, add, clear, copy, copy_pixels
 from cnntrain.ops.windows import Axis, Windows
 
 CHUNK_VALUES = 1024 * 1024  # of the input: operations on fewer are so short that workers contend for the interpreter
@@ -48,7 +48,7 @@ def max_forward(
         begun = _everywhere(windows, taps[0])
         calls.append(copy_pixels(ys, xs[:, *taps[0][1]]) if begun else partial(ys.fill, -np.inf))
         if best is not None:
-            calls.append(clear(best))
+            calls.append(clear(best) if begun else copy(best, _first_inside(windows, taps, best.dtype)))
         for tap, (at, read) in list(enumerate(taps))[begun:]:
             value, top = xs[:, *read], ys[:, *at]
             if gathered:
@@ -61,6 +61,14 @@ def max_forward(
                 calls.append(partial(np.maximum, so_far, numbered, out=so_far))  # later taps have larger numbers
             calls.append(partial(np.maximum, top, value, out=top))
     return calls
+
+
+def _first_inside(windows: Windows, taps: Sequence[Tap], dtype: npt.DTypeLike) -> Array:
+    """The first tap of each window that is not in the padding: what wins where nothing is above -infinity."""
+    first = np.zeros((windows.rows.out, windows.columns.out, 1), dtype)
+    for tap, (at, _) in reversed(list(enumerate(taps))):
+        first[at] = tap
+    return first
 
 
 def max_backward(windows: Windows, dy: Array, winner: Array, dx: Array, won: Array, share: Array) -> Calls:

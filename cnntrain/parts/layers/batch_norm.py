@@ -44,8 +44,8 @@ class BatchNorm(Coupled):
 
     Sums run over an image's rows in x's type and from there on in float64. Where a mean is large against its standard
     deviation (CENTERED), x is centered by subtraction before it is squared, multiplied or scaled, so that it costs no
-    digits: for the statistics about the shard's first pixel, moved back exactly (Chan, Golub, LeVeque 1983); for the
-    rest about the rounded mean, with the rounding put right in the shift. Elsewhere the mean is folded into the shift,
+    digits: for the statistics about the shard's mean, moved back exactly (Chan, Golub, LeVeque 1983); for the rest
+    about the rounded mean, with the rounding put right in the shift. Elsewhere the mean is folded into the shift,
     which loses at most a digit and saves a pass.
 
     Frozen, it keeps its scale and shift, and normalizes by its running statistics as in evaluation (Keras's
@@ -109,7 +109,7 @@ class BatchNorm(Coupled):
         count, squared = found[0], first * first
         if not np.count_nonzero(squared > CENTERED * (second * count - squared)):  # takes a fifth of what any() does
             return found.copy()
-        pivot = f.x.reshape(-1, f.x.shape[-1])[0]
+        pivot = (first / count).astype(f.x.dtype)
         centered, wide = _centered(f, pivot), pivot.astype(np.float64)
         _, first, second = _sums(f, "centered", centered, centered)
         return np.concatenate([[count], first + count * wide, second + wide * (2 * first + count * wide)])

@@ -21,6 +21,7 @@ from cnntrain.ops.sums import FEW, over_rows
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, pixels
 
+ROUNDED = 4096.0  # mean^2 / variance of a set beyond which it shows that the mean was rounded
 _LINE = 1024  # values of a line, about
 
 
@@ -34,7 +35,8 @@ class SampleNorm(Layer):
         dshift = sum(dy)    dscale = sum(dy * xhat)    dx = r * (g - mean(g) - xhat * mean(g * xhat))
 
     where the sums run over rows and pixels, the means over the set; the two terms that are subtracted are what mean
-    and var take away.
+    and var take away. Where a mean is large against its standard deviation (ROUNDED), as in a picture of one colour,
+    the mean of what is left is taken off, too.
     """
 
     eps: Positive = 1e-5  # added to the variance, against division by zero
@@ -93,14 +95,21 @@ class SampleNorm(Layer):
         """Write y = xhat * scale + shift."""
         count = self._count(f)
         for at, x, y in self._blocks(f, f.x, f.y):
-            square, r = f.scratch["product"][: len(x)], f.kept["r"][at]
+            r = f.kept["r"][at]
             if self.centers:
-                mean = self._sums(f, x, f.kept["mean"][at])
+                mean, centered = self._sums(f, x, f.kept["mean"][at]), f.scratch["xhat"][: len(x)]
                 np.multiply(mean, 1 / count, out=mean)
-                x = np.subtract(x, self._spread(f, mean), out=f.scratch["xhat"][: len(x)])
-            np.multiply(x, x, out=square)
-            self._sums(f, square, r)
-            np.multiply(r, 1 / count, out=r)
+                np.subtract(x, self._spread(f, mean), out=centered)
+                self._mean_square(f, centered, r)
+                rounded = mean * mean > ROUNDED * r
+                if np.count_nonzero(rounded):  # each set by itself, so that its bits are those it has alone
+                    rest = self._sums(f, centered, f.scratch["first"][: len(x)])
+                    np.add(mean, np.multiply(rest, rounded / count, out=rest), out=mean)
+                    np.subtract(x, self._spread(f, mean), out=centered)
+                    self._mean_square(f, centered, r)
+                x = centered
+            else:
+                self._mean_square(f, x, r)
             np.add(r, self.epsilon(r.dtype), out=r)
             np.sqrt(r, out=r)
             np.reciprocal(r, out=r)
@@ -109,6 +118,11 @@ class SampleNorm(Layer):
                 np.multiply(y, _along(f.p["scale"], y), out=y)
                 if self.shifts:
                     np.add(y, _along(f.p["shift"], y), out=y)
+
+    def _mean_square(self, f: Frame, x: Array, into: Array) -> None:
+        """Write the mean square of each set of a block."""
+        square = np.multiply(x, x, out=f.scratch["product"][: len(x)])
+        np.multiply(self._sums(f, square, into), 1 / self._count(f), out=into)
 
     def backward(self, f: Frame) -> None:
         """Write dscale, dshift and dx = r * (g - mean(g) - xhat * mean(g * xhat))."""

@@ -47,6 +47,17 @@ def test_the_variance_of_float32_values_keeps_its_digits_whatever_the_mean(mean)
     np.testing.assert_allclose(total[3:] / 60 - (total[1:3] / 60) ** 2, pixels.var(0), rtol=1e-6)
 
 
+def test_one_pixel_far_from_all_others_costs_no_digits():
+    """Even the first of the shard."""
+    x = (1 + 1e-4 * np.random.default_rng(0).standard_normal((2, 128, 128, 1))).astype(np.float32)
+    x[0, 0, 0] = 0
+    dy = np.random.default_rng(1).standard_normal(x.shape).astype(np.float32)
+    layer = BatchNorm(affine=False)
+    found, exact = (run(layer, [x.astype(t)], start(layer, x.shape[1:], dtype=t), dy.astype(t)) for t in ("f4", "f8"))
+    for mine, theirs in ((found.y, exact.y), (found.dxs[0], exact.dxs[0])):
+        assert np.abs(mine - theirs).max() <= 2e-6 * np.abs(theirs).max()
+
+
 def test_a_constant_channel_has_variance_0_and_no_gradient():
     x = np.full((4, 3), 0.1)
     layer = BatchNorm()
