@@ -101,10 +101,12 @@ class SampleNorm(Layer):
                 np.multiply(mean, 1 / count, out=mean)
                 np.subtract(x, self._spread(f, mean), out=centered)
                 self._mean_square(f, centered, r)
-                rounded = mean * mean > ROUNDED * r
+                rest, rounded = (f.scratch[name][: len(x)] for name in ("first", "second"))
+                np.greater(np.multiply(mean, mean, out=rest), np.multiply(r, ROUNDED, out=rounded), out=rounded)
                 if np.count_nonzero(rounded):  # each set by itself, so that its bits are those it has alone
-                    rest = self._sums(f, centered, f.scratch["first"][: len(x)])
-                    np.add(mean, np.multiply(rest, rounded / count, out=rest), out=mean)
+                    np.multiply(rounded, 1 / count, out=rounded)
+                    np.multiply(self._sums(f, centered, rest), rounded, out=rest)
+                    np.add(mean, rest, out=mean)
                     np.subtract(x, self._spread(f, mean), out=centered)
                     self._mean_square(f, centered, r)
                 x = centered
