@@ -29,6 +29,7 @@ from cnntrain.core.archive import Bytes, DamagedError, ForeignError, Member
 from cnntrain.core.arrays import Array, Shape, aligned, from_file, to_file
 from cnntrain.core.errors import CheckpointError, StorageError, UsageError
 from cnntrain.core.output import Output
+from cnntrain.core.registry import KINDS, parts, unusable
 from cnntrain.core.regular_file import open_regular
 
 FORMAT = 1  # of the files this version writes; it reads 1 to this
@@ -179,6 +180,18 @@ def read_meta(path: Path) -> Meta:
             return _contents(file)[0]
     except DamagedError as error:
         _fail(path, error)
+
+
+def require_parts(path: Path, meta: Meta) -> None:
+    """Raise CheckpointError where another package's part is not available, which does not mean the file is damaged."""
+    recorded = meta.get("packages", {})
+    for place, package in recorded.items() if isinstance(recorded, dict) else ():
+        kind, _, name = place.partition(".")
+        if kind not in KINDS or name in parts(kind):
+            continue
+        noun, whose = f"{KINDS[kind]} {_shown(name)}", _shown(package)
+        why = unusable(kind).get(name, "is not installed. Install it, if you trust it, and try again")
+        raise CheckpointError(f"{path} needs the {noun} of the package {whose}, which {why}")
 
 
 def last_of(run: Path) -> Path:

@@ -5,6 +5,7 @@ Reports and comparisons are made from records. What a run has not reached is abs
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +17,8 @@ from cnntrain.config.dump import plain
 from cnntrain.config.load import leaves, load_resolved
 from cnntrain.config.tree import RESOLVED
 from cnntrain.core.directories import is_directory
-from cnntrain.core.errors import ConfigError, StorageError, UsageError
-from cnntrain.rundir import numbering, pulse
+from cnntrain.core.errors import CheckpointError, ConfigError, StorageError, UsageError
+from cnntrain.rundir import checkpoint, numbering, pulse
 from cnntrain.rundir.json_files import WITHOUT, Row, read_object, read_rows
 
 
@@ -140,13 +141,22 @@ def _below(path: Path) -> list[Path]:
 def read(path: Path) -> Record:
     """The record of a run directory.
 
-    Raises UsageError where it is not one, StorageError or ConfigError where a file is damaged.
+    Raises UsageError where it is not one, StorageError or ConfigError where a file is damaged, CheckpointError where
+    another package's part is not available.
     """
     if not is_run(path):
         raise UsageError(f"{path} is no run directory (looked for {path.absolute()}). Name one that cnntrain fit wrote")
+    try:
+        resolved = load_resolved(path / RESOLVED)
+    except ConfigError:
+        last, meta = checkpoint.last_of(path), {}
+        with contextlib.suppress(StorageError, CheckpointError):
+            meta = checkpoint.read_meta(last)
+        checkpoint.require_parts(last, meta)
+        raise
     return Record(
         path,
-        plain(load_resolved(path / RESOLVED).experiment),
+        plain(resolved.experiment),
         read_object(path / "origins.json"),
         _rows(path / "metrics.jsonl", lambda row: _EVENTS.get(str(row.get("event")), {})),
         _rows(path / "timing.jsonl", lambda _: _TIMING),
@@ -165,7 +175,7 @@ def read_all(paths: Sequence[Path], warn: Callable[[str], None]) -> list[Record]
     for path in find_runs(paths):
         try:
             found.append(read(path))
-        except (StorageError, ConfigError) as error:
+        except (StorageError, ConfigError, CheckpointError) as error:
             errors.append(error)
             first = str(error).splitlines()[0]
             warn(f"{path} is left out: {first}")

@@ -5,7 +5,6 @@ Preprocessing is the checkpoint's own, through the loader that validation used w
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,7 +31,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.tally import Tally
-from cnntrain.parts.datasets.base import PLACES, Dataset, Numbers
+from cnntrain.parts.datasets.base import Dataset, Numbers
 from cnntrain.parts.datasets.images import Images, Pixels, joined
 from cnntrain.parts.metrics.confusion import Confusion
 from cnntrain.parts.tasks.base import Task, told
@@ -147,10 +146,10 @@ class Trained:
     def _split(self, split: str) -> tuple[Images, Array]:
         """The samples of a split of the config's data, and the indices of those that belong to it."""
         data = self.loaded.experiment.data
-        self._require(data.source, "data.source")
+        saved.require_data(data.source, "data.source", self.path)
         if split == "val":
             if isinstance(data.val, Part):
-                self._require(data.val, "data.val")
+                saved.require_data(data.val, "data.val", self.path)
             read = self._read()
             if read.val is None:
                 others = " or ".join(f"--split {name}" for name in cast(Dataset, data.source).splits())
@@ -189,21 +188,6 @@ class Trained:
         if described is not None:
             self._check(described, split)  # before what may be immense is read
         return build_data.load(self.loaded, source, split, self._reader, some)
-
-    def _require(self, source: Part, key: str) -> None:
-        """Raise DataError, saying how to name its new place, where data has moved."""
-        for field in dataclasses.fields(cast(Any, source)):
-            name, value = field.name, getattr(source, field.name)
-            if name in PLACES and value is not None and not Path(value).exists():
-                raise DataError(
-                    f"{Path(value).absolute()} does not exist: the data of {self.path} is looked for there. Say where "
-                    f"it lies with --set {key}.{name}=PATH; relative paths count from the working directory"
-                )
-            if isinstance(value, Dataset):
-                self._require(value, f"{key}.{name}")
-            for number, inner in enumerate(value if isinstance(value, tuple) else ()):
-                if isinstance(inner, Dataset):
-                    self._require(inner, f"{key}.{name}.{number}")
 
     def _check(self, mine: Description, split: str, source: Dataset | None = None) -> None:
         """Raise DataError where the samples are not of the kind the network was trained on."""
@@ -298,7 +282,7 @@ class Trained:
         try:
             return origins[0].numbers() if len(origins) == 1 else None
         except DataError:
-            self._require(source, "data.source")  # says more where the data has moved
+            saved.require_data(source, "data.source", self.path)  # says more where the data has moved
             raise
 
     def rendered(self, name: str, image: Array, outputs: Array) -> tuple[Rendering, ...]:

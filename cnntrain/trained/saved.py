@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,15 +19,16 @@ from cnntrain.config.load import Loaded, load_plain, load_resolved
 from cnntrain.config.tree import RESOLVED
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import Description
-from cnntrain.core.errors import CheckpointError, ConfigError, StorageError
-from cnntrain.core.registry import KINDS, parts, unusable
+from cnntrain.core.errors import CheckpointError, ConfigError, DataError, StorageError
+from cnntrain.core.registry import Part
 from cnntrain.data import build_data
 from cnntrain.data.loader import array_shapes, with_arrays
 from cnntrain.network import build
+from cnntrain.parts.datasets.base import PLACES, Dataset
 from cnntrain.parts.datasets.labels import MAX_CLASSES
 from cnntrain.parts.tasks.base import Task
 from cnntrain.parts.transforms.base import Transform
-from cnntrain.rundir.checkpoint import Checkpoint
+from cnntrain.rundir.checkpoint import Checkpoint, require_parts
 
 
 def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = False) -> tuple[Loaded, Description]:
@@ -45,7 +46,7 @@ def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = 
     if fitted:
         config["data"] = config["data"] | {"eval_transforms": meta["eval_transforms"]}
         config["loss"] = meta.get("loss", config.get("loss"))  # class weights as they were counted
-    _require_parts(checkpoint)
+    require_parts(checkpoint.path, checkpoint.meta)
     with blaming(checkpoint.path):
         loaded = load_plain(config, file)
         build.network(loaded, description)
@@ -65,16 +66,20 @@ def located(loaded: Loaded, path: Path) -> Loaded:
     return replace(loaded, experiment=experiment, marks={**loaded.marks, **marks})
 
 
-def _require_parts(checkpoint: Checkpoint) -> None:
-    """Raise CheckpointError where another package's part is not available, which does not mean the file is damaged."""
-    recorded = checkpoint.meta.get("packages", {})
-    for place, package in recorded.items() if isinstance(recorded, dict) else ():
-        kind, _, name = place.partition(".")
-        if kind not in KINDS or name in parts(kind):
-            continue
-        noun, whose = f"{KINDS[kind]} {_shown(name)}", _shown(package)
-        why = unusable(kind).get(name, "is not installed. Install it, if you trust it, and try again")
-        raise CheckpointError(f"{checkpoint.path} needs the {noun} of the package {whose}, which {why}")
+def require_data(source: Part, key: str, path: Path) -> None:
+    """Raise DataError, saying how to name its new place, where the data of the checkpoint at a path has moved."""
+    for field in fields(cast(Any, source)):
+        name, value = field.name, getattr(source, field.name)
+        if name in PLACES and value is not None and not Path(value).exists():
+            raise DataError(
+                f"{Path(value).absolute()} does not exist: the data of {path} is looked for there. Say where "
+                f"it lies with --set {key}.{name}=PATH; relative paths count from the working directory"
+            )
+        if isinstance(value, Dataset):
+            require_data(value, f"{key}.{name}", path)
+        for number, inner in enumerate(value if isinstance(value, tuple) else ()):
+            if isinstance(inner, Dataset):
+                require_data(inner, f"{key}.{name}.{number}", path)
 
 
 def transforms(checkpoint: Checkpoint, loaded: Loaded, shape: Shape) -> tuple[Transform, ...]:

@@ -13,6 +13,7 @@ import cnntrain as door
 from cnntrain.cli import main
 from cnntrain.config.tree import MAX_NODES
 from cnntrain.core.errors import StorageError
+from cnntrain.rundir import checkpoint
 from cnntrain.rundir.directory import RunDirectory
 from cnntrain.rundir.history import read
 from tests.support.experiments import FULL, run, write
@@ -111,6 +112,20 @@ def test_a_bad_run_among_many_is_left_out(place, capsys):
 def test_a_status_that_would_reach_the_terminal_raw(place, capsys, status):
     (place / "bad/status.json").write_text(json.dumps(status))
     holds(place, capsys, "status.json is damaged", (COMPARE, REPORT) if "best" in status else (COMPARE,))
+
+
+def test_a_part_of_a_package_that_is_gone_is_named_with_the_package(place, capsys, monkeypatch):
+    """As every other command names it, and by its exit code."""
+    resolved = place / "bad/config.resolved.yaml"
+    resolved.write_text(resolved.read_text().replace("type: cross_entropy", "type: polyx"))
+    assert "polyx" in resolved.read_text()
+    monkeypatch.setattr(checkpoint, "read_meta", lambda _: {"packages": {"losses.polyx": "poly 1.0"}})
+    said = "bad/checkpoints/last.npz needs the loss 'polyx' of the package 'poly 1.0', which is not installed"
+    for command in (COMPARE, REPORT):
+        assert main([*command, str(place / "bad")]) == 4
+        assert said in capsys.readouterr().err.replace("\n", " ")
+        assert main([*command, str(place / "bad"), str(place / "good")]) == 0
+        assert said in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_keys_and_events_of_a_later_version_do_no_harm(place, capsys):

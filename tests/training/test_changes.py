@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cnntrain.config.fields import Duration
-from cnntrain.core.errors import ConfigError, PausedError
+from cnntrain.core.errors import ConfigError, DataError, PausedError
 from cnntrain.parts.datasets.base import PLACES
 from cnntrain.rundir.checkpoint import read
 from cnntrain.rundir.json_files import read_object, read_rows
@@ -116,6 +116,18 @@ def test_a_source_within_another_and_a_teacher_may_be_found_elsewhere(tmp_path):
     moved = (f"data.source.source.root={tmp_path / 'moved'}", f"loss.teacher={tmp_path / 'elsewhere'}")
     run(None, tmp_path / "run", moved, resume=True)
     assert evidence(tmp_path / "run")[0] == evidence(tmp_path / "straight")[0]
+
+
+def test_a_run_whose_data_has_moved_says_how_to_go_on(tmp_path):
+    np.savez(tmp_path / "data.npz", x_train=np.zeros((8, 4, 4, 1), np.uint8), y_train=np.arange(8) % 2)
+    data = f"data: {{source: {{type: npz, path: {tmp_path / 'data.npz'}}}}}"
+    text = f"{data}\nmodel: {{layers: [flatten, {{type: dense, units: auto}}]}}\ntrain: {{epochs: 2, batch_size: 4}}\n"
+    with pytest.raises(PausedError):
+        run(write(tmp_path, text), tmp_path / "run", pause_at=Duration(1))
+    shutil.move(tmp_path / "data.npz", tmp_path / "moved.npz")
+    with pytest.raises(DataError, match=r"data\.npz does not exist: .* it lies with --set data\.source\.path=PATH; "):
+        run(None, tmp_path / "run", resume=True)
+    run(None, tmp_path / "run", (f"data.source.path={tmp_path / 'moved.npz'}",), resume=True)
 
 
 def test_a_run_does_not_replace_its_own_teacher(tmp_path):
