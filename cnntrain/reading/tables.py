@@ -26,7 +26,7 @@ _LABELS = (
 # columns whose cells are expected to be several labels
 _LISTS = frozenset(["labels", "tags", "classes", "categories", "genre", "genres", "attributes", "keywords"])
 _QUOTED = re.compile(r"""\A(["'])(.*)\1\Z""", re.DOTALL)
-_SEPARATORS = ("|", ";", ",", " ")  # between labels; the last two only in such columns, as in many a class's name, too
+SEPARATORS = ("|", ";", ",", " ")  # between labels; the last two only in such columns, as in many a class's name, too
 _NAMES = (  # of columns about a row or a file, and not about what the picture shows
     "id ids idx index uid uuid no nr num number row rowid imageid imgid sampleid split set subset fold kfold"
     " partition usage source url md5 sha1 sha256 hash bytes filesize file_size size channels depth mode format dpi date"
@@ -131,7 +131,7 @@ def separator_of(name: str, cells: Sequence[str]) -> str | None:
     """
     different = {cell for cell in cells if cell}
     expected = plain(name) in _LISTS or not any(_without_brackets(cell) is None for cell in different)
-    for mark in _SEPARATORS if expected else _SEPARATORS[:2]:
+    for mark in SEPARATORS if expected else SEPARATORS[:2]:
         lists = [labels for cell in different if (labels := {*labels_in(cell, mark)})]
         if len({len(labels) for labels in lists}) > 1 and len(set().union(*lists)) <= len(lists):
             return mark

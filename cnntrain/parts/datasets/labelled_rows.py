@@ -24,6 +24,7 @@ from cnntrain.reading.name_patterns import NamePattern
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.tables import (
     ANSWERS,
+    SEPARATORS,
     TableColumns,
     check_gaps,
     check_numbers,
@@ -348,10 +349,11 @@ def _answers(row: _Row, labels: Sequence[str], separator: str) -> list[float]:
     said = set(labels_in(row.texts[0], separator))
     unknown = sorted(said.difference(names))
     if unknown:
-        raise DataError(
-            f"{row.where}: the label {unknown[0]!r} is not among the {len(names)} of targets. Mend the row; to have it "
-            "learned, add it to targets"
-        )
+        other = next((mark for mark in SEPARATORS if {*labels_in(row.texts[0], mark)} <= {*names}), None)
+        advice = "Mend the row; to have it learned, add it to targets"
+        if other is not None:
+            advice = f"The labels there seem to have {other!r} in between: set data.source.separator to that"
+        raise DataError(f"{row.where}: the label {unknown[0]!r} is not among the {len(names)} of targets. {advice}")
     return [float(name in said) for name in names]
 
 
