@@ -107,8 +107,8 @@ class Tiles(Columns):
         ]
 
 
-class Tap(NamedTuple):
-    """A place of a kernel along time: the moments it adds to, those it reads, and what they are multiplied with."""
+class Term(NamedTuple):
+    """What one moment of a kernel adds to a sum: to which moments, of which others, and times what."""
 
     into: slice
     read: slice
@@ -213,13 +213,13 @@ class Winograd:
         """The calls that write y = x * weight; the buffer "forward" is filled."""
         form, calls, time = self.form, Calls(), self.time
         u = _as(scratch["forward"], time.kernel, form.square, self.channels, self.filters)
-        a, taps = form.matrix("output", x), [Tap(at, read, u[k]) for k, (at, read) in enumerate(self._reaches)]
+        a, terms = form.matrix("output", x), [Term(at, read, u[k]) for k, (at, read) in enumerate(self._reaches)]
         for chunk, v, filling in self._inputs(x, scratch):
             seen = self._seen(chunk)
             m = _as(scratch["first"], form.square, seen.size, self.filters)
             between = _as(scratch["between"], form.out, form.tile, seen.size * self.filters)
             out = _as(scratch["outputs"], form.out, form.out, seen.size * self.filters)
-            calls += filling + self._sum_of_products(v, taps, m, seen.size // time.out, scratch)
+            calls += filling + self._sum_of_products(v, terms, m, seen.size // time.out, scratch)
             calls += [_first_axis(a, m.reshape(form.tile, form.tile, -1), between), _second_axis(a, between, out)]
             calls += [copy(place, tile) for place, tile in self._taps(y, out, seen)]
         return calls
@@ -265,15 +265,15 @@ class Winograd:
         """Whether all tiles of a shard of n images are at hand at once."""
         return self.time.kernel == 1 and self.tiles.extent(n) == (n, self.tiles.windows.rows.out)
 
-    def _sum_of_products(self, a: Array, taps: Sequence[Tap], out: Array, tiles: int, scratch: Scratch) -> Calls:
-        """The calls that write the sum over taps of products of their moments of `a` with their matrices."""
-        whole = next((tap for tap in taps if (tap.into.stop - tap.into.start) * tiles == out.shape[1]), None)
+    def _sum_of_products(self, a: Array, terms: Sequence[Term], out: Array, tiles: int, scratch: Scratch) -> Calls:
+        """The calls that write the sum of terms, products of moments of `a`, into `out`."""
+        whole = next((term for term in terms if (term.into.stop - term.into.start) * tiles == out.shape[1]), None)
         calls = [clear(out)] if whole is None else product(_moments(a, whole.read, tiles), whole.u, out)
-        for tap in taps:
-            place = _moments(out, tap.into, tiles)
-            if tap is not whole and place.size:
+        for term in terms:
+            place = _moments(out, term.into, tiles)
+            if term is not whole and place.size:
                 share = _as(scratch["share"], *place.shape)
-                calls += [*product(_moments(a, tap.read, tiles), tap.u, share), add(place, share, place)]
+                calls += [*product(_moments(a, term.read, tiles), term.u, share), add(place, share, place)]
         return calls
 
     def _add_gradient(self, v: Array, z: Array, tiles: int, first: bool, scratch: Scratch) -> Calls:
@@ -313,8 +313,8 @@ class Winograd:
         beyond, shape = form.tile - form.out, (form.tile, form.tile, chunk.size * self.channels)
         v, d = _as(scratch["second"], form.square, chunk.size, self.channels), _as(scratch["first"], *shape)
         u = _as(scratch["backward"], self.time.kernel, form.square, self.filters, self.channels)
-        taps = [Tap(read, at, u[k]) for k, (at, read) in enumerate(self._reaches)]
-        calls = self._sum_of_products(z, taps, v, chunk.size // self.time.size, scratch)
+        terms = [Term(read, at, u[k]) for k, (at, read) in enumerate(self._reaches)]
+        calls = self._sum_of_products(z, terms, v, chunk.size // self.time.size, scratch)
         calls.append(_first_axis(b, v.reshape(shape), d))
         tiles = d.reshape(form.tile, form.tile, n, high, wide, self.channels)
         if wide > 1:
