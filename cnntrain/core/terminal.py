@@ -92,7 +92,8 @@ class _Closed(io.TextIOBase):
 def prepare() -> None:
     """Show as escapes what an encoding cannot say; take the places of streams that are closed.
 
-    Otherwise the next file that is opened would get the number of stdout or stderr, and their text.
+    Otherwise the next file that is opened would get the number of stdout or stderr, and their text. Where Python does
+    not buffer them (PYTHONUNBUFFERED), have them written line by line: it would drop what a full disk takes no more.
     """
     _unread.clear()
     for number in range(3):
@@ -102,5 +103,14 @@ def prepare() -> None:
             os.open(os.devnull, os.O_RDWR)
     if sys.stdout is None:
         sys.stdout = _Closed()
+    sys.stdout, sys.stderr = map(_whole, (sys.stdout, sys.stderr))
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _whole(stream: Any) -> Any:
+    """The stream, or one on the same file that writes all it is given: a raw file may write less without an error."""
+    if not (isinstance(stream, io.TextIOWrapper) and isinstance(stream.buffer, io.FileIO)):
+        return stream
+    whole = io.BufferedWriter(io.FileIO(stream.fileno(), "wb", closefd=False))  # its owner closes the file
+    return io.TextIOWrapper(whole, stream.encoding, stream.errors, line_buffering=True)

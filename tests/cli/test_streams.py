@@ -46,6 +46,20 @@ def test_a_result_that_cannot_be_written_is_an_error_of_input_and_output(command
     assert sorted(path.name for path in tmp_path.iterdir()) == [config.name]
 
 
+@pytest.mark.parametrize("buffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("command", ["list layers", "list layers --json", "fit --help", "schema"])
+def test_so_is_one_of_which_only_the_beginning_can_be_written(command, buffered, tmp_path, monkeypatch):
+    """As on a disk that becomes full: the system writes less than it was given, and only the next write fails."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", buffered)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    code, _, err = shell(f"ulimit -f 1; cnntrain {command} > cut.txt", tmp_path)
+    assert (tmp_path / "cut.txt").stat().st_size == 1024
+    assert (code, err) == (
+        5,
+        "cnntrain: error: cannot write to standard output: File too large. Make room, or write elsewhere\n",
+    )
+
+
 @needs_full
 @pytest.mark.parametrize("stream", ["2> /dev/full", "2>&-", ">&- 2>&-"])
 def test_messages_that_cannot_be_written_change_no_exit_code(stream, tmp_path):
