@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.require import check, figures, require
-from cnntrain.core import launcher, terminal
+from cnntrain.core import launcher, shell, terminal
 
 if TYPE_CHECKING:
     from cnntrain.cli.watch import Watching
@@ -164,10 +165,24 @@ def command(
         from cnntrain.core.console import Console
 
         console = Console("none", flags["quiet"])
-        console.say(f"report: {run.report(threads=flags['threads'], warn=console.warn)}")
+        with _reporting(run.path):
+            console.say(f"report: {run.report(threads=flags['threads'], warn=console.warn)}")
     if as_json:
         print_json(run.result)
     check(requirements, run.result["final"])
+
+
+@contextlib.contextmanager
+def _reporting(run: Path) -> Iterator[None]:
+    """Within it, an error of writing says that the report is what is left to do: the run would not begin again."""
+    from cnntrain.core.errors import StorageError
+    from cnntrain.core.storage import AGAIN
+
+    try:
+        yield
+    except StorageError as error:
+        error.args = (str(error).replace(AGAIN, f"run: cnntrain report {shell.word(run)}"),)
+        raise
 
 
 def _announce(aloud: bool, page: Watching | None, quiet: bool) -> Callable[[Path], None]:

@@ -15,9 +15,9 @@ _OF_THE_FILE = frozenset(  # errors that say something about a file or its name;
 )
 _ADVICE = {
     errno.EIO: "The device failed: check the disk",
-    errno.ESTALE: "The file server has lost sight of it: run the command again",
+    errno.ESTALE: "The file server has lost sight of it: look whether it is there and run the command again",
     errno.EMFILE: "Raise the limit of open files (ulimit -n), or use fewer threads (-j), and run the command again",
-    errno.ENFILE: "The system has run out of open files: run the command again later",
+    errno.ENFILE: "The system has run out of open files: wait until others are done and run the command again",
 }
 
 

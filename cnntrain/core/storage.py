@@ -11,9 +11,10 @@ from pathlib import Path
 from cnntrain.core.errors import StorageError
 
 _LARGEST_WRITE = 2**30  # macOS refuses a write of 2 GiB, Linux cuts it short
+AGAIN = "run the command again"  # which a run that has begun replaces by how it goes on
 ADVICE = {
-    errno.ENOSPC: "Free some space and run the command again",
-    errno.EDQUOT: "The quota is used up: free some space and run the command again",
+    errno.ENOSPC: f"Free some space and {AGAIN}",
+    errno.EDQUOT: f"The quota is used up: free some space and {AGAIN}",
     errno.EFBIG: "The file would exceed the size limit (ulimit -f)",
     errno.EACCES: "Check the permissions, or choose another directory",
     errno.EPERM: "Check the permissions, or choose another directory",
@@ -38,7 +39,7 @@ def explained(action: str, path: Path, size: int | None = None) -> Iterator[None
         reason = error.strerror or str(error)
         if error.errno == errno.ENOSPC and size is not None:
             reason += _lacking(path.parent, size)
-        advice = ADVICE.get(error.errno or 0, "Mend the cause and run the command again")
+        advice = ADVICE.get(error.errno or 0, f"Mend the cause and {AGAIN}")
         raise StorageError(f"cannot {action} {path}: {reason}. {advice}") from error
 
 

@@ -28,7 +28,7 @@ from cnntrain.core.csv_text import to_csv
 from cnntrain.core.directories import make_directory, make_new_directory, make_own_directory
 from cnntrain.core.directory_lock import LOCK, DirectoryLock
 from cnntrain.core.errors import RunDirectoryError, StorageError
-from cnntrain.core.storage import require_space
+from cnntrain.core.storage import AGAIN, require_space
 from cnntrain.rundir import checkpoint, film_files, numbering
 from cnntrain.rundir.json_files import first_row, read_rows
 
@@ -254,8 +254,25 @@ class RunDirectory:
         """Replace status.json; fields not given again keep their last value. `step` is that of the last checkpoint."""
         self._status |= {"state": state, **fields, "pid": os.getpid()}
         self._status.setdefault("exit_code", None)
-        command = f"cnntrain fit --run-dir {shell.word(self.path)} --resume"
-        self.write_json("status.json", self._status | {"resume": None if state == "finished" else command})
+        resume = None if state == "finished" else self._resume
+        self.write_json("status.json", self._status | {"resume": resume})
+
+    @property
+    def _resume(self) -> str:
+        return f"cnntrain fit --run-dir {shell.word(self.path)} --resume"
+
+    def going_on(self, message: str, whatever: bool = False) -> str:
+        """A message that advises to run the command again, with the one by which the run goes on once it is saved.
+
+        `whatever`: it is said after other advice, too.
+        """
+        step = self._status.get("step")
+        if step is None or "--resume" in message:
+            return message
+        onward = f"go on from step {step} with: {self._resume}"
+        if AGAIN in message:
+            return message.replace(AGAIN, onward)
+        return f"{message}. Then {onward}" if whatever else message
 
     def save_checkpoint(
         self,
@@ -278,11 +295,7 @@ class RunDirectory:
                 self._there.check()
                 files.write_atomic(self.checkpoints / name, chunks, self._there)
         except StorageError as error:
-            step = self._status.get("step")
-            raise StorageError(
-                f"{error}"
-                + (f"; last good checkpoint: step {step}, from which --resume goes on" if step is not None else "")
-            ) from error
+            raise StorageError(self.going_on(str(error), whatever=True)) from error
         if keep_as and keep:
             self.prune(keep_as, keep)
         return sum(map(len, chunks))

@@ -94,6 +94,10 @@ class Follower:
     def resume_logs(self, metrics_length: int) -> None:
         """Nothing."""
 
+    def going_on(self, message: str) -> str:
+        """The message: which run goes on is for the leader to say."""
+        return message
+
     def require_space(self, keep: int, film: int = 0) -> None:
         """Nothing."""
 

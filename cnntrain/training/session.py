@@ -362,6 +362,8 @@ def _outcome(run: RunDirectory | Follower) -> Iterator[None]:
         raise
     except CnntrainError as error:
         state = "diverged" if isinstance(error, DivergedError) else "failed"
+        if isinstance(error, StorageError):
+            error.args = (run.going_on(str(error)),)
         with contextlib.suppress(StorageError):  # if the disk is full, that is what the user must hear about, once
             run.log(f"cnntrain: error: {error}")
             run.status(state=state, exit_code=error.exit_code)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import errno
 import json
 import os
 import re
@@ -20,7 +21,10 @@ import pytest
 from PIL import Image
 
 from cnntrain.cli import COMMANDS, main
+from cnntrain.core import files, storage
+from cnntrain.core.append_log import AppendLog
 from cnntrain.core.registry import KINDS
+from cnntrain.core.storage import explained
 from cnntrain.data import fetch
 from cnntrain.reading import well_known
 from tests.support.experiments import run
@@ -420,6 +424,79 @@ def test_a_paused_run_that_kept_nothing(cnntrain, desk, config, pause, least, co
     assert cnntrain("verify", run_dir, "--steps", str(least)).code == 0
     kept = [path for path in (desk / run_dir / "checkpoints").iterdir() if "-0" in path.name]
     assert len(kept) <= least + 1
+
+
+def full(monkeypatch, name, after):
+    """A disk that is full once a file of this name has been written so many times."""
+    written = []
+
+    def write_atomic(path, chunks, held=None):
+        fill(path)
+        return write(path, chunks, held)
+
+    def extend(self, data):
+        fill(self.path)
+        return append(self, data)
+
+    def fill(path):
+        written.extend([path] if path.name == name else [])
+        if len(written) > after:
+            with explained("write", path, 9):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write, append = files.write_atomic, AppendLog.extend
+    monkeypatch.setattr(files, "write_atomic", write_atomic)
+    monkeypatch.setattr(AppendLog, "extend", extend)
+
+
+@pytest.mark.parametrize(
+    ("name", "after", "step"),
+    [("last.npz", 1, 0), ("last.npz", 3, 4), ("best.npz", 0, 6), ("metrics.jsonl", 2, 4), ("metrics.csv", 0, 8)],
+)
+def test_a_run_whose_disk_is_full_goes_on_once_there_is_room(cnntrain, desk, config, monkeypatch, name, after, step):
+    with monkeypatch.context() as patch:
+        full(patch, name, after)
+        refused = cnntrain("fit", config, "-o", "a run", "-s", "train.epochs=1", "-q")
+    assert refused.code == 5
+    assert refused.error.endswith(
+        f"Free some space and go on from step {step} with: cnntrain fit --run-dir 'a run' --resume"
+    )
+    (words,) = commands(refused.error)
+    assert cnntrain(*words).code == 0
+    assert json.loads((desk / "a run" / "status.json").read_text())["state"] == "finished"
+
+
+def test_so_does_one_whose_disk_has_no_room_for_what_is_to_come(cnntrain, config, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "free", lambda _directory: 10)
+        refused = cnntrain("fit", config, "-o", "a run", "-s", "train.epochs=1", "-q")
+    assert refused.code == 5
+    assert "has no room for 2 more checkpoints (needs " in refused.error
+    assert refused.error.endswith("Free some space and go on from step 0 with: cnntrain fit --run-dir 'a run' --resume")
+    (words,) = commands(refused.error)
+    assert cnntrain(*words).code == 0
+
+
+@pytest.mark.parametrize(("name", "after"), [("last.npz", 0), ("metrics.jsonl", 0), ("env.json", 0)])
+def test_one_whose_disk_was_full_before_its_first_checkpoint_begins_again(cnntrain, config, monkeypatch, name, after):
+    command = ("fit", config, "-o", "a run", "-s", "train.epochs=1", "-q")
+    with monkeypatch.context() as patch:
+        full(patch, name, after)
+        refused = cnntrain(*command)
+    assert refused.code == 5
+    assert refused.error.endswith("Free some space and run the command again")
+    assert cnntrain(*command).code == 0
+
+
+def test_one_whose_report_the_disk_does_not_take_is_over(cnntrain, desk, config, monkeypatch):
+    with monkeypatch.context() as patch:
+        full(patch, "report.html", 0)
+        refused = cnntrain("fit", config, "-o", "a run", "-s", "train.epochs=1", "-q", "--report")
+    assert refused.code == 5
+    assert refused.error.endswith("Free some space and run: cnntrain report 'a run'")
+    (words,) = commands(refused.error)
+    assert cnntrain(*words).code == 0
+    assert (desk / "a run" / "report.html").exists()
 
 
 def test_a_run_that_was_made_longer_and_kept_nothing(cnntrain, desk, config):

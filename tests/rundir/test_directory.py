@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -473,7 +474,14 @@ def test_a_failed_save_leaves_sound_checkpoints_and_says_which_is_good(tmp_path:
     assert set(outcomes) == {"failed"}
     with pytest.MonkeyPatch.context() as patch:
         inject(patch, lambda _count, name: OSError(28, "No space left on device") if name == "write" else None)
-        with pytest.raises(StorageError, match=r"; last good checkpoint: step 400, from which --resume goes on$"):
+        going_on = f"go on from step 400 with: cnntrain fit --run-dir {path} --resume"
+        with pytest.raises(StorageError, match=re.escape(f". Free some space and {going_on}") + "$"):
+            save()
+    with pytest.MonkeyPatch.context() as patch:
+        inject(patch, lambda _count, name: OSError(5, "Input/output error") if name == "write" else None)
+        with pytest.raises(
+            StorageError, match=re.escape(f". The device failed: check the disk. Then {going_on}") + "$"
+        ):
             save()
     directory.close()
 
