@@ -137,7 +137,6 @@ def lr_find(
     """
     from cnntrain.checks.lr_find import find
     from cnntrain.core import machine
-    from cnntrain.core.directories import make_directory
     from cnntrain.core.output import PICTURE, Output
     from cnntrain.results.report import paper, range_test
     from cnntrain.rundir.directory import RUNS
@@ -156,6 +155,5 @@ def lr_find(
         target = Output(path, PICTURE, ours)
     found = find(job, usable, low, high, steps)
     if target is not None:
-        make_directory(target.path.parent)
         target.write(paper.png(range_test.chart(found)))
     return found.document() | {"png": None if target is None else str(target.path)}

@@ -21,7 +21,6 @@ from cnntrain.config.load import Loaded, load
 from cnntrain.config.mapping import Config
 from cnntrain.core import blas, collector, machine
 from cnntrain.core.console import Console
-from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import DataError, StorageError
 from cnntrain.core.output import PICTURE, Output
 from cnntrain.data import build_data, manifest
@@ -131,7 +130,6 @@ def _examine(
     found = found.validating(validation_indices(loaded, job.data))
     if place is not None:
         loader = build_data.loader(loaded.experiment, replace(job.data, lesson=None))
-        make_directory(place.path.parent)
         place.write(contact_sheet(name, loader, job.data, console.warn))
     for line in ancestry.warnings(job, warm_start(loaded, job.network)):
         console.warn(line)

@@ -1,6 +1,6 @@
 """An output is a file whose name the user gives. What stands under that name decides what may become of it:
 
-- nothing: the file is made
+- nothing: the file is made, and its folder
 - a regular file: it is replaced whole, if it is empty or begins as ours of its kind do, or if the user has said so
 - a FIFO or a character device, such as /dev/stdout: it is written into, since it cannot be replaced
 - anything else, such as a folder: it is refused
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnntrain.core import files
+from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import StorageError
 from cnntrain.core.regular_file import opened
 from cnntrain.core.storage import explained, write_all
@@ -100,7 +101,9 @@ class Output:
             _write_into(self.path, content)
         else:
             linked = self.path.is_symlink() and not self._ours
-            files.write_atomic(Path(os.path.realpath(self.path)) if linked else self.path, content)
+            place = Path(os.path.realpath(self.path)) if linked else self.path
+            make_directory(place.parent)
+            files.write_atomic(place, content)
 
 
 def _write_into(path: Path, chunks: Iterable[bytes | memoryview]) -> None:

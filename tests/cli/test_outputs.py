@@ -66,6 +66,13 @@ def test_a_pipe_is_written_into_and_a_link_stays(cnntrain, asked, desk, name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_a_folder_on_the_way_is_made(cnntrain, asked, desk, name):
+    outcome = cnntrain(*asked(name), "new/and deep/out.html")
+    assert outcome.code == 0, outcome.err
+    assert (desk / "new" / "and deep" / "out.html").is_file()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_what_somebody_else_wrote_is_left_alone_and_so_is_a_folder(cnntrain, asked, desk, name):
     (desk / "mine.html").write_bytes((desk / "x.png").read_bytes())
     outcome = cnntrain(*asked(name), "mine.html")

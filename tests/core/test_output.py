@@ -32,6 +32,11 @@ def test_a_name_that_is_free_becomes_a_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a"]
 
 
+def test_so_does_one_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    Output(tmp_path / "new" / "deep" / "a").write("abc")
+    assert (tmp_path / "new" / "deep" / "a").read_text() == "abc"
+
+
 def test_a_fifo_is_written_into(tmp_path: Path) -> None:
     path, got = tmp_path / "fifo", []
     os.mkfifo(path)

@@ -10,7 +10,6 @@ import numpy as np
 
 import cnntrain
 from cnntrain.core.arrays import Array
-from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import DataError, UsageError
 from cnntrain.core.output import PAGE, Output
 from cnntrain.engine.walk import Walk
@@ -36,7 +35,6 @@ def write(trained: Trained, path: Path, output: Path, truth: str | None = None) 
     stored = _stored(trained, path)
     passed = passage(trained, stored, truth)
     text = _page(trained, path, stored, passed)
-    make_directory(output.absolute().parent)
     place.write(text)
     return {"page": str(output), "checkpoint": str(trained.path), "weights": trained.weights, "path": str(path)}
 

@@ -14,7 +14,6 @@ import numpy as np
 import cnntrain
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import size_text
-from cnntrain.core.directories import make_directory
 from cnntrain.core.display import Matrix
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.core.machine import threads as usable
@@ -52,7 +51,6 @@ def write(paths: Sequence[Path], output: Path | None = None, threads: int | None
     told: list[str] = []
     with Pool(usable(threads)) as pool:
         text = _Page(Trained(run, pool, warn=told.append), film).text(run)
-    make_directory(place.path.absolute().parent)
     place.write(text)
     return {"report": str(place.path), "runs": [str(run)], "png": [], "warnings": told}
 

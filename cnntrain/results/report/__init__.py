@@ -9,7 +9,6 @@ from typing import Any
 
 import cnntrain
 from cnntrain.core.console import Console
-from cnntrain.core.directories import make_directory
 from cnntrain.core.display import Section
 from cnntrain.core.errors import CheckpointError, DataError, OutOfMemoryError, UsageError
 from cnntrain.core.output import PAGE, PICTURE, Output
@@ -69,7 +68,6 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
         raise UsageError(f"--png writes pictures beside the page, but {place.path} is no file. Name one with --output")
     told = _Told(paths, records, wish)
     text = told.page()
-    make_directory(place.path.absolute().parent)
     place.write(text)  # before its pictures, whose names are known only now, so that no judging is lost
     charts = told.files() if wish.png else {}
     pictures = [(Output(place.path.with_name(f"{name}.png"), PICTURE, ours), data) for name, data in charts.items()]
