@@ -7,7 +7,7 @@ from typing import Any
 
 from cnntrain.api.arguments import Configs, Paths, Set, configs_of, overrides, path_of
 from cnntrain.api.training import Told, as_python_does
-from cnntrain.core.errors import UsageError
+from cnntrain.core.errors import StorageError, UsageError
 
 # Each function imports what it needs when it is called.
 
@@ -46,7 +46,7 @@ def init(
     pretrained  whether to start from the network that comes with cnntrain; by default where there are few pictures
     weights     a .safetensors file of torchvision or timm to start from, with its network
 
-    Raises UsageError where `output` exists, DataError for data that is not recognized.
+    Raises StorageError where `output` exists, DataError for data that is not recognized.
     """
     from cnntrain.checks.proposal import Preferences, propose
     from cnntrain.core import machine
@@ -58,7 +58,7 @@ def init(
     place, config = path_of(data), path_of(output)
     written = Output(config)
     if written.is_there and not overwrite:
-        raise UsageError(f"{config.absolute()} exists already. Replace it with --overwrite, or name another with -o")
+        raise StorageError(f"{config.absolute()} exists already. Replace it with --overwrite, or name another with -o")
     if weights is not None and pretrained is not None:
         raise UsageError("--weights already says where to start. Leave --pretrained and --from-scratch out")
     preferences = Preferences(size, minutes, pretrained, None if weights is None else path_of(weights))

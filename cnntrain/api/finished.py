@@ -73,7 +73,7 @@ def compare(
 def average(checkpoints: Sequence[Paths], output: Paths, *, overwrite: bool = False) -> dict[str, Any]:
     """Write the mean of the parameters of checkpoints of one network, and return what `average --json` prints.
 
-    Raises CheckpointError where they are of different networks, UsageError where `output` exists.
+    Raises CheckpointError where they are of different networks, StorageError where `output` exists.
     """
     from cnntrain.results.average import merge
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core import strict_json
-from cnntrain.core.errors import CheckpointError, UsageError
+from cnntrain.core.errors import CheckpointError, StorageError, UsageError
 from cnntrain.core.output import Output
 from cnntrain.rundir.checkpoint import Checkpoint, find, read, save
 from cnntrain.trained import saved
@@ -20,12 +20,12 @@ def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[
 
     Each counts with the weights that `eval` would use: averaged ones where it has some. Sums are in float64, one
     checkpoint in memory at a time. Everything else comes from the last one. Raises CheckpointError where they are of
-    different networks.
+    different networks, StorageError where `output` exists and `overwrite` is off.
     """
     if len(paths) < 2:
         raise UsageError(f"average needs two checkpoints or more, got {len(paths)}")
     if Output(output).is_there and not overwrite:
-        raise UsageError(f"{output} exists. Say --overwrite to replace it, or choose another --output")
+        raise StorageError(f"{output} exists. Say --overwrite to replace it, or choose another --output")
     found = [find(path) for path in paths]
     first = read(found[0])
     arrays = saved.used(first)

@@ -12,7 +12,7 @@ from pathlib import Path
 from cnntrain.core import shell
 from cnntrain.core.counts import counted
 from cnntrain.core.directories import make_directory
-from cnntrain.core.errors import UsageError
+from cnntrain.core.errors import StorageError, UsageError
 from cnntrain.core.output import Output
 from cnntrain.sweep import child
 from cnntrain.sweep.cells import Sweep
@@ -71,13 +71,13 @@ exit "$code"
 def write_script(plan: Sweep, folder: Path, file: Path, threads: int, at_once: int | None) -> None:
     """Write the script that trains a sweep in `folder` from the working directory; `at_once` bounds tasks at a time.
 
-    Raises UsageError where the file exists already, since somebody may have edited it, and for a word that cannot stand
-    in a script.
+    Raises StorageError where the file exists already, since somebody may have edited it, and UsageError for a word that
+    cannot stand in a script.
     """
     text = script(plan, folder, file, threads, at_once)
     place = Output(file)
     if place.is_there and place.read() != text.encode():
-        raise UsageError(f"{file} exists already, and may have been edited. Remove it, or name another file")
+        raise StorageError(f"{file} exists already, and may have been edited. Remove it, or name another file")
     make_directory(folder)  # Slurm makes none for its logs
     place.write(text)
 

@@ -167,7 +167,7 @@ def test_a_config_that_is_there_stays(cnntrain, desk):
     pictures(desk / "data")
     (desk / "config.yaml").write_text("mine")
     outcome = cnntrain("init", "--data", "data")
-    assert outcome.code == 2
+    assert outcome.code == 5
     assert outcome.error == (
         f"{desk / 'config.yaml'} exists already. Replace it with --overwrite, or name another with -o"
     )

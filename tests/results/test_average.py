@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnntrain.cli import main
-from cnntrain.core.errors import CheckpointError, UsageError
+from cnntrain.core.errors import CheckpointError, StorageError, UsageError
 from cnntrain.engine.pool import Pool
 from cnntrain.results.average import merge
 from cnntrain.rundir.checkpoint import read
@@ -70,6 +70,6 @@ def test_refusals(kept, tmp_path):
         merge([kept[0], tmp_path / "fewer"], output)
     assert not output.exists()
     merge(kept, output)
-    with pytest.raises(UsageError, match=r"exists\. Say --overwrite"):
+    with pytest.raises(StorageError, match=r"exists\. Say --overwrite"):
         merge(kept, output)
     merge(kept, output, overwrite=True)

@@ -122,7 +122,7 @@ def test_a_script_that_is_there_is_left_alone(desk, capsys):
     path = written()
     written()
     path.write_text(path.read_text().replace("04:00:00", "1-00:00:00"))
-    assert main(["sweep", "sweep.yaml", "--slurm", "job.sh"]) == 2
+    assert main(["sweep", "sweep.yaml", "--slurm", "job.sh"]) == 5
     assert "job.sh exists already, and may have been edited. Remove it, or name another" in capsys.readouterr().err
     assert "1-00:00:00" in path.read_text()
 
