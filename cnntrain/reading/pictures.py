@@ -446,7 +446,7 @@ def _eight_bits(image: Image.Image, correction: Correction) -> Image.Image:
 def _from_integers(values: Array, transparent: object, correction: Correction) -> Image.Image:
     """16-bit grey, which Pillow also calls 32-bit; the value that is transparent becomes white."""
     if values.min() < 0 or values.max() > correction.largest:
-        raise ValueError("32-bit integer pixels, expected 8 or 16 bits: convert it")
+        raise ValueError("32-bit integer pixels, expected 8 or 16 bits. Convert it")
     wide = values.astype(np.uint32) * 65535 // correction.largest  # 12 bits have another white
     grey = ((wide + 128) // 257).astype(np.uint8)
     if isinstance(transparent, int):
@@ -456,7 +456,7 @@ def _from_integers(values: Array, transparent: object, correction: Correction) -
 
 def _from_floats(values: Array, correction: Correction) -> Image.Image:
     if not (values.min() >= 0 and values.max() <= 1):  # also for NaN
-        raise ValueError(f"32-bit float pixels from {values.min():g} to {values.max():g}, expected 0 to 1: convert it")
+        raise ValueError(f"32-bit float pixels from {values.min():g} to {values.max():g}, expected 0 to 1. Convert it")
     bright = 1 - values if correction.inverted else values
     return Image.fromarray((bright * 255 + 0.5).astype(np.uint8))
 

@@ -37,7 +37,14 @@ _ELSEWISE = {  # what other files of sound begin with: what they are, and the en
     b"\x30\x26\xb2\x75": ("Windows Media", ""),
     b"\x1aE\xdf\xa3": ("Matroska or WebM", ""),
     b"Creative Voi": ("VOC of Creative", ""),
-    b"MThd": ("MIDI, which holds notes and no sound", ""),
+}
+_SILENT = {  # what files begin with that hold none, and what they are
+    b"MThd": "MIDI, which holds notes and no sound",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"\x89PNG": "a PNG picture",
+    b"GIF8": "a GIF picture",
+    b"%PDF": "a PDF document",
+    b"PK\3\4": "a ZIP archive",
 }
 _UNKNOWN_LENGTHS = range(0x7FFFF000, 0x100000000)  # what writers put where they could not know
 _ADVICE = "Convert it to PCM of 8, 16, 24 or 32 bits, say with: ffmpeg -i FILE -c:a pcm_s16le OUT.wav"
@@ -125,7 +132,10 @@ def _instead(head: bytes) -> str:
     for beginning, (name, ending) in _ELSEWISE.items():
         if head.startswith(beginning):
             return f"it is {name}). {f'Rename it to end in {ending}' if ending else _ADVICE}"
-    return f"it begins otherwise). {_ADVICE}"
+    for beginning, name in _SILENT.items():
+        if head.startswith(beginning):
+            return f"it is {name}). Give a recording in its place"
+    return f"it begins otherwise). If it is a recording, c{_ADVICE[1:]}"
 
 
 class _Chunks:

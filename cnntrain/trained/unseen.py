@@ -33,7 +33,7 @@ from cnntrain.reading.attended import attended
 from cnntrain.reading.csv_rows import TABLES, first_rows, named_file, rows_of
 from cnntrain.reading.decoded import Sample
 from cnntrain.reading.folders import class_name
-from cnntrain.reading.input_files import advised, reading
+from cnntrain.reading.input_files import NOT_THERE, advised, reading
 from cnntrain.reading.pictures import SUFFIXES, Fit, decode, header
 from cnntrain.reading.tables import cells_of, file_of
 
@@ -198,7 +198,7 @@ class Unseen:
         if asked == 1 and not first.startswith(f"{failures[0][0]}: "):
             return first
         count = f"{len(failures):,} of {asked:,} {noun}" if asked > 1 else f"the {noun.removesuffix('s')}"
-        return advised(f"cannot read {count}: {first}", advice or f"Name {noun.removesuffix('s')} files")
+        return advised(f"cannot read {count}: {first}", advice or _remedy(first, noun))
 
     def _rows(self, path: Path) -> Iterator[tuple[list[str], Array]]:
         source = self.source(path)
@@ -283,6 +283,17 @@ def _inside(folder: Path, reader: ClassFolders) -> list[Sample]:
             "Name another folder"
         )
     return found
+
+
+def _remedy(reason: str, noun: str) -> str:
+    """What to do about a file, after why it cannot be read."""
+    if NOT_THERE in reason:
+        return "Check its path"
+    if "Permission denied" in reason:
+        return "Check its permissions"
+    if "damaged" in reason:
+        return "Fetch or make it again"
+    return f"Name {noun.removesuffix('s')} files" if "not an image" in reason else "Mend it, or leave it out"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -93,9 +93,35 @@ def test_files_that_are_no_pictures_are_counted_and_the_first_is_named(cnntrain,
         "cannot read 2 of 3 images: text.png: not an image, expected PNG, JPEG, BMP, GIF, WEBP, TIFF, PPM. "
         "Name image files\n"
     )
-    outcome = cnntrain("predict", finished, "absent.png")
+
+
+BROKEN = {  # what is said of a picture first, and last what to do
+    "absent.png": ("No such file or directory", "Check its path"),
+    "text.png": ("not an image, expected PNG", "Name image files"),
+    "cut.png": ("damaged (", "Fetch or make it again"),
+    "bad.jpg": ("damaged (", "Fetch or make it again"),
+    "deep.tif": ("32-bit integer pixels, expected 8 or 16 bits", "Convert it"),
+    "long.png": ("a picture of 1x1000001, expected sides of at most", "Mend it, or leave it out"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("command", ["predict", "explain"])
+def test_what_to_do_about_a_picture_follows_from_what_is_wrong_with_it(cnntrain, finished, desk, name, command):
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    Image.fromarray(pixels).save(desk / "good.png")
+    Image.fromarray(pixels).save(desk / "good.jpg")
+    Image.fromarray(pixels.astype(np.int32) + 70_000).save(desk / "deep.tif")
+    Image.new("L", (1_000_001, 1)).save(desk / "long.png")
+    (desk / "text.png").write_text("<html>")
+    (desk / "cut.png").write_bytes((desk / "good.png").read_bytes()[:1000])
+    (desk / "bad.jpg").write_bytes((desk / "good.jpg").read_bytes()[:100])
+    outcome = cnntrain(command, finished, name)
     assert outcome.code == 3
-    assert outcome.error == "cannot read the image: absent.png: No such file or directory. Name image files"
+    first, last = BROKEN[name]
+    assert outcome.error.startswith(f"cannot read the image: {name}: {first}")
+    assert outcome.error.endswith(f". {last}")
+    assert outcome.error.count(". ") == 1
 
 
 def test_a_dash_is_a_name(cnntrain, finished, picture, desk):

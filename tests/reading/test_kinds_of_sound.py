@@ -103,8 +103,10 @@ HEADS = {  # what else may be called .wav: its first bytes, and what is said of 
     "WMA": (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", r"it is Windows Media\)\. Convert it"),
     "WebM": (b"\x1aE\xdf\xa3", r"it is Matroska or WebM\)\. Convert it"),
     "VOC": (b"Creative Voice File", r"it is VOC of Creative\)\. Convert it"),
-    "MIDI": (b"MThd\0\0\0\6", r"it is MIDI, which holds notes and no sound\)\. Convert it"),
-    "a page": (b"<!doctype html>", r"it begins otherwise\)\. Convert it"),
+    "MIDI": (b"MThd\0\0\0\6", r"it is MIDI, which holds notes and no sound\)\. Give a recording in its place"),
+    "JPEG": (b"\xff\xd8\xff\xe0\0\x10JFIF", r"it is a JPEG picture\)\. Give a recording in its place"),
+    "PNG": (b"\x89PNG\r\n\x1a\n", r"it is a PNG picture\)\. Give a recording in its place"),
+    "a page": (b"<!doctype html>", r"it begins otherwise\)\. If it is a recording, convert it"),
 }
 CODES = {2: "ADPCM of Microsoft", 17: "ADPCM of IMA", 80: "MPEG", 85: "MP3", 255: "AAC", 49: "", 353: ""}
 
