@@ -67,7 +67,8 @@ def _instead(path: Path) -> str:
         if any(f"{stem}_mask" in stems for stem in stems):
             return f"{held}, pictures and masks together. Move the pictures to a folder images, the masks to one masks"
         for kind, suffixes in (("image_folder", pictures.SUFFIXES), ("audio_folder", sounds.SUFFIXES)):
-            if names and all(Path(name).suffix.lower() in suffixes for name in names):
+            ours = sum(Path(name).suffix.lower() in suffixes for name in names)
+            if 2 * ours > len(names):  # most of them: there may be a Thumbs.db
                 return (
                     f"{held}, none in a folder of its class. Sort them into one folder for each class; or, if their "
                     f"names say the class, write a config with {{type: {kind}, root: ..., label: PATTERN}}"

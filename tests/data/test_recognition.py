@@ -30,6 +30,11 @@ def put(root: Path, *names: str) -> None:
             ["yes_1.wav", "no_1.WAV"],
             "none in a folder of its class. .* {type: audio_folder, root: ..., label: PATTERN}",
         ),
+        (["a.png", "b.png", "Thumbs.db"], "3 files, none in a folder of its class. .* {type: image_folder, "),
+        (
+            ["1.wav", "2.wav", "3.wav", "list.doc", "more/x.txt"],
+            "none in a folder of its class. .* {type: audio_folder",
+        ),
         (["a.png", "a_mask.png"], "pictures and masks together. Move the pictures to a folder images, the masks to"),
         (["pixels.gz"], "none of which is data of a known kind"),
         (["a.png", "notes.doc"], "none of which is data of a known kind"),
