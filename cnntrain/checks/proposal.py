@@ -28,7 +28,7 @@ from cnntrain.core import collector, shell
 from cnntrain.core.description import Description, size_text
 from cnntrain.core.errors import DataError, DivergedError, UsageError
 from cnntrain.core.registry import Part, make
-from cnntrain.data.loader import Samples, fit
+from cnntrain.data.loader import Samples, fit, split_validation
 from cnntrain.data.recognition import recognize
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
@@ -163,9 +163,17 @@ class _Findings:
         return 0 if self.validates else 0.2 if len(self.images) <= FEW else 0.1
 
     @property
+    def trained_on(self) -> int:
+        """How many samples train: those that validate are set aside, as training does it."""
+        labels = self.task.labels(self.images.targets, self.images.description)
+        by = self.images.targets if labels is None else labels
+        return len(split_validation(by, self.share, 0, stratified=labels is not None)[0])
+
+    @property
     def batch(self) -> int:
-        """Samples in a batch: 64, or fewer where an epoch would have less than ten steps, but no fewer than 8."""
-        return next(size for size in (64, 32, 16, 8) if len(self.images) >= 10 * size or size == 8)
+        """Samples in a batch: 64, or fewer where an epoch would have less than ten steps; 8 or all of few."""
+        suited = next(size for size in (64, 32, 16, 8) if len(self.images) >= 10 * size or size == 8)
+        return min(suited, self.trained_on) if suited == 8 else suited
 
     @property
     def epochs(self) -> int:
@@ -518,6 +526,7 @@ def _training(found: _Findings) -> Iterator[str]:
         many = f"{LEARNED} at most, since it begins trained"
     yield f"# epochs: {many}; {found.time}" + "; every class equally often" * bool(order)
     steps = ", as is usual" if found.batch == 64 else ", fewer than the usual 64 so that an epoch has more steps"
+    steps = ", all that train" if found.batch < 8 else steps
     yield f"# batch_size: {found.batch} samples a step{steps}"
     yield f"train: {{epochs: {found.epochs}, batch_size: {found.batch}{order}{metrics}}}"
     monitor, judging = start.monitor, round(found.share * len(found.images))

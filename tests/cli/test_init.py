@@ -163,6 +163,18 @@ def test_a_picture_lying_on_its_side_counts_as_it_will_be_seen(cnntrain, desk):
     assert source_of("config.yaml").size == (30, 10)
 
 
+@pytest.mark.parametrize("counts", [(7, 1), (1, 2), (2, 2), (3, 3), (4, 5), (5, 5), (6, 7), (40, 3), (4, 1, 1, 1, 1)])
+def test_no_batch_is_larger_than_what_trains(cnntrain, desk, counts):
+    for number, count in enumerate(counts):
+        pictures(desk / "data", classes=(f"class {number}",), count=count)
+    assert cnntrain("init", "--data", "data").code == 0
+    trained = cnntrain("fit", "config.yaml", "-o", "run", "-s", "train.epochs=1")
+    assert trained.code == 0
+    assert "train.batch_size is" not in trained.err
+    samples = json.loads((desk / "run" / "data.json").read_text())["samples"]["train"]
+    assert f"batch_size: {min(samples, 8)}" in (desk / "config.yaml").read_text()
+
+
 def test_a_config_that_is_there_stays(cnntrain, desk):
     pictures(desk / "data")
     (desk / "config.yaml").write_text("mine")

@@ -149,6 +149,7 @@ def test_a_first_config_trains_a_detector(name: str, tmp_path: Path, monkeypatch
     place = FORMATS[name](tmp_path / "cells")
     (tmp_path / "c.yaml").write_text(propose(Path(next(iter(place.values()))), Path("c.yaml")).text)
     sets = ("data.val=null", "checkpoint.best.monitor=null", "model.preset.width=4", "warnings.ignore=[no-validation]")
+    sets += ("train.batch_size=3",)  # all of them, without any that validate
     summary = run(tmp_path / "c.yaml", tmp_path / "run", (*sets, "train.epochs=1"))
     assert summary["state"] == "finished"
     assert "size 32x32x3: that of the middle picture in multiples of 32" in (tmp_path / "c.yaml").read_text()
