@@ -53,7 +53,7 @@ class Survey:
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     asked: int = 0  # samples that were to be read
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    extents: list[tuple[int, ...]] = field(default_factory=list)
+    extents: list[tuple[float, ...]] = field(default_factory=list)  # height and width, or of sounds seconds
     left_out: Counter[str] = field(default_factory=Counter)  # files that are not read for their names, by suffix
     moments: Array | None = None  # of the training pixels' channels: (3, c) of count, sum, sum of squares
 
@@ -129,10 +129,11 @@ class Survey:
 
 def doubts(document: Mapping[str, Any]) -> dict[str, str]:
     """What to warn of in what a survey found (`Survey.document`): code of the warning -> one line."""
+    changed = "saved again or made louder" if of_sounds(document) else "saved again, resized or brightened"
     said = {
         "leaked": "in training and in another split, so that scores on that split are too good",
         "mislabelled": "in two classes, one of which is wrong",
-        "alike": "like one in training, as if saved again, resized or brightened, so that scores on it are too good",
+        "alike": f"like one in training, as if {changed}, so that scores on it are too good",
     }
     counts = {code: len(document[code]) for code in said}
     return {
@@ -142,7 +143,12 @@ def doubts(document: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _span(extents: list[tuple[int, ...]]) -> dict[str, list[float]] | None:
+def of_sounds(document: Mapping[str, Any]) -> bool:
+    """Whether the files of a survey (`Survey.document`) are sounds: one figure, how long each lasts."""
+    return document["extents"] is not None and len(document["extents"]["min"]) == 1
+
+
+def _span(extents: list[tuple[float, ...]]) -> dict[str, list[float]] | None:
     """Smallest, median and largest of each figure in the headers; None where they have none."""
     if not extents:
         return None
@@ -213,7 +219,7 @@ class _Seen:
     """The properties of one sample's files; `reason` says why they cannot be read."""
 
     files: dict[Path, FileFacts]
-    extent: tuple[int, ...] | None = None
+    extent: tuple[float, ...] | None = None
     moments: Array | None = None
     look: Array | None = None
     reason: str | None = None

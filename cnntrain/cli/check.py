@@ -84,6 +84,9 @@ def show_survey(document: dict[str, Any]) -> None:
 
 def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Rows about the files, and the normalization that they call for."""
+    from cnntrain.checks.survey import of_sounds
+
+    sounds = of_sounds(found)
     rows = [("files", f"{found['files']:,}, {found['bytes'] / 1e6:,.1f} MB in all, every one read")]
     if found["left_out"]:
         from cnntrain.reading.folders import listed
@@ -92,12 +95,18 @@ def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("left out", f"{counted(sum(others.values()), 'file')}, because of their names: {listed(others)}"))
     if found["extents"]:
         low, middle, high = (
-            "x".join(f"{side:.0f}" for side in found["extents"][which]) for which in ("min", "median", "max")
+            f"{figures[0]:.2f} s" if sounds else "x".join(f"{side:.0f}" for side in figures)
+            for figures in map(found["extents"].__getitem__, ("min", "median", "max"))
         )
-        rows.append(("sizes", low if low == high else f"{low} to {high}, median {middle}"))
+        rows.append(("lengths" if sounds else "sizes", low if low == high else f"{low} to {high}, median {middle}"))
     if found["mean"]:
         figures = {key: ", ".join(f"{value:.4f}" for value in found[key]) for key in ("mean", "std")}
-        rows.append(("pixels", f"{{type: normalize, mean: [{figures['mean']}], std: [{figures['std']}]}}"))
+        rows.append(
+            (
+                "sounds" if sounds else "pixels",
+                f"{{type: normalize, mean: [{figures['mean']}], std: [{figures['std']}]}}",
+            )
+        )
     return rows
 
 

@@ -101,3 +101,25 @@ train: {epochs: 1, batch_size: 10}
         x = np.concatenate([pixels[:, :, start : start + 1600] for start in (0, 800, 1600)])
         alone = model.trained.engine.outputs(Fixed(x, np.zeros(len(x), np.int64)))
     np.testing.assert_allclose(outputs, alone.reshape(3, 2, -1).mean(axis=0), rtol=1e-5, atol=1e-6)
+
+
+def test_what_check_says_of_recordings_fits_them(cnntrain, desk: Path) -> None:
+    """Of several rates, whose samples do not compare; one is there twice, louder."""
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        name, split = ("high", "low")[number % 2], ("train", "val")[number // 8]
+        sound = 0.3 * rng.standard_normal(2000 + 100 * number).clip(-1, 1)
+        rate = (RATE, 2 * RATE)[number % 2]
+        write(desk / "audio" / split / name / f"{number}.wav", sound, rate=rate)
+        if number == 0:
+            write(desk / "audio" / "val" / name / "louder.wav", 1.5 * sound, rate=rate)
+    (desk / "c.yaml").write_text(
+        f"data: {{source: {{type: audio_folder, root: audio, sample_rate: {RATE}, duration: 0.2}}}}\n"
+        "model: {preset: linear}\ntrain: {epochs: 1, batch_size: 2}\n"
+    )
+    outcome = cnntrain("check", "c.yaml")
+    assert outcome.code == 0, outcome.err
+    assert "\nlengths     0.13 s to 0.38 s, median 0.25 s\n" in outcome.out
+    assert "\nsounds      {type: normalize, mean: [" in outcome.out
+    assert "sizes" not in outcome.out
+    assert "1 sample is like one in training, as if saved again or made louder, so that scores" in outcome.err

@@ -83,8 +83,8 @@ class Dataset(Part):
         """What a sample is called in messages and answers: the path of its file, the first where it has several."""
         return str(sample[0])
 
-    def extent(self, path: Path) -> tuple[int, ...] | None:
-        """The size of what a file holds, according to its header; None where that is not known."""
+    def extent(self, path: Path) -> tuple[float, ...] | None:
+        """The sides of what a file holds, or its seconds, according to its header; None where that is not known."""
         return None
 
     def prepared(self) -> str:

@@ -96,7 +96,7 @@ class ClipFolder(PictureFields, ClassFolders):
         alone = len(sample) == 1 and is_moving(sample[0])
         return str(sample[0] if alone else sample[0].parent)
 
-    def extent(self, path: Path) -> tuple[int, ...] | None:
+    def extent(self, path: Path) -> tuple[float, ...] | None:
         """Height and width of the frames."""
         return extent_of_clip(path)
 

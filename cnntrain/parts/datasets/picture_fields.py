@@ -64,7 +64,7 @@ class PictureFields:
         largest = max((head.height * head.width for head in heads if head), default=0)
         return replace(self, max_pixels=largest) if self.max_pixels < largest else self
 
-    def extent(self, path: Path) -> tuple[int, ...] | None:
+    def extent(self, path: Path) -> tuple[float, ...] | None:
         """Height and width of a picture."""
         head = header(path)
         return head and (head.height, head.width)

@@ -133,10 +133,10 @@ class SoundFields(Dataset):
         count = min(self._samples_in(self.duration), self._samples_in(longest))
         return recording(Path(path)).middle(self.sample_rate, count), self.sample_rate
 
-    def extent(self, path: Path) -> tuple[int, ...] | None:
-        """The number of sound samples."""
+    def extent(self, path: Path) -> tuple[float, ...] | None:
+        """The seconds that a sound lasts."""
         head = _head(path)
-        return None if head is None else (head.samples,)
+        return None if head is None else (head.samples / head.rate,)
 
     def shown(self, heard: Array) -> Array:
         """A sound in [-1, 1] as a sample: float32 (bands, frames, 1), or (1, samples, 1)."""

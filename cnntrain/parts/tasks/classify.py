@@ -166,7 +166,9 @@ class Classify(Task):
     def verdict(self, evaluation: Evaluation) -> str:
         """How many are predicted as another class."""
         wrong = ~_Judged(evaluation).right
-        return f"{int(wrong.sum()):,} of them are predicted as another class ({percent(float(wrong.mean()))})."
+        found = int(wrong.sum())
+        are = "is" if found == 1 else "are"
+        return f"{found:,} of them {are} predicted as another class ({percent(float(wrong.mean()))})."
 
     def report(self, evaluation: Evaluation) -> list[Section]:
         """Calibration, confusion, how each class fares, and the worst mistakes."""

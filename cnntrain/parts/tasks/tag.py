@@ -137,7 +137,8 @@ class Tag(OfValues):
         """How many samples have a wrong answer."""
         wrong = _wrong(evaluation)
         found = int(wrong.sum())
-        return f"{found:,} of them have a wrong answer ({percent(found / len(wrong))})." if len(wrong) else ""
+        have = "has" if found == 1 else "have"
+        return f"{found:,} of them {have} a wrong answer ({percent(found / len(wrong))})." if len(wrong) else ""
 
     def mistakes(self, evaluation: Evaluation) -> Array:
         """The samples with a wrong answer, those with the largest squared errors of probabilities first."""

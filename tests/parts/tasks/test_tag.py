@@ -64,6 +64,9 @@ def test_mistakes_are_wrong_answers_told_as_probabilities() -> None:
         "the farthest from the truth first"
     )
     assert task.verdict(evaluation()) == "2 of them have a wrong answer (50.0 %)."
+    right = 9 * (2 * TARGETS - 1)
+    right[0] *= -1
+    assert task.verdict(evaluation(right)) == "1 of them has a wrong answer (25.0 %)."
 
 
 @pytest.mark.parametrize("shape", [(4, 2), (4, 1, 1, 2)])

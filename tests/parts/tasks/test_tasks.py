@@ -355,3 +355,15 @@ def test_the_truth_that_is_supposed_leaves_something_to_learn():
         supposed = task.supposed(np.array([outputs], np.float32), data, None if why else "b")
         assert supposed.targets.tolist() == [target]
         assert why in supposed.why
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [(0, "0 of them are predicted"), (1, "1 of them is predicted"), (2, "2 of them are predicted")],
+)
+def test_a_verdict_counts_what_is_wrong(wrong, said) -> None:
+    data, targets = Description((6, 6, 1), ("a", "b")), np.array([0, 1, 0, 1])
+    taken = np.where(np.arange(4) < wrong, 1 - targets, targets)
+    evaluation = Evaluation(data, "val", np.arange(4), targets, np.eye(2, dtype=np.float32)[taken])
+    told = registry.make("tasks", "classify").verdict(evaluation)
+    assert told == f"{said} as another class ({25 * wrong}.0 %)."
