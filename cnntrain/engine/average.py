@@ -10,6 +10,7 @@ import numpy as np
 from cnntrain.core.arrays import Array, aligned
 from cnntrain.engine.batch import Batch
 from cnntrain.engine.engine import Engine
+from cnntrain.network.graph import node_of
 from cnntrain.parts.averages.base import Average
 
 BLOCK = 16384  # values at a time, so that they stay in cache
@@ -58,31 +59,42 @@ class Averaged:
 
         An update of statistics s by a batch that has x is s' = (1 - m) s + m x. From s = 0 it gives m x, and from
         another s, which must be as large as m x for the difference to be exact, it tells m, without asking any layer
-        how it keeps its statistics. One that does not move, m = 0, stays.
+        how it keeps its statistics. One that does not move, m = 0, stays; so do those of nodes that are frozen in any
+        of the steps, which normalize by them.
         """
         layout = self.engine.graph.layout
-        views = [layout.view(self.engine.params, e) for e in layout.entries.values() if e.param.role == "statistic"]
+        frozen = frozenset[str]().union(*(self.engine.frozen_in(number) for number, _ in steps))
+        statistics = [entry for entry in layout.entries.values() if entry.param.role == "statistic"]
+        views = [layout.view(self.engine.params, entry) for entry in statistics if node_of(entry) not in frozen]
         if not views:
             return
+        others = [layout.view(self.engine.params, entry) for entry in statistics if node_of(entry) in frozen]
+        kept = [(view, view.copy()) for view in others]
         before, zeros = [view.copy() for view in views], [np.zeros(view.shape) for view in views]
-        first = [view.astype(np.float64) for view in self._after(zeros, views, steps[0])]
+        first = [view.astype(np.float64) for view in self._after(zeros, views, kept, steps[0])]
         starts = [np.exp2(np.ceil(np.log2(np.maximum(np.abs(m_x), 1)))) for m_x in first]
-        moved = self._after(starts, views, steps[0])
+        moved = self._after(starts, views, kept, steps[0])
         rates = [1 - (view - m_x) / start for view, m_x, start in zip(moved, first, starts, strict=True)]
         sums = first
         for step in steps[1:]:
-            for total, view in zip(sums, self._after(zeros, views, step), strict=True):
+            for total, view in zip(sums, self._after(zeros, views, kept, step), strict=True):
                 total += view
         for view, old, total, rate in zip(views, before, sums, rates, strict=True):
             moves = rate > 1e-6
             view[...] = np.where(moves, total / len(steps) / np.where(moves, rate, 1), old)
 
     def _after(
-        self, starts: Sequence[Array], views: Sequence[Array], step: tuple[int, Sequence[Batch]]
+        self,
+        starts: Sequence[Array],
+        views: Sequence[Array],
+        kept: Sequence[tuple[Array, Array]],
+        step: tuple[int, Sequence[Batch]],
     ) -> Sequence[Array]:
-        """The statistics after one step that began with these."""
+        """The statistics after one step that began with these; it leaves those that are kept with their values."""
         for view, start in zip(views, starts, strict=True):
             view[...] = start
         number, batches = step
         self.engine.step(batches, number)
+        for view, value in kept:
+            view[...] = value
         return views

@@ -153,9 +153,16 @@ class Engine:
         """
         self._reuse, self._entered = (samples, tell), False
 
+    def frozen_in(self, step: int) -> frozenset[str]:
+        """The nodes that are frozen in a step, always or for a while."""
+        return self._held_in(step).union(node.name for node in self.graph.nodes if node.options.freeze)
+
+    def _held_in(self, step: int) -> frozenset[str]:
+        return frozenset(name for name, stretch in self._trained.items() if not stretch.has(step))
+
     def _enter(self, step: int) -> None:
         """Set up the graph of a step: what is frozen in it, and what stands before the first trained layer."""
-        held = frozenset(name for name, stretch in self._trained.items() if not stretch.has(step))
+        held = self._held_in(step)
         if self._entered and held == self._held:
             return
         changed = held != self._held

@@ -9,6 +9,7 @@ from cnntrain.core import registry
 from cnntrain.engine import average
 from cnntrain.engine.average import Averaged
 from cnntrain.engine.pool import Pool
+from cnntrain.network.freezing import Stretch
 from tests.support.networks import Fixed, declared, engine_of
 
 
@@ -33,6 +34,36 @@ def test_running_statistics_are_measured_anew_at_any_scale(scale, momentum):
             np.mean([x.var((0, 1, 2), np.float64, ddof=1) for x in batches], axis=0),
             rtol=1e-3,
         )
+
+
+@pytest.mark.parametrize(
+    ("freeze", "trained"), [(True, {}), (False, {"still": Stretch(9)}), (False, {"still": Stretch(0, 2)})]
+)
+def test_statistics_of_a_frozen_norm_stay_and_those_behind_it_are_measured_on_what_it_gives(freeze, trained):
+    """Frozen always, or in any of the steps."""
+    layers = [
+        declared("batch_norm", name="still", freeze=freeze),
+        declared("batch_norm", name="behind"),
+        declared("flatten"),
+        declared("dense", units=3),
+    ]
+    rng = np.random.default_rng(0)
+    batches = [Fixed(rng.normal(6, 2, (32, 4, 4, 6)).astype(np.float32), np.arange(32) % 3) for _ in range(3)]
+    with Pool(1) as pool:
+        engine = engine_of(layers, pool, shape=(4, 4, 6), shard=8, trained=trained)
+        held = engine.graph.layout.views(engine.params)
+        held["still.running_mean"][...], held["still.running_var"][...] = 5, 4
+        averaged = Averaged(registry.make("averages", "swa"), engine)
+        averaged.vector[...] = engine.params
+        with averaged.in_place():
+            averaged.remeasure([(step, [batch]) for step, batch in enumerate(batches)])
+        found = engine.graph.layout.views(averaged.vector)
+        assert (found["still.running_mean"] == 5).all()
+        assert (found["still.running_var"] == 4).all()
+        if freeze:
+            mean = np.mean([batch.x for batch in batches], axis=(0, 1, 2, 3))
+            expected = (mean - 5) / 2 * held["still.scale"] + held["still.shift"]
+            np.testing.assert_allclose(found["behind.running_mean"], expected, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["ema", "swa"])

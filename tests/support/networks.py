@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from cnntrain.engine.engine import Engine
 from cnntrain.engine.fixed import Fixed as Fixed
 from cnntrain.engine.pool import Pool
 from cnntrain.network import build
+from cnntrain.network.freezing import Stretch
 from cnntrain.network.graph import Graph, weave
 from cnntrain.network.tally import Tally
 from cnntrain.ops.softmax import softmax
@@ -92,11 +94,12 @@ def engine_of(
     shard: int = 4,
     seed: int = 0,
     metrics: tuple[str, ...] = ("accuracy", "error"),
+    trained: Mapping[str, Stretch] | None = None,
 ) -> Engine:
     """An engine with initialized parameters, cross-entropy and some metrics."""
     graph = graph_of(layers, shape, classes)
     tally = Tally(registry.make("losses", "cross_entropy"), [registry.make("metrics", m) for m in metrics], classes)
-    engine = Engine(graph, tally, pool, seed=seed, dtype=dtype, shard=shard)
+    engine = Engine(graph, tally, pool, seed=seed, dtype=dtype, shard=shard, trained=trained)
     init = InitConfig(
         weights=registry.make("initializers", "he_normal"), biases=registry.make("initializers", "normal")
     )
