@@ -71,14 +71,15 @@ class Averaged:
         others = [layout.view(self.engine.params, entry) for entry in statistics if node_of(entry) in frozen]
         kept = [(view, view.copy()) for view in others]
         before, zeros = [view.copy() for view in views], [np.zeros(view.shape) for view in views]
-        first = [view.astype(np.float64) for view in self._after(zeros, views, kept, steps[0])]
-        starts = [np.exp2(np.ceil(np.log2(np.maximum(np.abs(m_x), 1)))) for m_x in first]
-        moved = self._after(starts, views, kept, steps[0])
-        rates = [1 - (view - m_x) / start for view, m_x, start in zip(moved, first, starts, strict=True)]
-        sums = first
-        for step in steps[1:]:
-            for total, view in zip(sums, self._after(zeros, views, kept, step), strict=True):
-                total += view
+        with self.engine.other_weights():
+            first = [view.astype(np.float64) for view in self._after(zeros, views, kept, steps[0])]
+            starts = [np.exp2(np.ceil(np.log2(np.maximum(np.abs(m_x), 1)))) for m_x in first]
+            moved = self._after(starts, views, kept, steps[0])
+            rates = [1 - (view - m_x) / start for view, m_x, start in zip(moved, first, starts, strict=True)]
+            sums = first
+            for step in steps[1:]:
+                for total, view in zip(sums, self._after(zeros, views, kept, step), strict=True):
+                    total += view
         for view, old, total, rate in zip(views, before, sums, rates, strict=True):
             moves = rate > 1e-6
             view[...] = np.where(moves, total / len(steps) / np.where(moves, rate, 1), old)

@@ -12,7 +12,8 @@ through the same calls, each with its own share, and leave what the others need 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -165,12 +166,8 @@ class Engine:
         held = self._held_in(step)
         if self._entered and held == self._held:
             return
-        changed = held != self._held
-        for node in self.graph.nodes:
-            if node.name in held - self._held:  # nothing writes it from now on
-                for name in node.params:
-                    self._gradients[f"{node.name}.{name}"].fill(0)
-        self._held, self._entered, self._front = held, True, None
+        self._hold(held)
+        self._entered, self._front = True, None
         graph = self.graph.frozen(held, self.graph.layout) if held else self.graph
         if self._reuse is not None and (count := length(graph)):
             samples, tell = self._reuse
@@ -180,11 +177,41 @@ class Engine:
             else:
                 tell(f"{what} are computed once for all samples, since none is augmented: {human(size)}")
                 before, graph = graph.cut(count)
-                self._front, changed = Front(before, self.params, samples, self.shard, self.pool), True
-        if changed or graph is not self._in_training:
+                self._front = Front(before, self.params, samples, self.shard, self.pool)
+        self._train(graph)
+
+    def _hold(self, held: frozenset[str]) -> None:
+        """Freeze these nodes for a while: nothing writes their gradients from now on."""
+        for node in self.graph.nodes:
+            if node.name in held - self._held:
+                for name in node.params:
+                    self._gradients[f"{node.name}.{name}"].fill(0)
+        self._held = held
+
+    def _train(self, graph: Graph) -> None:
+        """Take steps of training with this graph from now on."""
+        if graph is not self._in_training:
             self._in_training = graph
             self.pool.end_processes()  # they have the plan of the step before
             self._unmake("_training", "_evaluation", "_few", "_made_of_params", "plans", "memory")
+
+    @contextmanager
+    def other_weights(self) -> Iterator[None]:
+        """Within it the weights are not those in training: no front with outputs of these is used, and none is made.
+
+        Layers that are never trained have the same weights in both, so a front of them alone stays in use.
+        """
+        if not self._trained:
+            yield
+            return
+        reuse, entered, front, held, graph = self._reuse, self._entered, self._front, self._held, self._in_training
+        self._reuse, self._entered = None, entered and front is None
+        try:
+            yield
+        finally:
+            self._hold(held)
+            self._reuse, self._entered, self._front = reuse, entered, front
+            self._train(graph)
 
     def step(self, batches: Sequence[Batch], step: int) -> Array:
         """Take the gradient of the mean loss over the batches of one step into `grads`; return the step's tally.

@@ -85,6 +85,23 @@ def test_the_same_bits_for_any_threads_and_whether_the_front_is_computed_once(
     assert evidence(tmp_path / "once") == evidence(tmp_path / "anew")
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("stretch", ["", ", after: 6st", ", until: 6st", ", after: 8st", ", until: 1st, after: 9st"])
+def test_an_average_with_statistics_measured_anew_leaves_training_alone_and_uses_no_front_of_other_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stretch: str, threads: int
+) -> None:
+    """Layers that are frozen within an epoch, too, whose steps are taken again: there are 4 to an epoch."""
+    config = write(tmp_path, f"freeze: [{{match: stage1{stretch}}}]")
+    run(config, tmp_path / "plain", threads=threads)
+    average = ("train.average={type: swa, start: 2st, every: 2st}",)
+    run(config, tmp_path / "once", average, threads=threads)
+    trained = params(tmp_path / "once")
+    assert all(np.array_equal(array, trained[name]) for name, array in params(tmp_path / "plain").items())
+    monkeypatch.setattr("cnntrain.engine.engine.MOST", 0)
+    run(config, tmp_path / "anew", average, threads=threads)
+    assert evidence(tmp_path / "once") == evidence(tmp_path / "anew")
+
+
 @pytest.mark.parametrize(
     "last", ["{type: conv2d, filters: 3, kernel_size: 3}", "batch_norm", "{type: conv3d, filters: 2, kernel_size: 2}"]
 )
