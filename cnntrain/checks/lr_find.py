@@ -2,7 +2,7 @@
 
 The range test of Smith (2017): while the rate is too small the loss stays, then it falls, then the steps are too long
 and it explodes. The suggestion is a tenth of the rate at which the loss is smallest (Howard and Gugger 2020): there it
-still falls, safely away from the explosion. Weights are made for this and thrown away.
+still falls, safely away from the explosion. The weights are thrown away.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from cnntrain.core.errors import DivergedError
 from cnntrain.core.sparkline import sparkline
 from cnntrain.engine.pool import Pool
 from cnntrain.training.job import Job
+from cnntrain.training.warm_start import warm_start
 
 EXPLODED = 4.0  # times the smallest smoothed loss: there is nothing more to see
 SMOOTHING = 0.9  # weight of the earlier losses
@@ -53,11 +54,17 @@ class RangeTest:
 
 
 def find(job: Job, threads: int, low: float, high: float, steps: int) -> RangeTest:
-    """Take up to `steps` steps with rates from `low` to `high`, evenly spread by their logarithm."""
+    """Take up to `steps` steps with rates from `low` to `high`, evenly spread by their logarithm.
+
+    Raises CheckpointError where the weights that training would start from cannot be had.
+    """
     rates, losses = [], []
+    warm = warm_start(job.loaded, job.network)
     with Pool(threads) as pool:
         stepper = job.stepper(pool)
         stepper.initialize()
+        if warm:
+            warm.load(job.network.graph.layout, stepper.engine.params)
         for step, rate in enumerate(np.geomspace(low, high, steps)):
             try:
                 taken = stepper.step(step, lr=float(rate))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cnntrain.checks.lr_find import find, in_a_line, judged, smooth
 from cnntrain.cli import main
-from cnntrain.core.errors import DivergedError, MissingExtraError
+from cnntrain.core.errors import CheckpointError, DivergedError, MissingExtraError
 from cnntrain.core.extras import install
 from cnntrain.core.sparkline import BARS
 from cnntrain.results.report import paper, range_test
@@ -47,6 +47,23 @@ def test_its_steps_are_those_of_fit(sam, tmp_path):
     rows = read_rows(tmp_path / "run" / "metrics.jsonl")
     found = find(prepare([config], sets), 1, 0.1, 0.1, 8)
     assert list(found.losses) == [row["train/loss"] for row in rows if row["event"] == "train"]
+
+
+def test_it_starts_from_the_weights_that_training_would_start_from(tmp_path):
+    config = write(tmp_path)
+    run(config, tmp_path / "before", ("train.epochs=1",))
+    sets = (
+        f"model.init_from={{checkpoint: {tmp_path / 'before'}}}",
+        "optimizer={type: sgd, lr: 0.1, momentum: 0.9}",
+        "schedule=constant",
+        "train={steps: 8, batch_size: 10, log_every: 1}",
+    )
+    run(config, tmp_path / "run", sets)
+    rows = read_rows(tmp_path / "run" / "metrics.jsonl")
+    found = find(prepare([config], sets), 1, 0.1, 0.1, 8)
+    assert list(found.losses) == [row["train/loss"] for row in rows if row["event"] == "train"]
+    with pytest.raises(CheckpointError, match=r"gone\.npz"):
+        find(prepare([config], [f"model.init_from={{checkpoint: {tmp_path / 'gone.npz'}}}"]), 1, 0.1, 0.1, 8)
 
 
 def test_where_the_loss_never_falls_nothing_is_suggested():
