@@ -158,6 +158,11 @@ class Engine:
         """The nodes that are frozen in a step, always or for a while."""
         return self._held_in(step).union(node.name for node in self.graph.nodes if node.options.freeze)
 
+    def graph_in(self, step: int) -> Graph:
+        """The whole graph as a step trains it."""
+        held = self._held_in(step)
+        return self.graph.frozen(held, self.graph.layout) if held else self.graph
+
     def _held_in(self, step: int) -> frozenset[str]:
         return frozenset(name for name, stretch in self._trained.items() if not stretch.has(step))
 
@@ -168,7 +173,7 @@ class Engine:
             return
         self._hold(held)
         self._entered, self._front = True, None
-        graph = self.graph.frozen(held, self.graph.layout) if held else self.graph
+        graph = self.graph_in(step)
         if self._reuse is not None and (count := length(graph)):
             samples, tell = self._reuse
             size, what = size_of(graph, count, len(samples), self.dtype), f"{count} frozen layers at the front"

@@ -96,8 +96,9 @@ class Examination:
 
     def step(self, batches: Sequence[Batch], step: int) -> None:
         """Take the gradient of a training step, up to the first value that is not finite."""
-        walk = Walk(self.graph, self.engine.params, training=True)
-        coupled = any(node.coupled for node in self.graph.nodes)
+        graph = self.engine.graph_in(step)
+        walk = Walk(graph, self.engine.params, training=True)
+        coupled = any(node.coupled for node in graph.nodes)
         first = 0
         for batch in batches:
             slots = range(-(-len(batch) // self.engine.shard))
@@ -123,7 +124,8 @@ class Examination:
         gradients = {len(nodes) - 1: self._losses(nodes[-1], targets)}
         if self.finding is not None:
             return
-        for i, frames in walk.backward(nodes, gradients, self.engine.plans[True].wants_gradient):
+        wanted = walk.graph.wanted()
+        for i, frames in walk.backward(nodes, gradients, lambda source: source != BATCH and wanted[source]):
             self._look_back(i, frames)
             if self.finding is not None:
                 return

@@ -71,7 +71,7 @@ class Plan:
 
     def __init__(self, graph: Graph, shard: int, dtype: np.dtype[Any], training: bool) -> None:
         self.graph, self.shard, self.dtype, self.training = graph, shard, dtype, training
-        self.wants = self._wanted()
+        self.wants = graph.wanted()
         self.consumers: dict[int, list[int]] = {i: [] for i in range(BATCH, len(graph.nodes))}
         for i, node in enumerate(graph.nodes):
             for source in node.inputs:
@@ -104,13 +104,6 @@ class Plan:
         node = self.graph.nodes[index]
         rows = (n or self.shard) * node.rows
         return node.layer.workspace(*self.graph.input_shapes(index), n=rows, dtype=self.dtype)
-
-    def _wanted(self) -> tuple[bool, ...]:
-        """For each node, whether a gradient has to reach it: it, or something before it, has trained parameters."""
-        wants: list[bool] = []
-        for node in self.graph.nodes:
-            wants.append(node.trained or any(source != BATCH and wants[source] for source in node.inputs))
-        return tuple(wants)
 
     def wants_gradient(self, source: int) -> bool:
         """Whether the gradient of a node's output, or of the batch, is wanted."""

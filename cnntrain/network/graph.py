@@ -129,6 +129,13 @@ class Graph:
         """Floating-point operations of each node's forward for one sample."""
         return tuple(node.rows * node.layer.flops(*self.input_shapes(i)) for i, node in enumerate(self.nodes))
 
+    def wanted(self) -> tuple[bool, ...]:
+        """For each node, whether a gradient has to reach it: it, or something before it, has trained parameters."""
+        wants: list[bool] = []
+        for node in self.nodes:
+            wants.append(node.trained or any(source != BATCH and wants[source] for source in node.inputs))
+        return tuple(wants)
+
     def parameter_count(self) -> int:
         """Number of parameters, statistics left out, as papers count them."""
         return sum(p.size for node in self.nodes for p in node.params.values() if p.role != "statistic")

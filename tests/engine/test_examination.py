@@ -12,6 +12,7 @@ from cnntrain.engine.examination import Examination, NonFinite
 from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
 from cnntrain.network import build
+from cnntrain.network.freezing import Stretch
 from cnntrain.network.graph import BATCH
 from cnntrain.parts.layers.conv2d import Conv2d
 from cnntrain.parts.layers.dense import Dense
@@ -40,7 +41,9 @@ def batches(engine):
     ]
 
 
-def test_a_sound_step_has_nothing_to_find_and_its_gradients_are_the_engines(engine, batches, monkeypatch):
+@pytest.fixture
+def looked_back(monkeypatch):
+    """What examinations find of gradients: those of each shard, by parameter."""
     rows = {}
 
     def look_back(self, i, frames, original=Examination._look_back):
@@ -50,18 +53,46 @@ def test_a_sound_step_has_nothing_to_find_and_its_gradients_are_the_engines(engi
                 rows.setdefault(f"{self.graph.nodes[i].name}.{name}", []).append(dp.astype(np.float64))
 
     monkeypatch.setattr(Examination, "_look_back", look_back)
-    examination = Examination(engine)
-    examination.step(batches, 4)
-    assert examination.finding is None
-    engine.step(batches, 4)
+    return rows
+
+
+def is_the_engines(engine, rows, batches):
+    """Whether these gradients are those of the engine's last step."""
     samples = sum(map(len, batches))
     for name, gradient in engine.graph.layout.views(engine.grads).items():
         if name in rows:
             np.testing.assert_allclose(sum(rows[name]) / samples, gradient, rtol=1e-3, atol=1e-6, err_msg=name)
-    assert len(rows) >= 5
+
+
+def test_a_sound_step_has_nothing_to_find_and_its_gradients_are_the_engines(engine, batches, looked_back):
+    examination = Examination(engine)
+    examination.step(batches, 4)
+    assert examination.finding is None
+    engine.step(batches, 4)
+    is_the_engines(engine, looked_back, batches)
+    assert len(looked_back) >= 5
     examination.gradients()
     examination.parameters()
     assert examination.finding is None
+
+
+@pytest.mark.parametrize(("step", "seen"), [(0, 7), (4, 2)])
+def test_what_is_frozen_in_a_step_is_so_when_it_is_examined(step, seen, looked_back):
+    layers = [
+        declared("conv2d", filters=2, kernel_size=3, name="conv", bias=False),
+        declared("batch_norm", name="norm"),
+        declared("flatten"),
+        declared("dense", units=4),
+        declared("relu"),
+        declared("dense", units=3),
+    ]
+    with Pool(1) as pool:
+        engine = engine_of(layers, pool, trained={name: Stretch(0, 4) for name in ("conv", "norm", "dense_1")})
+        batches = [random_batch(10)]
+        engine.step(batches, step)
+        Examination(engine).step(batches, step)
+        assert len(looked_back) == seen
+        is_the_engines(engine, looked_back, batches)
 
 
 def test_its_outputs_in_evaluation_are_the_engines(engine, batches):

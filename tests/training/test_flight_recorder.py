@@ -144,7 +144,9 @@ def test_a_validation_that_alone_is_not_finite_ends_the_run_and_keeps_the_best(t
     assert replay(tmp_path / "run")["same"] is True
 
 
-def test_a_gradient_that_is_not_finite_while_the_loss_is(tmp_path, monkeypatch):
+@pytest.mark.parametrize("behind", ["", "until: 9ep", "after: 1st"])
+def test_a_gradient_that_is_not_finite_while_the_loss_is(tmp_path, monkeypatch, behind):
+    """Also behind frozen layers that are computed only once."""
     original, calls = Dense.backward, []
 
     def backward(self, f):
@@ -154,7 +156,9 @@ def test_a_gradient_that_is_not_finite_while_the_loss_is(tmp_path, monkeypatch):
             f.dp["weight"][0, 0] = np.nan
 
     monkeypatch.setattr(Dense, "backward", backward)
-    message, record = diverge(write(tmp_path), tmp_path / "run")
+    freeze = ", ".join(f"{{match: {name}, {behind}}}" for name in ("conv2d_1", "batch_norm_1"))
+    sets = (*RAW, f"train.freeze=[{freeze}]") if behind else ()
+    message, record = diverge(write(tmp_path), tmp_path / "run", sets)
     assert message.startswith("the gradient became nan at step ")
     assert "dense_1 (" in message
     assert "is the first layer, from the last, whose gradient is not finite" in message
