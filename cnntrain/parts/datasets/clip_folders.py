@@ -258,6 +258,7 @@ def _moves(path: Path) -> bool:
     return path.suffix.lower() in VIDEOS or (is_moving(path) and count_frames(path) > 1)
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """A key that sorts names with the numbers in them by value."""
-    return [(int(word), "") if word.isdecimal() else (-1, word) for word in re.split(r"(\d+)", path.name)]
+def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """A key that sorts names with the numbers in them by value, and "01" before "1"."""
+    words = re.split(r"(\d+)", path.name)
+    return [(int(word), "") if word.isdecimal() else (-1, word) for word in words], path.name

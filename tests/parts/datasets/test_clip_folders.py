@@ -53,6 +53,16 @@ def test_clips_and_their_frames(root: Path) -> None:
     assert images.names == tuple(str(root / name) for name in ("down/a.gif", "down/deep/two", "up/one"))
 
 
+def test_frames_of_one_number_are_in_one_order_in_every_process(tmp_path: Path) -> None:
+    """Texts are hashed otherwise in each, and a set of them goes by that."""
+    names = [f"{number:0{digits}}.png" for number in range(1, 8) for digits in (3, 2, 1)]
+    (tmp_path / "a/clip").mkdir(parents=True)
+    for index, name in enumerate(names):
+        (tmp_path / "a/clip" / name).write_bytes(png(3, 2, 8, 0, bytes([index] * 6)))
+    ((sample, _),) = make(tmp_path).labelled_samples("train")
+    assert [path.name for path in sample] == names
+
+
 def test_colours_and_short_clips(root: Path) -> None:
     images = make(root, frames=4, channels=3).load("train")
     assert images.shape == (4, 2, 3, 3)
