@@ -451,7 +451,7 @@ def _told_by_names(folder: Path, masks: Sequence[Path]) -> dict[str, Any]:
             row.split(":") for row in text_of(folder / "labelmap.txt").splitlines() if row.strip() and row[0] != "#"
         ]
         names = tuple(row[0].strip() for row in rows)
-        table = tuple(tuple(map(int, re.findall(r"\d{1,3}", row[1]))) for row in rows if len(row) > 1)
+        table = tuple(_colour(row[1]) for row in rows if len(row) > 1)
     elif is_there(folder / "class_names.txt"):
         names = tuple(name for row in text_of(folder / "class_names.txt").splitlines() if (name := row.strip()))
         names = tuple(name.strip("_") for name in names if name != "__ignore__")
@@ -465,8 +465,14 @@ def _told_by_names(folder: Path, masks: Sequence[Path]) -> dict[str, Any]:
         fits = max((value for value in values if value != IGNORED), default=0) < len(names)
         return {"classes": names, "ignore": IGNORED if border else "none"} if fits else {}
     marks = tuple(palette(IGNORED + 1)[IGNORED].tolist())
-    fits = len(set(table)) == len(names) and set(colours) <= {*table, marks}
+    fits = len(set(table)) == len(names) and all(table) and set(colours) <= {*table, marks}
     return {"classes": names, "colours": table, "ignore": marks if border else "none"} if fits else {}
+
+
+def _colour(text: str) -> tuple[int, ...]:
+    """A colour of a table, as in "255,0,0"; empty for what is none."""
+    levels = tuple(map(int, re.findall(r"\d{1,9}", text)))
+    return levels if len(levels) == 3 and max(levels) <= 255 else ()
 
 
 def _told_by(masks: Sequence[Path], voc: bool) -> dict[str, Any]:

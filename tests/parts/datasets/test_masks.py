@@ -390,3 +390,16 @@ def test_names_that_tools_write_beside_masks_are_taken(folder: Path, as_colours:
     found = recognize(folder)
     assert found.classes == names
     assert found.load("train").targets.max() == most - 1
+
+
+@pytest.mark.parametrize(
+    "last", ["nut:300,0,0::", "nut:7,7::", "nut:1280,0,0::", "nut:1,2,3,4::", "nut:::", f"nut:{'9' * 5000},0,0::"]
+)
+def test_a_colour_beside_masks_that_is_none_names_nothing(folder: Path, last: str) -> None:
+    """The masks are read as if there were no names."""
+    for name in ("a", "b"):
+        saved(folder / f"masks/{name}.png", palette(256)[np.where(MASK == 255, 0, MASK)])
+    found: Any = recognize(folder)
+    rows = [f"{name}:{','.join(map(str, color))}::" for name, color in zip("abc", palette(3).tolist(), strict=True)]
+    (folder / "labelmap.txt").write_text("\n".join([*rows, last]))
+    assert recognize(folder) == found
