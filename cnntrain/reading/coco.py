@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -10,7 +11,7 @@ from cnntrain.core import strict_json
 from cnntrain.core.boxes import COUNTED, CROWD
 from cnntrain.core.errors import DataError, printable
 from cnntrain.reading.annotations import Marked, Page, named, number, text_of
-from cnntrain.reading.input_files import NOT_THERE, why_missing
+from cnntrain.reading.input_files import NOT_THERE, reading, why_missing
 
 _LARGEST = 2**30  # bytes of a file
 _KEYS = ("images", "annotations", "categories")
@@ -25,7 +26,7 @@ def pages(path: Path, folders: Sequence[Path]) -> tuple[list[Page], list[str]]:
     """
     found = _decoded(path)
     names = _names(found["categories"], path)
-    above = {entry.get("supercategory") for entry in found["categories"] if entry["name"] != entry.get("supercategory")}
+    above = [entry.get("supercategory") for entry in found["categories"] if entry["name"] != entry.get("supercategory")]
     images = _by_id(found["images"], f"{path}: image")
     marked: dict[int, list[Marked]] = {key: [] for key in images}
     for key, entry in _by_id(found["annotations"], f"{path}: annotation").items():
@@ -137,7 +138,8 @@ def _page(entry: dict[str, Any], boxes: tuple[Marked, ...], folders: Sequence[Pa
     name = entry.get("file_name")
     if not isinstance(name, str) or not name or "\0" in name:
         raise DataError(f"{where} has the file_name {str(name)[:60]!r}, expected a picture's. Mend it")
-    picture = next((folder / name for folder in folders if (folder / name).exists()), folders[0] / name)
+    with reading(folders[0] / name):
+        picture = next((folder / name for folder in folders if (folder / name).exists()), folders[0] / name)
     sides = {side: entry[side] for side in ("height", "width") if entry.get(side) is not None}
     for side, value in sides.items():
         if _number(value, where, side) < 1:
@@ -154,7 +156,7 @@ def _in_use(images: Iterable[dict[str, Any]], folders: Sequence[Path], path: Pat
     Raises DataError where none has any and nothing says why.
     """
     names = [name for entry in images if isinstance(name := entry.get("file_name"), str) and "\0" not in name]
-    first = next((folder for name in names for folder in folders if (folder / name).is_file()), None)
+    first = next((folder for name in names for folder in folders if os.path.isfile(folder / name)), None)
     if first is None and names:  # a name may say why it is found nowhere, as that of a URL does
         first = next((folder for folder in folders if why_missing(folder / names[0]) != NOT_THERE), None)
     if first is None and names:

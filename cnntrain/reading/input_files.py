@@ -105,7 +105,7 @@ def why_missing(path: Path) -> str:
     text = str(path)
     if "\\" in text:
         other = Path(text.replace("\\", "/"))
-        there = f": {other} is there" if other.exists() else ""
+        there = f": {other} is there" if os.path.exists(other) else ""
         return f"No such file. The path has backslashes, as Windows writes them: write / instead{there}"
     if re.search(r"(^|/)[a-z][a-z0-9+]*:/[^/]", text):
         return "No such file. URLs are not fetched: download what is there, and name the files"

@@ -8,6 +8,7 @@ from pathlib import Path
 from cnntrain.core.counts import counted
 from cnntrain.core.errors import DataError
 from cnntrain.reading.annotations import Marked, Page, named, number, text_of
+from cnntrain.reading.input_files import reading
 
 WORDS = ("class", "x", "y", "width", "height")
 
@@ -35,7 +36,9 @@ def listed(path: Path) -> list[Path]:
     for line, text in enumerate(text_of(path).splitlines(), 1):
         if text.strip():
             picture = path.parent / text.strip()
-            if "\0" in text or not picture.is_file():
+            with reading(picture):
+                there = "\0" not in text and picture.is_file()
+            if not there:
                 raise DataError(f"{path}:{line}: {picture} is not there, expected a picture. Mend the line")
             found.append(picture)
     return found

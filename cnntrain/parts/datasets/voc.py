@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,7 @@ def _picture(mark: Path, places: Sequence[Path], told: str) -> Path:
     """The picture of an annotation: the one it names, where that is there, or that of its own name."""
     if told and "/" not in told and "\0" not in told and Path(told).suffix.lower() in SUFFIXES:
         for place in places:
-            if (place / told).is_file():
+            if os.path.isfile(place / told):
                 return place / told
     missing = f"{mark}: no picture {mark.stem}.* in {places[0]}, expected one for each annotation. Add it"
     return picture_named(mark.stem, places, SUFFIXES, lambda: missing)

@@ -17,7 +17,7 @@ from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading import yolo
 from cnntrain.reading.annotations import Page, named, text_of
 from cnntrain.reading.folders import check_spelling, files_below, looked_up, split_folders, subfolders
-from cnntrain.reading.input_files import is_there, on_disk
+from cnntrain.reading.input_files import is_there, on_disk, reading
 from cnntrain.reading.pictures import SUFFIXES
 from cnntrain.reading.tables import is_number
 
@@ -209,8 +209,9 @@ def _there(text: str, bases: Sequence[Path]) -> Path | None:
     """The folder or file of that name in the first of some folders that has it; Roboflow begins it with a `../`."""
     for name in (text, text.removeprefix("../")):
         for base in bases:
-            if (base / name).exists():
-                return (base / name).absolute()
+            with reading(base / name):
+                if (base / name).exists():
+                    return (base / name).absolute()
     return None
 
 

@@ -97,6 +97,11 @@ CASES |= {  # Pascal VOC
         marks("<a>" * 60 + "</a>" * 60),
         ("error: ROOT/Annotations/a.xml is nested more than 50 deep, which no annotation is. Remove it"),
     ),
+    "file name that no file can have, where one has the name of the annotation": (
+        "voc",
+        marks(xml([("cat", 1, 1, 5, 5), ("dog", 1, 1, 5, 5)], "b" * 300 + ".jpg")),
+        "",
+    ),
     "no bndbox": (
         "voc",
         marks("<annotation><object><name>cat</name></object></annotation>"),
@@ -405,6 +410,16 @@ CASES |= {  # COCO
             "as does ROOT/annotations/instances_train2017.json: image 0. Join them"
         ),
     ),
+    "file name that is longer than any": (
+        "coco",
+        entry("images", 1, file_name="b" * 300 + ".jpg"),
+        (f"error: cannot read ROOT/train2017/{'b' * 300}.jpg: File name too long. Check the file and its permissions"),
+    ),
+    "supercategory that is a list": (
+        "coco",
+        entry("categories", 0, supercategory=["animal"]),
+        "",
+    ),
     "no file name": (
         "coco",
         entry("images", 1, file_name=None),
@@ -477,6 +492,16 @@ CASES |= {  # YOLO
         "yolo",
         row("cat 0.5 0.5 0.1 0.1\n"),
         ("error: ROOT/labels/train/a.txt:1: class is 'cat', expected a finite number. Mend it"),
+    ),
+    "list with a name that no file can have": (
+        "yolo",
+        lambda root: (file("data.yaml", "train: a.txt\nnames: [cat]")(root), file("a.txt", "b" * 300)(root)),
+        f"error: cannot read ROOT/{'b' * 300}: File name too long. Check the file and its permissions",
+    ),
+    "split with a name that no file can have": (
+        "yolo",
+        file("data.yaml", f"train: {'b' * 300}\nnames: [cat]"),
+        f"error: cannot read ROOT/{'b' * 300}: File name too long. Check the file and its permissions",
     ),
     "four words": (
         "yolo",
