@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from cnntrain.parts.transforms.base import Transform, check_sound
 from cnntrain.reading.folders import files_below
 from cnntrain.reading.input_files import on_disk
 from cnntrain.reading.sounds import MOST_SAMPLES, SUFFIXES, recording
+
+_read: dict[tuple[Path, int], tuple[Array, ...]] = {}  # by folder and rate, as the last training found them
 
 
 @register("noise_from")
@@ -57,12 +58,19 @@ class NoiseFrom(Transform):
 
     def fit(self, chunks: Iterable[Array]) -> NoiseFrom:  # noqa: ARG002  (the sounds do not matter)
         """This transform, its recordings read, so that workers share them. Raises DataError where there are none."""
-        _recordings(self.folder, self.sample_rate)
+        _read[self._whose] = _recordings(*self._whose)
         return self
+
+    @property
+    def _whose(self) -> tuple[Path, int]:
+        """What tells its recordings from those of others."""
+        return Path(self.folder).absolute(), self.sample_rate
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """Add in place."""
-        noises = _recordings(self.folder, self.sample_rate)
+        if self._whose not in _read:
+            self.fit([])
+        noises = _read[self._whose]
         chosen, which = draws.uniform() < self.probability, draws.integers(len(noises))
         place, snr = draws.uniform(), draws.uniform(*self.snr)
         for index in np.flatnonzero(chosen).tolist():
@@ -76,8 +84,7 @@ class NoiseFrom(Transform):
         return images
 
 
-@functools.cache
-def _recordings(folder: str, sample_rate: int) -> tuple[Array, ...]:
+def _recordings(folder: Path, sample_rate: int) -> tuple[Array, ...]:
     """Every recording of a folder, sorted by path: float32. Raises DataError."""
     place = on_disk(folder, "Set noise_from.folder to a folder of recordings", folder=True)
     paths = sorted(files_below(place, SUFFIXES))

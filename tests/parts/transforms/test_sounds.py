@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import wave
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,26 @@ def test_noise_is_as_loud_as_the_ratio_says_of_any_recording_and_chance(noise: P
     half = make("noise_from", folder=str(noise), sample_rate=RATE)
     changed = (half.apply(tones(n=200), draws(range(200))) != tones(n=200)).any(axis=(1, 2, 3))
     assert 60 < changed.sum() < 140
+
+
+def test_each_training_reads_the_recordings_that_are_there_then(
+    noise: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one process, and whatever its working directory is."""
+
+    def heard() -> set[bool]:
+        part = make("noise_from", folder=noise.name, sample_rate=RATE, probability=1.0).fit([])
+        added = part.apply(tones(), draws(range(30))) - tones()
+        return {*(np.abs(np.fft.rfft(added[:, 0, :1000, 0], RATE)).argmax(axis=1) > 2000).tolist()}
+
+    monkeypatch.chdir(noise.parent)
+    assert heard() == {False, True}
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    shutil.copytree(noise, elsewhere / noise.name)
+    (noise / "0.wav").unlink()
+    assert heard() == {True}
+    monkeypatch.chdir(elsewhere)
+    assert heard() == {False, True}
 
 
 def test_silence_stays_silent(noise: Path) -> None:
