@@ -32,14 +32,22 @@ Wanted = Callable[["os.DirEntry[str]"], bool]
 
 def configs(entry: os.DirEntry[str]) -> bool:
     """Whether it may be a config."""
-    return entry.name.endswith(_YAML) and entry.is_file()
+    return entry.name.endswith(_YAML) and _holds(entry.is_file)
 
 
 def runs(entry: os.DirEntry[str]) -> bool:
     """Whether it is a run directory or a checkpoint."""
     if entry.name.endswith(".npz"):
-        return entry.is_file()
-    return entry.is_dir() and os.path.isdir(os.path.join(entry.path, "checkpoints"))
+        return _holds(entry.is_file)
+    return _holds(entry.is_dir) and os.path.isdir(os.path.join(entry.path, "checkpoints"))
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    """Whether it holds of an entry; nothing does of one that cannot be looked at, such as a link to itself."""
+    try:
+        return question()
+    except OSError:
+        return False
 
 
 def files(incomplete: str, offers: Sequence[Wanted]) -> list[CompletionItem]:
@@ -67,7 +75,7 @@ def _walk(folder: str, offers: Sequence[Wanted]) -> Iterator[str]:
             path = os.path.join(here, entry.name)
             if any(wanted(entry) for wanted in offers):
                 yield path
-            if entry.name[0] != "." and entry.name not in _SKIPPED and depth < _DEEPEST and entry.is_dir():
+            if entry.name[0] != "." and entry.name not in _SKIPPED and depth < _DEEPEST and _holds(entry.is_dir):
                 waiting.append((path, depth + 1))
 
 

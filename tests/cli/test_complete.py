@@ -16,12 +16,15 @@ from tests.support.experiments import FULL
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with configs and runs, and `cnntrain` to be found."""
+    """A folder with configs and runs, links that lead to nothing or themselves, and `cnntrain` to be found."""
     (tmp_path / "configs/more").mkdir(parents=True)
     for name in ("full.yaml", "more/other.yml"):
         (tmp_path / "configs" / name).write_text(FULL.replace("{type: dense,", "{type: dense, name: head,"))
     (tmp_path / "runs/full/latest/checkpoints").mkdir(parents=True)
     (tmp_path / "runs/full/latest/checkpoints/last.npz").touch()
+    for name in ("configs/full-loop", "configs/full-loop.yaml", "configs/more/loop.yml", "runs/loop", "other-loop.npz"):
+        (tmp_path / name).symlink_to(Path(name).name)
+        (tmp_path / name.replace("loop", "gone")).symlink_to("nowhere")
     (tmp_path / "notes.txt").touch()
     (tmp_path / "other.npz").touch()
     program = tmp_path / "bin/cnntrain"
