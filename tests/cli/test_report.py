@@ -72,5 +72,5 @@ def print_of(finished, tmp_path):
 def test_no_setting_of_the_library_from_outside_changes_a_chart(print_of):
     """Neither a variable nor a file in the working directory, which may be a stranger's."""
     plain = print_of("plain")
-    program = "text.usetex: True\nnonsense\n"  # starts a program, and would be warned of
+    program = "text.usetex: True\nbackend: module://planted\nnonsense\n"  # starts a program, and would be warned of
     assert print_of("changed", program, MPLBACKEND="nonsense") == plain

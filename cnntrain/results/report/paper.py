@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
 import logging
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,10 +87,19 @@ def lettering() -> Lettering:
 
 
 def _library() -> Any:
-    """Matplotlib, imported free of outside settings. Raises MissingExtraError where it is not installed."""
+    """Matplotlib, imported free of outside settings. Raises MissingExtraError where it is not installed.
+
+    The backend is left to others in this process, such as a notebook, and to its children: files need none.
+    """
     require()
-    os.environ["MPLBACKEND"] = "agg"  # into files; what was set there may not be a backend at all
     logging.getLogger("matplotlib").addHandler(logging.NullHandler())  # no complaints about a matplotlibrc
+    if "matplotlib" not in sys.modules and (backend := os.environ.pop("MPLBACKEND", "")):
+        try:
+            import matplotlib
+        finally:
+            os.environ["MPLBACKEND"] = backend
+        with contextlib.suppress(ValueError):  # it may not be a backend at all, which an import would fail for
+            matplotlib.rcParams["backend"] = backend
     import matplotlib
 
     return matplotlib

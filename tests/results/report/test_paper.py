@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -39,3 +42,23 @@ def test_a_gallery_has_a_legend_of_its_colours():
 
     wide, high = where(paper.Painting("a", "t", render), "#c81e2d")
     assert wide > high > 10
+
+
+DRAWN = """
+import os
+from cnntrain.results.report import charts, paper
+paper.png(charts.Chart("a", "b", [], charts.ChartAxis(low=0, high=1), charts.ChartAxis(low=0, high=1)))
+import matplotlib
+print(os.environ.get("MPLBACKEND"), dict.get(matplotlib.rcParams, "backend"))
+"""
+
+
+@pytest.mark.parametrize("chosen", ["svg", "module://planted", "nonsense", None])
+def test_a_notebook_keeps_its_backend_and_hands_it_on(chosen):
+    environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    environment |= {"MPLBACKEND": chosen} if chosen else {}
+    done = subprocess.run([sys.executable, "-c", DRAWN], env=environment, text=True, capture_output=True, check=True)
+    told, used = done.stdout.split(maxsplit=1)
+    assert told == str(chosen)
+    assert used.strip() != "agg"
+    assert (used.strip() == chosen) == (chosen in {"svg", "module://planted"})
