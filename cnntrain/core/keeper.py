@@ -65,12 +65,13 @@ def _outcome(code: int) -> int:
     """The exit code for how the rank has ended: its own, or minus the number of a signal."""
     if code >= 0:
         return code
-    number = signal.Signals(-code)
+    number = -code
     if number in _ASKED:
         return 128 + number
     if launcher.speaks_first():
+        name = next((known.name for known in signal.Signals if known == number), f"signal {number}")  # real-time: none
         starved = number == signal.SIGKILL
-        how = "from outside, as a system does that is short of memory" if starved else f"by {number.name}"
+        how = "from outside, as a system does that is short of memory" if starved else f"by {name}"
         terminal.err(
             f"cnntrain: error: rank {launcher.rank()} on {platform.node()} was ended {how}. Run the command again, to "
             "go on with --resume"

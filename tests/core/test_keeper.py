@@ -40,6 +40,7 @@ def begun(code: str, call: str = "", **environment: str) -> subprocess.Popen[str
         ("os.kill(me, signal.SIGTERM)", 143, ""),
         ("os.kill(me, signal.SIGKILL)", 5, "was ended from outside, as a system does that is short of memory. Run"),
         ("os.kill(me, signal.SIGBUS)", 5, "was ended by SIGBUS. Run"),
+        ("os.kill(me, 40)", 5, "was ended by signal 40. Run"),
     ],
 )
 def test_it_ends_as_its_rank_does(code, expected, said):
