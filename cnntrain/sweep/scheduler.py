@@ -187,6 +187,7 @@ class _Scheduler:
         standing.lost = 1 if reached > standing.reached else standing.lost + 1
         standing.reached = max(reached, standing.reached)
         if self._interrupts.stop or standing.lost > _LOSSES:
+            standing.given_up = True
             standing.said += f"its worker was lost {standing.lost} times without progress\n"
             return LostWorkerError.exit_code
         self._lost.append(standing)

@@ -51,10 +51,13 @@ class Standing:
     due: float = 0.0  # not to be begun before
     lost: int = 0  # how often the process that trained it was lost without progress
     reached: int = 0  # the step at which it was lost last
+    given_up: bool = False  # it was lost and is not begun again
 
     @property
     def state(self) -> str:
         """One or two words."""
+        if self.given_up:
+            return "lost"
         if self.code is not None:
             return OUTCOMES.get(self.code, "killed")
         return "running" if self.since is not None else "waiting"

@@ -108,10 +108,16 @@ def test_each_cell_is_begun_once_and_the_worst_code_is_the_sweeps(tmp_path, monk
 
 def test_a_cell_lost_time_after_time_without_progress_is_given_up(tmp_path, monkeypatch):
     stuck = [(None, "", 5)] * 4
-    outcome, _ = swept(tmp_path, monkeypatch, executor := Scripted({"lr=0.1": [*stuck, DONE], "lr=0.2": [DONE]}))
+    outcome, told = swept(tmp_path, monkeypatch, executor := Scripted({"lr=0.1": [*stuck, DONE], "lr=0.2": [DONE]}))
+    assert ("lr=0.1", "lost") in told
     assert names(executor) == ["lr=0.1"] * 4 + ["lr=0.2"], "lost ones come first"
     assert [one.code for one in outcome.standings] == [LostWorkerError.exit_code, 0]
     assert "its worker was lost 4 times without progress" in outcome.standings[0].said
+
+
+def test_a_cell_whose_storage_fails_after_a_loss_is_not_one_that_was_lost(tmp_path, monkeypatch):
+    _, told = swept(tmp_path, monkeypatch, Scripted({"lr=0.1": [LOST, (5, "", 5)], "lr=0.2": [DONE]}))
+    assert ("lr=0.1", "storage failed") in told
 
 
 def test_progress_between_two_losses_counts(tmp_path, monkeypatch):
