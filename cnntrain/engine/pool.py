@@ -89,7 +89,7 @@ class Pool(Together):
                 still = [watchdog.hangs(os.getpid(), worker.native_id or 0) for worker in self._workers]
                 if all(still):  # a thread that is done does not run, either
                     self._hanging = True
-                    bark("a worker thread", _doing(self._workers) + read_by(self._workers[0]))
+                    bark("a worker thread", _doing(self._workers))
 
     def reserve(self) -> None:
         """Let BLAS take now what each thread needs to multiply, once. Raises MemoryError where there is too little."""
@@ -183,15 +183,20 @@ class Pool(Together):
 
 
 def _doing(workers: Sequence[threading.Thread]) -> str:
-    """Where in this package the first busy thread is, as the end of a message: " in f (a/b.py:12)"."""
+    """Where in this package the first busy thread is, and what it reads: " in f (a/b.py:12) at /data/a.png".
+
+    That is one that reads, if any does: others may wait for it.
+    """
     frames = sys._current_frames()
-    for worker in workers:
+    reading = [worker for worker in workers if read_by(worker)]
+    for worker in reading or workers:
         frame = frames.get(worker.ident or 0)
         while frame is not None and (path := Path(frame.f_code.co_filename)) != Path(__file__):
             if _PACKAGE in path.parents:
-                return f" in {frame.f_code.co_qualname} ({path.relative_to(_PACKAGE)}:{frame.f_lineno})"
+                place = f"{path.relative_to(_PACKAGE)}:{frame.f_lineno}"
+                return f" in {frame.f_code.co_qualname} ({place}){read_by(worker)}"
             frame = frame.f_back
-    return ""
+    return read_by(reading[0]) if reading else ""
 
 
 class _Run:

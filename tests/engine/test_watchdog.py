@@ -21,6 +21,7 @@ from cnntrain.engine import pool as pools
 from cnntrain.engine import processes
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
+from cnntrain.reading.input_files import noted
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody counts for how long a thread has run")
 SOON = 0.05  # seconds between two looks here
@@ -50,6 +51,27 @@ def test_a_thread_that_hangs_is_told_of_and_left_behind(never: threading.Event) 
             pool.run(3, lambda worker, _index: waiting.add(0.0) if worker == 1 else time.sleep(SOON))
         assert caught.value.exit_code == 5
         assert "a worker thread has stood still for 0 seconds in Waiting.add (data/loader.py:" in str(caught.value)
+    waiting._lock.release()
+
+
+@pytest.mark.parametrize("hanging", [1, 2])
+@pytest.mark.parametrize("ours", [True, False], ids=["in the package", "outside"])
+def test_the_file_that_a_hanging_thread_reads_is_named_whichever_it_is(
+    never: threading.Event, hanging: int, ours: bool
+) -> None:
+    waiting, begun = Waiting(), threading.Barrier(3)
+    waiting._lock.acquire()
+
+    def read(worker: int, _index: int) -> None:
+        begun.wait()  # so that each thread has one
+        if worker == hanging:
+            with noted(Path("/data/a.png")):
+                waiting.add(0.0) if ours else never.wait()
+        elif worker:
+            waiting.add(0.0)  # as one that the other holds up
+
+    with Pool(3) as pool, pytest.raises(StorageError, match=r" at /data/a\.png: a disk"):
+        pool.run(3, read)
     waiting._lock.release()
 
 
