@@ -19,6 +19,7 @@ from cnntrain.rundir.history import Record
 
 if TYPE_CHECKING:
     from cnntrain.api.model import Model
+    from cnntrain.network.counterparts import Names
 
 
 class Run:
@@ -89,10 +90,16 @@ class Run:
         return self.model.predict(images, top, every=every)
 
     def export(
-        self, format: str, output: Paths | None = None, *, fold: bool = False, overwrite: bool = False
+        self,
+        format: str,
+        output: Paths | None = None,
+        *,
+        fold: bool = False,
+        overwrite: bool = False,
+        names: Names | None = None,
     ) -> dict[str, Any]:
         """Write its network for other programs; see `Model.export`."""
-        return self.model.export(format, output, fold=fold, overwrite=overwrite)
+        return self.model.export(format, output, fold=fold, overwrite=overwrite, names=names)
 
     def resume(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -123,8 +124,16 @@ def test_it_predicts_files_and_arrays(run: cnntrain.Run, tmp_path: Path) -> None
     assert shares.shape == (3, 3)
 
 
+@pytest.mark.parametrize("name", ["evaluate", "predict", "export"])
+def test_a_run_takes_what_its_model_takes(name: str) -> None:
+    asked, answered = (inspect.signature(getattr(kind, name)) for kind in (cnntrain.Run, cnntrain.Model))
+    assert asked == answered
+
+
 def test_it_exports_and_reports(run: cnntrain.Run, tmp_path: Path) -> None:
     assert run.export("numpy", tmp_path / "net.py")["files"] == [str(tmp_path / "net.py"), str(tmp_path / "net.npz")]
+    with pytest.raises(UsageError, match="--names is for safetensors"):
+        run.export("numpy", tmp_path / "net.py", names="torchvision")
     with pytest.raises(UsageError, match="'keras': expected one of page, numpy, onnx, safetensors"):
         run.export("keras", tmp_path / "net.keras")
     assert run.report(tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!")
