@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import math
 import os
-import re
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ import numpy as np
 
 from cnntrain.config.dump import plain, to_line
 from cnntrain.config.fields import key_of
-from cnntrain.config.load import load_text
+from cnntrain.config.load import load_text, run_name
 from cnntrain.config.schema import InitConfig
 from cnntrain.core import collector, shell
 from cnntrain.core.description import Description, size_text
@@ -417,8 +416,7 @@ def _lines(found: _Findings, path: Path, config: Path) -> Iterator[str]:
 def _name(path: Path) -> str:
     """The name of the runs: that of the folder or file."""
     full = Path(os.path.abspath(path))  # without "..", which is no name
-    stem = full.stem if path.is_file() else full.name
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")[:100] or "run"
+    return run_name(full.stem if path.is_file() else full.name)
 
 
 def _data(found: _Findings) -> Iterator[str]:

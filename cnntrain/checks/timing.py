@@ -74,10 +74,10 @@ class Trial:
         return _least_seconds(lambda: checkpoint.pack({}, arrays))
 
 
-def _least_seconds(call: Callable[[], object], times: int = 3) -> float:
-    """The least seconds of a call, which is made several times, since the first may allocate memory."""
+def _least_seconds(call: Callable[[], object]) -> float:
+    """The least seconds of a call, which is made three times, since the first may allocate memory."""
     found = []
-    for _ in range(times):
+    for _ in range(3):
         start = time.perf_counter()
         call()
         found.append(time.perf_counter() - start)

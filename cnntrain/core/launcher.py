@@ -53,9 +53,9 @@ def rank(environment: Mapping[str, str] = os.environ) -> int:
     return _number(_RANKS, environment) or 0 if size(environment) > 1 else 0
 
 
-def first_on_its_machine(environment: Mapping[str, str] = os.environ) -> bool:
+def first_on_its_machine() -> bool:
     """Whether this is the first of them on its machine."""
-    return not _number(_LOCAL, environment)
+    return not _number(_LOCAL, os.environ)
 
 
 def process() -> int:
@@ -67,9 +67,9 @@ def process() -> int:
     return found
 
 
-def notices(environment: Mapping[str, str] = os.environ) -> bool:
+def notices() -> bool:
     """Whether it tells the ranks that one of them was killed, and lets them go on: Open MPI's `--with-ft ulfm`."""
-    return environment.get(NOTICES, "").lower() in ("1", "true", "yes")
+    return os.environ.get(NOTICES, "").lower() in ("1", "true", "yes")
 
 
 def speaks_first() -> bool:

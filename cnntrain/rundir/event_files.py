@@ -39,7 +39,7 @@ def following(run: RunDirectory) -> Iterator[None]:
         log.extend(encoded(row, time.time()))
 
     try:
-        log.extend(record(_double(1, time.time()) + _bytes(3, b"brain.Event:2")))
+        log.extend(record(_time(time.time()) + _bytes(3, b"brain.Event:2")))
         for row in rows:
             follow(row)
         run.followers.append(follow)
@@ -62,7 +62,7 @@ def encoded(row: Mapping[str, Any], wall_time: float) -> bytes:
         return b""
     values = [_bytes(1, name.encode()) + _float(2, number) for name, number in numbers.items()]
     summary = b"".join(_bytes(1, value) for value in values)
-    return record(_double(1, wall_time) + _varint(2 << 3) + _varint(row["step"]) + _bytes(5, summary))
+    return record(_time(wall_time) + _varint(2 << 3) + _varint(row["step"]) + _bytes(5, summary))
 
 
 def tag(key: str, event: str) -> str:
@@ -116,8 +116,8 @@ def _bytes(field: int, data: bytes) -> bytes:
     return _varint(field << 3 | 2) + _varint(len(data)) + data
 
 
-def _double(field: int, value: float) -> bytes:
-    return _varint(field << 3 | 1) + struct.pack("<d", value)
+def _time(seconds: float) -> bytes:
+    return _varint(1 << 3 | 1) + struct.pack("<d", seconds)
 
 
 def _float(field: int, value: float) -> bytes:

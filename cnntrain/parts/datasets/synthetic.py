@@ -60,7 +60,7 @@ class Synthetic(Dataset):
         """Everything is known from the settings."""
         return Description(self._shape(), self._names())
 
-    def load(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
+    def load(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (no file)
         """Compute a split: uint8 pixels and labels. Raises DataError for a split other than train and test."""
         if split not in self.splits():
             raise DataError(f"synthetic images have the splits train and test, not {split!r}")

@@ -202,10 +202,9 @@ class BatchNorm(Coupled):
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """(x - mean) * factor + shift, by the running statistics, with the mean's rounding put right as in forward."""
-        mean = p["running_mean"].astype(np.float64)
+        mean, factor, shift = self.evaluated(p)
         rounded = p["running_mean"].astype(np.float32)
-        factor = p.get("scale", np.float64(1)) / np.sqrt(p["running_var"].astype(np.float64) + self.eps)
-        shift = p.get("shift", np.float64(0)) - (mean - rounded) * factor
+        shift = shift - (mean - rounded) * factor
         y = t.op("mul", t.op("sub", xs[0], t.constant("mean", rounded)), t.constant("factor", factor))
         return t.op("add", y, t.constant("shift", shift))
 

@@ -46,8 +46,8 @@ class SampleNorm(Layer):
     shifts: ClassVar[bool] = True  # whether affine has a shift
 
     def sets(self, shape: Shape) -> tuple[int, int, int, int]:
-        """One sample as (rows, pixels, groups, depth)."""
-        raise NotImplementedError
+        """One sample as (rows, pixels, groups, depth): here every pixel is a row."""
+        return math.prod(shape[:-1]), 1, 1, shape[-1]
 
     @property
     def rescales(self) -> bool:
@@ -255,10 +255,6 @@ class LayerNorm(SampleNorm):
         example((2, 2, 5), affine=False),
     )
 
-    def sets(self, shape: Shape) -> tuple[int, int, int, int]:
-        """Every pixel is a row."""
-        return math.prod(shape[:-1]), 1, 1, shape[-1]
-
 
 @register("rms_norm")
 @dataclass(frozen=True)
@@ -279,10 +275,6 @@ class RmsNorm(SampleNorm):
 
     # added to the mean square; by default the machine epsilon of the float type, as in PyTorch
     eps: Positive | None = None  # type: ignore[assignment]
-
-    def sets(self, shape: Shape) -> tuple[int, int, int, int]:
-        """Every pixel is a row."""
-        return math.prod(shape[:-1]), 1, 1, shape[-1]
 
     def epsilon(self, dtype: np.dtype[Any]) -> float:
         """The one given, else the type's."""

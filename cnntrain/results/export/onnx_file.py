@@ -162,8 +162,8 @@ class _Writer:
             array = array.reshape(-1, 1, 1) if array.ndim == 1 else array.transpose(2, 0, 1)
         return self._array(operand.name, array)
 
-    def _constant(self, op: Operation, number: int = 1) -> Array:
-        operand = op.operands[number]
+    def _constant(self, op: Operation) -> Array:
+        operand = op.operands[1]
         assert isinstance(operand, ArrayConstant)
         return self._constants[operand.name]
 

@@ -197,15 +197,11 @@ def _live(path: Path) -> tuple[Row, str]:
     return live, ""
 
 
-def _array(packed: Any, kind: str, axes: int) -> Array:
-    """An array from a JSON object. Raises ValueError where it is none."""
+def _array(packed: Any, kind: str) -> Array:
+    """An array of 3 or 4 axes from a JSON object. Raises ValueError where it is none."""
     try:
         shape, data = packed["shape"], packed["data"]
-        if (
-            packed["type"] != kind
-            or len(shape) not in (axes, axes - 1)
-            or not all(type(n) is int and n > 0 for n in shape)
-        ):
+        if packed["type"] != kind or len(shape) not in (3, 4) or not all(type(n) is int and n > 0 for n in shape):
             raise ValueError("another kind of array")
         if math.prod(shape) > _LARGEST:
             raise ValueError("too large")
@@ -219,7 +215,7 @@ def _batch(live: Row) -> str:
     if packed is None:
         return ""
     try:
-        pictures = _array(packed, "|u1", 4)
+        pictures = _array(packed, "|u1")
         captions = [str(text)[:80] for text in packed["captions"]]
         if len(captions) != len(pictures) or (pictures.ndim == 4 and pictures.shape[3] != 3):
             raise ValueError
@@ -236,7 +232,7 @@ def _filters(live: Row) -> str:
     if packed is None:
         return ""
     try:
-        weights = _array(packed, "<f4", 4)
+        weights = _array(packed, "<f4")
         if weights.ndim != 4 or not np.isfinite(weights).all():
             raise ValueError
         name, count = str(packed["name"])[:80], weights.shape[-1]
