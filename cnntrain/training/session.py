@@ -334,17 +334,15 @@ def _details(trainer: Trainer, pool: Pool) -> list[str]:
 
 def _idle(trainer: Trainer, pool: Pool) -> str | None:
     """Which workers have nothing to do in a step, and what would keep them busy."""
-    size, shard = trainer.job.loaded.experiment.train.batch_size, trainer.stepper.engine.shard
+    samples, shard = len(trainer.job.loader.indices), trainer.stepper.engine.shard
+    size = min(trainer.job.loaded.experiment.train.batch_size, samples)
     workers, shards = pool.threads * pool.ranks.size, -(-size // shard)
     if shards >= workers:
         return None
-    smaller = size // workers
-    how = f"train.batch_size: {workers * shard} would keep them all busy"
-    how += (
-        f"; so would train.shard: {smaller}, with other bits and a little more work per sample"
-        if smaller >= _FEWEST
-        else ""
-    )
+    larger, smaller = workers * shard, size // workers
+    ways = [f"train.batch_size: {larger}"] if larger <= samples else []
+    ways += [f"train.shard: {smaller}, at other bits and a little more work per sample,"] if smaller >= _FEWEST else []
+    how = f"{' or '.join(ways)} would keep them all busy" if ways else f"{samples:,} samples are too few for them"
     cut = f"{counted(shards, 'shard')} of {shard}"
     return f"{workers - shards} of {workers} workers are idle: a batch of {size} is {cut}. {how}"
 
