@@ -19,7 +19,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cnntrain.config import scalars
@@ -30,10 +30,10 @@ from cnntrain.config.fields import PositiveInt, RunName, Seed, keys_of
 from cnntrain.config.load import Draft, Loaded, draft, run_name
 from cnntrain.config.problems import Problems
 from cnntrain.config.schema import Experiment
-from cnntrain.config.tree import SET, List, Map, Node, Scalar, parse, read_named
+from cnntrain.config.tree import SET, Entry, List, Map, Node, Scalar, parse, read_named
 from cnntrain.config.tree import scalars as scalars_of
 from cnntrain.core import shell
-from cnntrain.core.errors import ConfigError, Mark, printable
+from cnntrain.core.errors import ConfigError, Mark, UsageError, printable
 from cnntrain.sweep.names import Setting, name_of, names_of, short_names
 from cnntrain.sweep.space import Choice, Choices, Pruning, Random, Search, Spread, drawn
 from cnntrain.sweep.value_text import read_value, to_text
@@ -127,28 +127,51 @@ def read_sweep(path: Path, sets: Sequence[str] = ()) -> Sweep:
     tree = root_map(parse(source, problems), source.mark(0, 0), problems, _WHAT)
     if "config" not in tree.entries and tree.entries.keys() & keys_of(Experiment).keys() - keys_of(SweepFile).keys():
         problems.fail(tree.where, f"this is a config; train it with: cnntrain fit {shell.word(path)}")
-    sweep = Binder(problems).read(tree, SweepFile, Place())
-    problems.check()
-    assert isinstance(sweep, SweepFile)
+    tree, sweep = _sound(tree, problems)
     lists = _Lists(problems, tree)
     named = (sweep.config,) if isinstance(sweep.config, str) else sweep.config
     configs = tuple(os.path.normpath(os.path.join(path.parent, config)) for config in named)
     if sweep.search is not None:
         return _search(sweep, sweep.name or run_name(path.stem), configs, sets, lists)
-    combinations = itertools.product(*lists.of(sweep))
-    problems.check()
+    combinations = itertools.product(*filter(None, lists.of(sweep)))
     cells = list(itertools.islice((list(itertools.chain(*parts)) for parts in combinations), MAX_CELLS + 1))
     if len(cells) > MAX_CELLS:
         problems.fail(tree.where, f"the sweep expands to more than {MAX_CELLS} cells; vary less at once")
     _check_keys(cells, problems)
     _check_sets(sets, [one for cell in cells for one in cell if one[0].text not in sweep.set_.entries], problems)
-    problems.check()
-    composed = draft(configs)
+    try:
+        composed = draft(configs)
+    except UsageError:
+        problems.check()  # of a config that is not there, the user hears next
+        raise
     loaded = _load(composed, sets, cells, problems)
     names = names_of(cells, constant=set(sweep.set_.entries))
     first = {fingerprint(one.experiment): number for number, one in reversed([*enumerate(loaded)])}
     chosen = tuple(_cell(names[n], cells[n], loaded[n]) for n in sorted(first.values()))
     return Sweep(sweep.name or run_name(path.stem), configs, composed, tuple(sets), chosen, len(cells) - len(chosen))
+
+
+def _sound(tree: Map, problems: Problems) -> tuple[Map, SweepFile]:
+    """A sweep file without the keys that are wrong, which are reported, so that mistakes in the others are found, too.
+
+    Raises ConfigError where that leaves nothing to go by.
+    """
+    sweep = Binder(problems).read(tree, SweepFile, Place())
+    if not isinstance(sweep, SweepFile):
+        config = {key: tree.entries[key] for key in ("config",) if key in tree.entries}
+        tree = replace(
+            tree, entries={key: one for key, one in tree.entries.items() if _reads(tree, {**config, key: one})}
+        )
+        sweep = Binder(Problems()).read(tree, SweepFile, Place())
+    if not isinstance(sweep, SweepFile):
+        problems.check()
+        raise AssertionError("a sweep that cannot be read has a problem")
+    return tree, sweep
+
+
+def _reads(tree: Map, entries: dict[str, Entry]) -> bool:
+    """Whether a sweep file with these keys alone can be read."""
+    return isinstance(Binder(Problems()).read(replace(tree, entries=entries), SweepFile, Place()), SweepFile)
 
 
 def _cell(name: str, settings: Sequence[Setting], loaded: Loaded) -> Cell:

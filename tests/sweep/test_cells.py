@@ -231,7 +231,11 @@ def test_equal_experiments_are_one_cell(tmp_path):
         ("grid: {seed: [1]}\nseeds: 2", ["sweep.yaml:3:1 seed undoes seed at line 2: keep one of the two"]),
         (
             "set: {data.source.root: '${config_dir}/x'}",
-            ["sweep.yaml:2:25 data.source.root: a sweep's values cannot use ${config_dir}; write the path"],
+            [
+                "sweep.yaml:2:7 unknown key 'root' of synthetic; known: pattern, size, channels, classes, samples, "
+                "noise, seed",
+                "sweep.yaml:2:25 data.source.root: a sweep's values cannot use ${config_dir}; write the path",
+            ],
         ),
         (
             "random: {count: 2, keys: {optimizer.lr: {low: 0, high: 1, log: true}}}",
@@ -248,6 +252,16 @@ def test_equal_experiments_are_one_cell(tmp_path):
         (
             "grid: [1]",
             ["sweep.yaml:2:7 grid: expected a mapping of config keys or null, got a list of 1"],
+        ),
+        (
+            "seeds: 0\nset: {train.epoch: 2}\ngrid: {optimizer.lr: [0.1, fast], optimizer.momentum: []}\nlist: 7",
+            [
+                "sweep.yaml:2:8 seeds must be at least 1, got 0",
+                "sweep.yaml:3:7 unknown key 'epoch' of train: cnntrain calls it 'epochs'",
+                "sweep.yaml:4:28 lr: expected a number, got 'fast'",
+                "sweep.yaml:4:55 optimizer.momentum: expected a list of values to try, got a list of 0",
+                "sweep.yaml:5:7 list: expected a list of mappings of config keys or null, got 7",
+            ],
         ),
     ],
 )
