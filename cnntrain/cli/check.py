@@ -101,12 +101,8 @@ def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("lengths" if sounds else "sizes", low if low == high else f"{low} to {high}, median {middle}"))
     if found["mean"]:
         figures = {key: ", ".join(f"{value:.4f}" for value in found[key]) for key in ("mean", "std")}
-        rows.append(
-            (
-                "sounds" if sounds else "pixels",
-                f"{{type: normalize, mean: [{figures['mean']}], std: [{figures['std']}]}}",
-            )
-        )
+        normalize = f"{{type: normalize, mean: [{figures['mean']}], std: [{figures['std']}]}}"
+        rows.append(("sounds" if sounds else "pixels", normalize))
     return rows
 
 

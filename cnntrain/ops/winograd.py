@@ -50,7 +50,6 @@ CLIP_VALUES = 288 * 1024  # of a clip, whose moments stay together: fewer bands 
 LEAST_TILES = 96  # below this a product spends its time loading the weights
 BLOCK = 64  # input channels of dU made at a time where all tiles of a shard are at hand: with 256 filters 2.3 MB
 
-
 STILL = Axis(size=1, kernel=1, stride=1, dilation=1, before=0, after=0, out=1)  # the moments of an image
 
 
@@ -169,7 +168,7 @@ class Winograd:
     def scratch(self, n: int, dtype: npt.DTypeLike) -> BufferShapes:
         """The buffers forward and backward need for a shard of n images; the two share all but their weights."""
         form, time, (images, rows) = self.form, self.time, self.tiles.extent(n)
-        tiles = -(-images * max(time.size, time.out) // time.size) * rows * self.tiles.windows.columns.out
+        tiles = images // time.size * max(time.size, time.out) * rows * self.tiles.windows.columns.out
         longest = max(part.stop - part.start for part in self._portions(self.filters))
         u = form.square * self.channels * self.filters * time.kernel
         du = min(BLOCK, self.channels) if self._one_chunk(n) else (time.kernel + 1) * self.channels

@@ -67,28 +67,29 @@ def columns_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> TableColu
     A column of class names is preferred to columns of numbers; running numbers, constants, folds, sizes of files and
     the like are neither.
     """
-    found = cells_of(names, rows)
-    file = _file(names, found)
-    others = {name: column for name, column in found.items() if name != file and column}
+    cells = cells_of(names, rows)
+    file = _file(names, cells)
+    others = {name: column for name, column in cells.items() if name != file and column}
     labels = labels_of([*others])
     if len(labels) == 1:
         return _of_classes(file, _named(labels[0], others), others)
     if labels:
         return TableColumns(file, doubtful=tuple(labels))
     told = {name: column for name, column in others.items() if not _is_about(name, column, others)}
-    whole = {name: [cell for cell in column if cell.casefold() not in _GAPS] for name, column in told.items()}
-    texts = [name for name in told if not all(map(is_number, whole[name])) and _are_classes(told[name])]
+    numeric = [name for name, column in told.items() if all(map(is_number, _whole(column)))]
+    texts = [name for name, column in told.items() if name not in numeric and _are_classes(column)]
     if len(texts) == 1:
         return _of_classes(file, texts[0], others)
-    answers = all(_are_answers(told[name]) for name in texts)  # several of yes and no
-    numbers = tuple(
-        name
-        for name, cells in whole.items()
-        if (answers and name in texts) or (all(map(is_number, cells)) and 2 * len(cells) > len(told[name]))
-    )
-    if numbers and (answers or not texts):
-        return TableColumns(file, targets=numbers)
+    mostly = [name for name in numeric if 2 * len(_whole(told[name])) > len(told[name])]
+    targets = tuple(name for name in told if name in mostly or name in texts)
+    if targets and all(_are_answers(told[name]) for name in texts):  # several of yes and no, or none
+        return TableColumns(file, targets=targets)
     return TableColumns(file, doubtful=tuple(texts or others))
+
+
+def _whole(column: Sequence[str]) -> list[str]:
+    """The cells that are not missing."""
+    return [cell for cell in column if cell.casefold() not in _GAPS]
 
 
 def _are_answers(column: Sequence[str]) -> bool:
@@ -154,9 +155,7 @@ def _without_brackets(cell: str) -> str | None:
 
 def check_numbers(names: Sequence[str], rows: Sequence[Sequence[str]], column: str) -> None:
     """Raise ValueError for a column that is to be classes and holds numbers: with decimal commas, or with gaps."""
-    place = names.index(column)
-    cells = [row[place].strip() for row in rows if place < len(row)]
-    whole = [cell for cell in cells if cell.casefold() not in _GAPS]
+    whole = _whole(cells_of(names, rows)[column])
     comma = next((cell for cell in whole if _POINTLESS.fullmatch(cell)), None)
     if comma is not None and all(_POINTLESS.fullmatch(cell) or is_number(cell) for cell in whole):
         raise ValueError(f"the column {column!r} has decimal commas ({comma}), expected points. Replace them")
@@ -166,8 +165,7 @@ def check_numbers(names: Sequence[str], rows: Sequence[Sequence[str]], column: s
 
 def check_gaps(names: Sequence[str], rows: Sequence[Sequence[str]], column: str) -> None:
     """Raise ValueError for a column of numbers of which some are missing."""
-    place = names.index(column)
-    cells = [row[place].strip() for row in rows if place < len(row)]
+    cells = cells_of(names, rows)[column]
     gaps = [cell for cell in cells if cell.casefold() in _GAPS]
     if gaps:
         raise ValueError(

@@ -158,14 +158,13 @@ def _sound(tree: Map, problems: Problems) -> tuple[Map, SweepFile]:
     """
     sweep = Binder(problems).read(tree, SweepFile, Place())
     if not isinstance(sweep, SweepFile):
-        config = {key: tree.entries[key] for key in ("config",) if key in tree.entries}
-        tree = replace(
-            tree, entries={key: one for key, one in tree.entries.items() if _reads(tree, {**config, key: one})}
-        )
+        config = {key: one for key, one in tree.entries.items() if key == "config"}
+        sound = {key: one for key, one in tree.entries.items() if _reads(tree, {**config, key: one})}
+        tree = replace(tree, entries=sound)
         sweep = Binder(Problems()).read(tree, SweepFile, Place())
     if not isinstance(sweep, SweepFile):
         problems.check()
-        raise AssertionError("a sweep that cannot be read has a problem")
+    assert isinstance(sweep, SweepFile)
     return tree, sweep
 
 

@@ -19,6 +19,7 @@ from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import Axis, Padding3d, Windows, axis, sides, triple
 from cnntrain.ops.winograd import Winograd
 from cnntrain.parts.layers.base import Example, Frame, Prepared, Workspace, clip, example, width
+from cnntrain.parts.layers.filtering import ByKernel
 
 CHUNK_VALUES = 2 * 1024 * 1024  # of stacked moments: those of several clips together, or of one where that is larger
 
@@ -109,7 +110,7 @@ class Conv3d(Prepared):
 
 
 @dataclass(frozen=True)
-class Transforming:
+class Transforming(ByKernel):
     """Winograd's convolution of the moments of clips."""
 
     kernel: Winograd
@@ -118,20 +119,6 @@ class Transforming:
     def workspace(self, n: int, dtype: np.dtype[Any]) -> Workspace:
         """What the kernel needs for n clips; what it makes of the weights is held."""
         return Workspace.of_kernel(self.kernel.scratch(n * self.kernel.time.size, dtype))
-
-    def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
-        """What the kernel makes of the weights."""
-        return self.kernel.fill(do, f.p["weight"], {**f.scratch, **f.held})
-
-    def forward_calls(self, f: Frame) -> Calls:
-        """The kernel's, for all moments."""
-        return self.kernel.forward(_images(f.x), f.p["weight"], _images(f.y), {**f.scratch, **f.held})
-
-    def backward_calls(self, f: Frame) -> Calls:
-        """The kernel's, for all moments."""
-        dp, buffers, dx = f.dp or {}, {**f.scratch, **f.held}, None if f.dx is None else _images(f.dx)
-        x, dy = _images(f.x), _images(f.dy)
-        return self.kernel.backward(x, f.p["weight"], dy, dp.get("weight"), dp.get("bias"), dx, buffers)
 
 
 @dataclass(frozen=True)
@@ -329,8 +316,3 @@ def _stacking(layer: Conv3d, shape: Shape) -> Stacking:
         algorithm=layer.algorithm,
     )
     return Stacking(time, shape, layer.groups, cast(Prepared, flat))
-
-
-def _images(clips: Array) -> Array:
-    """Clips (n, t, h, w, c) as images."""
-    return clips.reshape(-1, *clips.shape[2:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +17,27 @@ from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import pair
 from cnntrain.ops.winograd import Winograd
 from cnntrain.parts.layers.base import Frame, Prepared, Workspace
+
+
+@dataclass(frozen=True)
+class ByKernel:
+    """A kernel of ops at work on the images of a frame, or on the moments of its clips."""
+
+    kernel: Convolution | Winograd | Depthwise
+
+    def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
+        """The kernel's."""
+        return self.kernel.fill(do, f.p["weight"], {**f.scratch, **f.held})
+
+    def forward_calls(self, f: Frame) -> Calls:
+        """The kernel's."""
+        return self.kernel.forward(_images(f.x), f.p["weight"], _images(f.y), {**f.scratch, **f.held})
+
+    def backward_calls(self, f: Frame) -> Calls:
+        """The kernel's."""
+        buffers, dp, dx = {**f.scratch, **f.held}, f.dp or {}, None if f.dx is None else _images(f.dx)
+        x, dy = _images(f.x), _images(f.dy)
+        return self.kernel.backward(x, f.p["weight"], dy, dp.get("weight"), dp.get("bias"), dx, buffers)
 
 
 class Filtering(Prepared):
@@ -63,19 +85,23 @@ class Filtering(Prepared):
 
     def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
         """What the kernel makes of the weights."""
-        return self.kernel(f.x.shape[1:]).fill(do, f.p["weight"], {**f.scratch, **f.held})
+        return ByKernel(self.kernel(f.x.shape[1:])).fill_calls(f, do)
 
     def forward_calls(self, f: Frame) -> Calls:
         """Write y = x * weight."""
-        return self.kernel(f.x.shape[1:]).forward(f.x, f.p["weight"], f.y, {**f.scratch, **f.held})
+        return ByKernel(self.kernel(f.x.shape[1:])).forward_calls(f)
 
     def backward_calls(self, f: Frame) -> Calls:
         """The adjoints of forward in weight, bias and x: see ops/convolution.py, winograd.py and depthwise.py."""
-        kernel, buffers, dp = self.kernel(f.x.shape[1:]), {**f.scratch, **f.held}, f.dp or {}
-        return kernel.backward(f.x, f.p["weight"], f.dy, dp.get("weight"), dp.get("bias"), f.dx, buffers)
+        return ByKernel(self.kernel(f.x.shape[1:])).backward_calls(f)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """The windows' products with weight, and bias."""
         plan = self.plan(xs[0].shape)
         axes = (plan.windows.rows, plan.windows.columns)
         return t.convolution(xs[0], p, axes, plan.groups, self.output_shape(xs[0].shape))
+
+
+def _images(samples: Array) -> Array:
+    """Images (n, h, w, c), or all moments of clips (n, t, h, w, c) as such."""
+    return samples.reshape(-1, *samples.shape[-3:])

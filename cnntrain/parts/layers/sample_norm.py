@@ -93,23 +93,10 @@ class SampleNorm(Layer):
 
     def forward(self, f: Frame) -> None:
         """Write y = xhat * scale + shift."""
-        count = self._count(f)
         for at, x, y in self._blocks(f, f.x, f.y):
             r = f.kept["r"][at]
             if self.centers:
-                mean, centered = self._sums(f, x, f.kept["mean"][at]), f.scratch["xhat"][: len(x)]
-                np.multiply(mean, 1 / count, out=mean)
-                np.subtract(x, self._spread(f, mean), out=centered)
-                self._mean_square(f, centered, r)
-                rest, rounded = (f.scratch[name][: len(x)] for name in ("first", "second"))
-                np.greater(np.multiply(mean, mean, out=rest), np.multiply(r, ROUNDED, out=rounded), out=rounded)
-                if np.count_nonzero(rounded):  # each set by itself, so that its bits are those it has alone
-                    np.multiply(rounded, 1 / count, out=rounded)
-                    np.multiply(self._sums(f, centered, rest), rounded, out=rest)
-                    np.add(mean, rest, out=mean)
-                    np.subtract(x, self._spread(f, mean), out=centered)
-                    self._mean_square(f, centered, r)
-                x = centered
+                x = self._centered(f, x, f.kept["mean"][at], r)
             else:
                 self._mean_square(f, x, r)
             np.add(r, self.epsilon(r.dtype), out=r)
@@ -120,6 +107,20 @@ class SampleNorm(Layer):
                 np.multiply(y, _along(f.p["scale"], y), out=y)
                 if self.shifts:
                     np.add(y, _along(f.p["shift"], y), out=y)
+
+    def _centered(self, f: Frame, x: Array, mean: Array, var: Array) -> Array:
+        """Write mean and variance of each set of a block; return x - mean, in scratch."""
+        count, centered = self._count(f), f.scratch["xhat"][: len(x)]
+        np.multiply(self._sums(f, x, mean), 1 / count, out=mean)
+        self._mean_square(f, np.subtract(x, self._spread(f, mean), out=centered), var)
+        rest, rounded = (f.scratch[name][: len(x)] for name in ("first", "second"))
+        np.greater(np.multiply(mean, mean, out=rest), np.multiply(var, ROUNDED, out=rounded), out=rounded)
+        if np.count_nonzero(rounded):  # each set by itself, so that its bits are those it has alone
+            np.multiply(rounded, 1 / count, out=rounded)
+            np.multiply(self._sums(f, centered, rest), rounded, out=rest)
+            np.add(mean, rest, out=mean)
+            self._mean_square(f, np.subtract(x, self._spread(f, mean), out=centered), var)
+        return centered
 
     def _mean_square(self, f: Frame, x: Array, into: Array) -> None:
         """Write the mean square of each set of a block."""

@@ -58,7 +58,8 @@ class NoiseFrom(Transform):
 
     def fit(self, chunks: Iterable[Array]) -> NoiseFrom:  # noqa: ARG002  (the sounds do not matter)
         """This transform, its recordings read, so that workers share them. Raises DataError where there are none."""
-        _read[self._whose] = _recordings(*self._whose)
+        whose = self._whose
+        _read[whose] = _recordings(*whose)
         return self
 
     @property
@@ -68,9 +69,10 @@ class NoiseFrom(Transform):
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """Add in place."""
-        if self._whose not in _read:
+        whose = self._whose
+        if whose not in _read:
             self.fit([])
-        noises = _read[self._whose]
+        noises = _read[whose]
         chosen, which = draws.uniform() < self.probability, draws.integers(len(noises))
         place, snr = draws.uniform(), draws.uniform(*self.snr)
         for index in np.flatnonzero(chosen).tolist():
