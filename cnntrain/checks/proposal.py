@@ -225,6 +225,7 @@ def _found(source: Dataset, path: Path, reader: Reader, preferences: Preferences
     if side is not None:
         source = _sized(source, side)
     source, images = _loaded(source, reader)
+    _check_splits(source)
     try:
         task = recognized(images.targets, images.description)
     except ValueError as error:
@@ -253,6 +254,12 @@ def _loaded(source: Dataset, reader: Reader) -> tuple[Dataset, Images]:
         if wider == source:
             raise
         return wider, wider.load("train", reader)
+
+
+def _check_splits(source: Dataset) -> None:
+    """Raise DataError where the files of a split cannot be listed, as training and measuring will have to."""
+    for split in source.splits():
+        source.files(split)
 
 
 def _sized(source: Dataset, side: int) -> Dataset:

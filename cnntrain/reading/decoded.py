@@ -112,7 +112,8 @@ def decoded(samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> Decode
     read them; OutOfMemoryError where neither the cache nor the memory has room.
     """
     try:
-        found, values = _cached(samples, recipe, reader) if reader.cache else _in_memory(samples, recipe, reader)
+        kept = reader.cache and samples  # a file of none would have no shape
+        found, values = _cached(samples, recipe, reader) if kept else _in_memory(samples, recipe, reader)
     except _SourceFailedError as failure:
         raise failure.error from failure
     except StorageError as error:

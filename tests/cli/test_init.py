@@ -230,6 +230,20 @@ def test_cifar_in_its_python_version_is_told(cnntrain, desk, files, told):
     assert "use the binary version" in outcome.error
 
 
+def test_a_split_that_has_no_labels_is_told_before_a_config_is_written(cnntrain, desk):
+    pictures(desk / "sorted" / "train")
+    pictures(desk / "sorted", classes=("test",))
+    pictures(desk, classes=("table",))
+    (desk / "table" / "train.csv").write_text("file,class\n0.png,a\n1.png,b\n2.png,a\n3.png,b\n")
+    (desk / "table" / "test.csv").write_text("file\n4.png\n")
+    told = {"sorted": "test has no folder for a class, but 6 images", "table": "'class' is not among file"}
+    for data, said in told.items():
+        outcome = cnntrain("init", "--data", data)
+        assert outcome.code == 3
+        assert said in outcome.error
+    assert not (desk / "config.yaml").exists()
+
+
 def test_names_that_are_yaml_or_control_a_terminal_do_no_harm(cnntrain, desk):
     pictures(desk / "a: [b]\n, {c}", classes=("yes", "1e3", "{x: y}"))
     assert cnntrain("init", "--data", "a: [b]\n, {c}").code == 0

@@ -68,6 +68,13 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+def test_of_no_samples_no_file_is_made(reader: Reader, said: list[str]) -> None:
+    assert len(decoded([], recipe(Decoder()), reader).values) == 0
+    assert not said
+    assert reader.cache is not None
+    assert not reader.cache.exists()
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_cold_and_warm_and_without_a_cache(samples: list[Sample], reader: Reader, threads: int) -> None:
     decoder = Decoder()

@@ -255,6 +255,8 @@ class ClassFolders(Dataset):
         if split not in folders:
             raise DataError(f"{Path(self.root).absolute()} has no folder {split!r}, found {', '.join(folders)}. Add it")
         classes = self._all_classes(folders[split], others)
+        if not classes:
+            self._refuse_unsorted(folders[split], split)
         chosen = classes if self.split is None else self._chosen(classes, split, self.split.patterns)
         return chosen, others
 
@@ -309,6 +311,19 @@ class ClassFolders(Dataset):
                 )
         return classes
 
+    def _refuse_unsorted(self, folder: Path, split: str) -> None:
+        """Raise DataError for the folder of a split that has none of a class, whatever else is in it."""
+        if split == "train":
+            self._require_classes()  # which says more
+        loose = self.samples_at(folder)
+        if not loose:
+            raise DataError(f"{folder} has no folder for a class, expected those of train. Add them, or remove it")
+        one = self.noun.removesuffix("s")
+        raise DataError(
+            f"{folder} has no folder for a class, but {counted(len(loose), one)}. Sort them into folders named as in "
+            "train, or move it away: `cnntrain predict RUN FOLDER` answers what has no labels"
+        )
+
     def _require_classes(self) -> None:
         """Raise DataError for fewer than two classes."""
         folder = self._split_folders()["train"]
@@ -332,7 +347,8 @@ class ClassFolders(Dataset):
         if inner[1:]:  # of what kind it is would be a guess
             raise DataError(f"{found}. Is it {place}, which holds {_listed(inner)}? Name that folder")
         with reading(folder):
-            table = min((place for place in folder.glob("*") if place.suffix.lower() in TABLES), default=None)
+            tables = [place for place in folder.glob("*") if place.suffix.lower() in TABLES]
+        table = min(tables, key=lambda place: (place.stem != "train", place), default=None)
         hint = "" if table is None else f"{table.name} lies there: do you mean the table {table}? "
         raise DataError(f"{found}. {hint}{self._advice()}")
 

@@ -257,7 +257,12 @@ class LabelledRows(Listed):
         return looked_up((self, table), lambda: self._read_rows(table))
 
     def _read_rows(self, table: Path) -> list[_Row]:
-        naming = f"Name the columns with {self.advice}"
+        naming = f"Name the columns with {self.advice}; in eval, with --set data.source.label=COLUMN"
+        if table not in (Path(self.path).absolute(), self.table("train")):
+            naming = (
+                "Name columns as in train.csv; a table without labels must be called otherwise, say unlabelled.csv: "
+                "`cnntrain predict RUN unlabelled.csv` answers it"
+            )
         rows = rows_of(table, self.columns, self.one, naming, ADVICE, self.group)
         return [_row(table, where, cells, len(self.columns), self.one) for where, cells in rows]
 

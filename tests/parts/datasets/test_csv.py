@@ -61,6 +61,12 @@ def test_a_folder_of_tables(root: Path) -> None:
     assert source.files("val") == (root / "val.csv", root / "pictures" / "a.png")
 
 
+def test_a_split_without_labels_is_told_how_it_can_be_answered(root: Path) -> None:
+    (root / "test.csv").write_text("path\npictures/a.png\n")
+    with pytest.raises(DataError, match=r"test.csv: the column 'label' is not among path. .* say unlabelled.csv: `cnn"):
+        make(root).files("test")
+
+
 def test_one_table_is_all_training(root: Path) -> None:
     assert make(root / "val.csv").splits() == ("train",)
     assert make(root / "train.csv").load("train").targets.tolist() == [1, 0, 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,19 @@ def test_too_few_classes(tmp_path: Path) -> None:
     assert f"{tmp_path} has 0 class folders, expected 2 or more" in refusal("image_folder", root=str(tmp_path))
     write(tmp_path / "cat" / "a.png")
     assert f"{tmp_path} has 1 class folder, expected" in refusal("image_folder", root=str(tmp_path))
+
+
+def test_a_split_that_is_not_sorted_into_classes_is_refused_wherever_it_is_looked_at(root: Path) -> None:
+    write(root / "test" / "1.png")
+    write(root / "test" / "2.png")
+    source = make(root)
+    for look in (source.load, source.load_some, source.files, source.labelled_samples):
+        with pytest.raises(DataError, match=f"{root / 'test'} has no folder for a class, but 2 images. .*predict RUN"):
+            look("test")
+    shutil.rmtree(root / "val")
+    (root / "val").mkdir()
+    said = refusal("image_folder", "val", root=str(root))
+    assert said == f"{root / 'val'} has no folder for a class, expected those of train. Add them, or remove it"
 
 
 def test_folders_named_almost_like_a_split(root: Path) -> None:
