@@ -18,7 +18,7 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.extras import install
 from cnntrain.reading.input_files import check_device, opened, reading
 from cnntrain.reading.resampling import Resampling, resampled
-from cnntrain.reading.wav import sound
+from cnntrain.reading.wav import EMPTY, clipped, sound
 
 WAV = frozenset([".wav", ".wave"])
 OTHERS = frozenset([".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"])
@@ -107,7 +107,7 @@ def _other(path: Path) -> Recording:
     except RuntimeError as error:
         raise ValueError(f"is not a sound that libsndfile can read ({_reason(error)}). {_CONVERT}") from error
     if not 0 < samples < 2**62:
-        raise ValueError(f"has {max(samples, 0):,} samples, expected 1 or more. {_CONVERT}")
+        raise ValueError(f"has {max(samples, 0):,} samples, expected 1 or more. {_CONVERT if samples > 0 else EMPTY}")
 
     def stretch(first: int, count: int) -> Array:
         return _decoded(library, path, first, count, exact)
@@ -129,7 +129,7 @@ def _decoded(library: Any, path: Path, first: int, count: int, exact: bool) -> A
         read = file.read(first + count - start, dtype="float64", always_2d=True)
     if len(read) < first + count - start:
         raise EOFError("ends early")
-    mono: Array = np.clip(read[first - start :], -1, 1).mean(axis=1)
+    mono: Array = clipped(path, read[first - start :]).mean(axis=1)
     return mono
 
 

@@ -15,6 +15,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.errors import DataError
 from cnntrain.reading.input_files import opened
 
 _FORMS = {b"RIFF": "<", b"RIFX": ">", b"RF64": "<", b"BW64": "<"}
@@ -48,8 +49,10 @@ _SILENT = {  # what files begin with that hold none, and what they are
 }
 _UNKNOWN_LENGTHS = range(0x7FFFF000, 0x100000000)  # what writers put where they could not know
 _ADVICE = "Convert it to PCM of 8, 16, 24 or 32 bits, say with: ffmpeg -i FILE -c:a pcm_s16le OUT.wav"
+EMPTY = "Make it again, or leave it out"  # what to do about a sound that has no samples
 _MOST_CHUNKS = 10_000
 _MAX_CHANNELS = 16
+_LOUDEST = 16.0  # 24 decibels over full scale, which no sound in [-1, 1] reaches by mistake
 
 
 class Sound(NamedTuple):
@@ -64,29 +67,46 @@ class Sound(NamedTuple):
     start: int  # where the samples begin in the file
 
     def stretch(self, path: Path, first: int, count: int) -> Array:
-        """Samples [first, first + count) as float64, the mean of the channels. Raises OSError or EOFError."""
+        """Samples [first, first + count) as float64, the mean of the channels.
+
+        Raises OSError, EOFError, and DataError for floats of another range.
+        """
         frame = self.channels * self.width
         with opened(path) as file:
             file.seek(self.start + first * frame)
             data = file.read(count * frame)
         if len(data) != count * frame:
             raise EOFError("ends early")
-        mono: Array = self._amplitudes(data).reshape(count, self.channels).mean(axis=1)
+        mono: Array = self._amplitudes(path, data).reshape(count, self.channels).mean(axis=1)
         return mono
 
-    def _amplitudes(self, data: bytes) -> Array:
-        """Bytes as float64 in [-1, 1): PCM of 8 bits is unsigned around 128, wider ones are signed."""
+    def _amplitudes(self, path: Path, data: bytes) -> Array:
+        """Bytes as float64 in [-1, 1]: PCM of 8 bits is unsigned around 128, wider ones are signed."""
         if self.code in _COMPANDED:
             return _COMPANDED[self.code][np.frombuffer(data, np.uint8)]
         if self.code == _FLOAT:
             with np.errstate(invalid="ignore"):  # a signalling NaN, which callers refuse like any other
-                return np.clip(np.frombuffer(data, f"{self.order}f{self.width}").astype(np.float64), -1, 1)
+                return clipped(path, np.frombuffer(data, f"{self.order}f{self.width}").astype(np.float64))
         if self.width == 1:
             return (np.frombuffer(data, np.uint8) - 128.0) / 128
         stored = np.frombuffer(data, np.uint8).reshape(-1, self.width)
         wide = np.zeros((len(stored), 4), np.uint8)
         wide[:, 4 - self.width :] = stored if self.order == "<" else stored[:, ::-1]  # the upper bytes: signs stay
         return wide.view("<i4")[:, 0] / 2.0**31
+
+
+def clipped(path: Path, values: Array) -> Array:
+    """The values of a sound in [-1, 1], NaN as it is: those of one that is a little too loud are cut.
+
+    Raises DataError where they are of another range, in which the sound would become a square wave.
+    """
+    largest = float(np.abs(values).max(initial=0))
+    if largest > _LOUDEST:
+        raise DataError(
+            f"{path} holds floats such as {largest:,.0f}, expected -1 to 1. Divide them by what stands for full scale, "
+            "such as 32,768 where they are whole numbers of 16 bits, and write it again"
+        )
+    return np.clip(values, -1, 1, out=values)
 
 
 def _a_law() -> Array:
@@ -198,11 +218,13 @@ def _found(chunks: _Chunks) -> Sound:
     length = there if _is_unknown(chunks, there) else chunks.length
     frame = channels * width
     count = length // frame if frame else 0
-    if channels > _MAX_CHANNELS or not count or (block and block != frame):
+    if not 0 < channels <= _MAX_CHANNELS or (block and block != frame):
         raise ValueError(
-            f"has {count:,} samples of {channels} channels of {8 * width} bits, expected 1 or more, of at most "
-            f"{_MAX_CHANNELS} channels and 32 bits. {_ADVICE}"
+            f"has samples of {channels:,} channels in {block} bytes, expected 1 to {_MAX_CHANNELS} channels, here of "
+            f"{8 * width} bits each. {_ADVICE}"
         )
+    if not count:
+        raise ValueError(f"has 0 samples, expected 1 or more. {EMPTY}")
     if not rate:
         raise ValueError("has 0 samples a second, expected 1 or more. Make it again")
     if length > there:

@@ -110,16 +110,18 @@ class SoundFields(Dataset):
             length = self._samples_in(self.duration)
             return Content(self.shown(recording(sample[0]).middle(self.sample_rate, length)))
 
-        versions = {"sound": 3, "numpy": np.__version__, "soundfile": library_version()}
+        versions = {"sound": 4, "numpy": np.__version__, "soundfile": library_version()}
         return Recipe(decode, {"what": "sound", **self.sound_settings, **versions}, "sounds")
 
     def windows(self, path: Path, every: float) -> Iterator[tuple[Array, Array]]:
         """Samples along a recording, `duration` long, one every so many seconds: chunks of starts (n,) and samples.
 
-        The first begins with the recording; the last reaches its end, silence behind it. Raises DataError.
+        The first begins with the recording; the last reaches its end, silence behind it, or would begin there. Raises
+        DataError.
         """
         whole, size, step = recording(path), self._samples_in(self.duration), max(1, self._samples_in(every))
-        count = 1 + max(0, -(-(whole.length(self.sample_rate) - size) // step))
+        length = whole.length(self.sample_rate)
+        count = 1 + max(0, min(-(-(length - size) // step), (length - 1) // step))
         chunk = max(1, (_AT_A_TIME - size) // step)
         for first in range(0, count, chunk):
             n = min(chunk, count - first)

@@ -207,6 +207,12 @@ def test_every_form_holds_the_same_tone(tmp_path: Path, form: str) -> None:
     np.testing.assert_allclose(found, SOUND, atol=TOLERANCES.get(form, 2 / 32767))
 
 
+def test_floats_that_are_a_little_too_loud_are_cut(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(riff(coded(2 * SOUND, "<f4"), code=3, bits=32))
+    found = read_wave(tmp_path / "a.wav", RATE, len(SOUND))
+    np.testing.assert_allclose(found, np.clip(2 * SOUND, -1, 1), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -219,8 +225,12 @@ def test_every_form_holds_the_same_tone(tmp_path: Path, form: str) -> None:
         (riff(b"\0" * 80, rate=0), "has 0 samples a second, expected 1 or more. Make it again"),
         (riff(b"\0" * 80, length=100), "is cut short: it declares 50 samples and holds 40. Fetch"),
         (riff(b"\0" * 80, form=b"RF64", before=DS64, length=0xFFFFFFFF), "is cut short: it declares 400 samples"),
-        (riff(b"\0" * 80, length=0), "has 0 samples of 1 channels"),
-        (riff(b"", length=0xFFFFFFFF), "has 0 samples of 1 channels"),
+        (riff(b"\0" * 80, length=0), "has 0 samples, expected 1 or more. Make it again"),
+        (riff(b"", length=0xFFFFFFFF), "has 0 samples, expected 1 or more. Make it again"),
+        (riff(b"\0" * 80, channels=0), "has samples of 0 channels in 0 bytes, expected 1 to 16 channels"),
+        (riff(b"\0" * 80, channels=20), "has samples of 20 channels in 40 bytes, expected 1 to 16 channels"),
+        (riff(coded(np.full(9, -29e3), "<f4"), code=3, bits=32), "holds floats such as 29,000, expected -1 to 1. Div"),
+        (riff(coded(np.full(9, np.inf), "<f8"), code=3, bits=64), "holds floats such as inf, expected -1 to 1"),
         (riff(coded(np.full(9, np.nan), "<f4"), code=3, bits=32), "holds NaN or an infinity"),
         (riff(b"\0" * 80)[:30], "it has no chunk 'data', or ends early). Convert"),
         (b"RIFF\0\0\0\0AVI " + bytes(50), "is no WAV file that can be read (it begins otherwise)"),
@@ -241,10 +251,13 @@ def test_what_is_wrong_has_a_reason(tmp_path: Path, data: bytes, said: str) -> N
         (lambda data: b"<html>not a sound</html>", "is no WAV file that can be read"),
         (lambda data: data[:-100], "is cut short: it declares 4,000 samples"),
         (lambda data: data[:20] + b"\x03\x00" + data[22:], "unknown format"),
-        (lambda data: data[:22] + b"\xff\xff" + data[24:], "expected 1 or more, of at most 16 channels"),
+        (
+            lambda data: data[:22] + b"\xff\xff" + data[24:],
+            "has samples of 65,535 channels in 2 bytes, expected 1 to 16 channels",
+        ),
         (lambda data: data[:24] + b"\x05\x00\x00\x00" + data[28:], "has 5 samples a second, expected 100 to"),
         (lambda data: data[:24] + b"\xff" * 4 + data[28:], "has 4,294,967,295 samples a second, expected 100 to"),
-        (lambda data: data[:40] + bytes(4), "has 0 samples of 1 channels"),
+        (lambda data: data[:40] + bytes(4), "has 0 samples, expected 1 or more. Make it again"),
     ],
 )
 def test_damage_is_named(root: Path, damage: Any, said: str) -> None:
