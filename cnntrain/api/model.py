@@ -85,8 +85,7 @@ class Model:
         shape.
         """
         if every is not None:
-            windows = [window for path in paths_of(images) for window in along(self.trained, path, every, top)]
-            return [window.document for window in windows]
+            return [window.document for window in along(self.trained, paths_of(images), every, top)]
         if isinstance(images, str | os.PathLike):
             place = path_of(images)
             answers = self.trained.predict([place], top)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -142,12 +142,24 @@ def command(
     if results is not None:
         Console("none").say(results.write())
     if as_json:
-        _print_document(model, answers, failures)
+        _print_document(model, [{"path": name} | answer.document for name, answer in answers], failures)
     elif as_csv:
         terminal.out(_table(answers), end="")
     else:
         show(pairs([(printable(name), plain(answer.text)) for name, answer in answers]))
-    if not as_json and trained.averaged:  # the JSON document says so itself
+    _tell(model, failures, asked, as_json)
+
+
+def _tell(model: Model, failures: Sequence[tuple[str, str]], asked: int, as_json: bool) -> None:
+    """Say below the answers which weights gave them, and what had none. Raises DataError unless that is to be skipped.
+
+    `asked` is how many samples there were.
+    """
+    from cnntrain.core.console import Console
+    from cnntrain.core.errors import DataError
+
+    unseen = model.trained.unseen
+    if not as_json and model.trained.averaged:  # the JSON document says so itself
         Console("none").say(f"{model.path}: its averaged weights are used")
     if failures and not unseen.skips:
         raise DataError(unseen.refusal(failures, asked))
@@ -155,13 +167,14 @@ def command(
         Console("none").warn(unseen.refusal(failures, asked, "Skipped, as the config says"))
 
 
-def _print_document(model: Model, answers: Sequence[tuple[str, Answer]], failures: Sequence[tuple[str, str]]) -> None:
+def _print_document(
+    model: Model, predictions: Sequence[Mapping[str, Any]], failures: Sequence[tuple[str, str]]
+) -> None:
     """Print every answer, and why what could not be read has none."""
     from cnntrain.reading.input_files import without_name
 
     bad = [{"path": path, "reason": without_name(reason, path)} for path, reason in failures]
-    predictions = [{"path": name} | answer.document for name, answer in answers]
-    document = {"checkpoint": str(model.path), "weights": model.trained.weights, "predictions": predictions}
+    document = {"checkpoint": str(model.path), "weights": model.trained.weights, "predictions": [*predictions]}
     print_json(document | ({"unreadable": bad} if bad else {}))
 
 
@@ -176,20 +189,22 @@ def _along(
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """Answer along time. Raises UsageError where that is impossible, DataError for a file that cannot be read."""
+    """Answer along time. Raises UsageError where that is impossible, DataError for files that cannot be read."""
     from cnntrain.api.model import Model
-    from cnntrain.core.errors import UsageError
+    from cnntrain.core.errors import DataError, UsageError
     from cnntrain.trained.along_time import along, labels
 
     if as_labels and len(paths) > 1:
         raise UsageError(f"--labels prints the label track of one recording, got {len(paths)}. Name one")
+    failures: list[tuple[str, str]] = []
     with Model(checkpoint, threads=threads, set=sets, warn=None) as model:
-        windows = [window for path in paths for window in along(model.trained, path, every, top)]
-        document = {"checkpoint": str(model.path), "weights": model.trained.weights}
+        windows = along(model.trained, paths, every, top, failures)
+    if not windows:
+        raise DataError(model.trained.unseen.refusal(failures, len(paths)))
     if as_labels:
         terminal.out(labels(windows), end="")
     elif as_json:
-        print_json(document | {"predictions": [window.document for window in windows]})
+        _print_document(model, [window.document for window in windows], failures)
     elif as_csv:
         rows = [[one.path, one.start, one.end, *row] for one in windows for row in one.answer.rows]
         terminal.out(csv_text.table([["path", "start", "end", *windows[0].answer.columns], *rows]), end="")
@@ -199,6 +214,7 @@ def _along(
                 [(f"{printable(one.path)} {one.start:.2f}-{one.end:.2f} s", plain(one.answer.text)) for one in windows]
             )
         )
+    _tell(model, failures, len(paths), as_json)
 
 
 def _table(answers: Sequence[tuple[str, Answer]]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.core.display import Answer
-from cnntrain.core.errors import UsageError
+from cnntrain.core.errors import DataError, UsageError
 from cnntrain.trained.inference import Trained
 
 
@@ -28,11 +28,31 @@ class Window:
         return {"path": self.path, "start": self.start, "end": self.end} | self.answer.document
 
 
-def along(trained: Trained, path: Path, every: float, top: int = 1) -> list[Window]:
-    """The answers for windows as long as a training sample, one every `every` seconds.
+def along(
+    trained: Trained,
+    paths: Sequence[Path],
+    every: float,
+    top: int = 1,
+    failures: list[tuple[str, str]] | None = None,
+) -> list[Window]:
+    """The answers for windows of recordings as long as a training sample, one every `every` seconds.
 
-    Raises DataError where the file cannot be read, UsageError for a folder, or where the network does not hear sounds.
+    What cannot be read is added to `failures`, path and message; without such a list it raises DataError. Raises
+    UsageError for a folder, or where the network does not hear sounds.
     """
+    windows: list[Window] = []
+    found = [] if failures is None else failures
+    for path in paths:
+        try:
+            windows += _along_one(trained, path, every, top)
+        except DataError as error:
+            found.append((str(path), str(error)))
+    if failures is None and found:
+        raise DataError(trained.unseen.refusal(found, len(paths)))
+    return windows
+
+
+def _along_one(trained: Trained, path: Path, every: float, top: int) -> list[Window]:
     if not every > 0:
         raise UsageError(f"--every is {every:g} s, expected more than 0")
     if path.is_dir():

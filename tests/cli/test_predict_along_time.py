@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnntrain import load
 from cnntrain.cli import main
 from cnntrain.core.arrays import Array
+from cnntrain.core.errors import DataError
 
 RATE = 8000
 TONES = {"high": 2500.0, "low": 400.0}
@@ -96,6 +98,45 @@ def test_a_recording_of_the_length_of_training_has_the_answer_that_it_has_alone(
     alone = json.loads(said(capsys, run, one, "--json"))["predictions"][0]
     along = json.loads(said(capsys, run, one, "--every", "2s", "--json"))["predictions"]
     assert along == [{"path": one, "start": 0.0, "end": 0.5, **{key: alone[key] for key in alone if key != "path"}}]
+
+
+@pytest.mark.parametrize(("seconds", "every", "count"), [(1.0, 0.1, 6), (0.45, 0.1, 1), (1.1, 1.0, 2), (0.9, 1.0, 1)])
+def test_no_window_begins_after_the_end(
+    trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, seconds: float, every: float, count: int
+) -> None:
+    sound = str(write(tmp_path / "x.wav", tone("low", seconds)))
+    answers = json.loads(said(capsys, str(trained / "run"), sound, "--every", f"{every}", "--json"))["predictions"]
+    assert len(answers) == count
+    assert answers[-1]["start"] < seconds
+
+
+def test_what_cannot_be_read_is_told_at_the_end_and_the_rest_is_answered(
+    trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    sounds = [str(trained / "sounds" / "low" / f"{number}.wav") for number in (1, 2)]
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"RIFF")
+    asked = ["predict", str(trained / "run"), sounds[0], str(bad), sounds[1], "--every", "1s"]
+    assert main([*asked, "--json"]) == 3
+    told = capsys.readouterr()
+    document = json.loads(told.out)
+    assert [one["path"] for one in document["predictions"]] == sounds
+    assert [one["path"] for one in document["unreadable"]] == [str(bad)]
+    assert f"cannot read 1 of 3 sounds: {bad}" in told.err
+    assert main([*asked, "--csv"]) == 3
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    with load(trained / "run") as model, pytest.raises(DataError, match="cannot read 1 of 3 sounds"):
+        model.predict([*sounds, bad], every=1)
+
+
+def test_averaged_weights_are_told_of(trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    averaged = ["--set", "train.average={type: ema, decay: 0.5}", "--set", "train.epochs=1"]
+    assert main(["fit", str(trained / "x.yaml"), "-o", str(run), "-q", *averaged]) == 0
+    capsys.readouterr()
+    assert main(["predict", str(run), str(trained / "long.wav"), "--every", "1s"]) == 0
+    told = capsys.readouterr()
+    assert "its averaged weights are used" in told.out + told.err
 
 
 def test_chunks_change_nothing(
