@@ -162,7 +162,7 @@ def _trainer(
     blas.pin()
     for override in sets:
         check_override(override)
-    loaded = saved.located(saved.experiment(checkpoint, sets)[0], path)
+    loaded = saved.located(saved.experiment(saved.moved(checkpoint), sets)[0], path)
     job = make_job(loaded, threads, console)
     checkpoint.require(metrics_length=int)
     schema = numbering.schema_of(first_row(path / "metrics.jsonl"))

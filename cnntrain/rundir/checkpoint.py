@@ -35,6 +35,7 @@ from cnntrain.core.regular_file import open_regular
 FORMAT = 1  # of the files this version writes; it reads 1 to this
 MIN_READER = 1  # the oldest reader that understands those files
 FOLDER = "checkpoints"  # in a run directory
+LAST = "last.npz"  # in there, from which the run goes on
 PREFIXES = ("param/", "slot/", "average/", "metric/", "transform/", "film/")
 EXTENSION = "x/"  # arrays of later versions that this one may ignore
 
@@ -196,7 +197,7 @@ def require_parts(path: Path, meta: Meta) -> None:
 
 def last_of(run: Path) -> Path:
     """Where a run keeps the checkpoint from which it goes on."""
-    return run / FOLDER / "last.npz"
+    return run / FOLDER / LAST
 
 
 def find(path: Path) -> Path:
@@ -208,7 +209,7 @@ def find(path: Path) -> Path:
         raise CheckpointError(f"there is no checkpoint or run directory {path} (that is {path.absolute()}). {_WANTED}")
     if not os.path.isdir(path):
         return path
-    for name in ("best.npz", "last.npz"):
+    for name in ("best.npz", LAST):
         candidate = path / FOLDER / name
         if os.path.exists(candidate):
             return candidate

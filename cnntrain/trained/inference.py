@@ -78,7 +78,7 @@ class Trained:
         for override in sets:
             check_override(override)
         self.path = find(path)
-        checkpoint = read(self.path)
+        checkpoint = saved.moved(read(self.path))
         self.loaded, self.description = saved.experiment(checkpoint, sets, fitted=True)
         self.network = build.network(self.loaded, self.description)
         asked = saved.operating(checkpoint, self.network.task)

@@ -7,6 +7,8 @@ the user of a checkpoint cannot mend the config inside.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -28,7 +30,7 @@ from cnntrain.parts.datasets.base import PLACES, Dataset
 from cnntrain.parts.datasets.labels import MAX_CLASSES
 from cnntrain.parts.tasks.base import Task
 from cnntrain.parts.transforms.base import Transform
-from cnntrain.rundir.checkpoint import Checkpoint, require_parts
+from cnntrain.rundir.checkpoint import FOLDER, LAST, Checkpoint, read_meta, require_parts
 
 
 def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = False) -> tuple[Loaded, Description]:
@@ -51,6 +53,29 @@ def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = 
         loaded = load_plain(config, file)
         build.network(loaded, description)
     return (load_plain(config, file, sets) if sets else loaded), description
+
+
+def moved(checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint of a run with the places of the data that the run's last one has, if it went on with moved data."""
+    last = checkpoint.path.with_name(LAST)
+    if checkpoint.path.absolute().parent.name != FOLDER or checkpoint.path.name == LAST or not os.path.exists(last):
+        return checkpoint
+    with contextlib.suppress(CheckpointError, StorageError):  # whoever needs that file will say so
+        config, latest = checkpoint.meta.get("config"), read_meta(last).get("config")
+        if isinstance(config, dict) and isinstance(latest, dict):
+            data = _placed(config.get("data"), latest.get("data"))
+            return replace(checkpoint, meta=checkpoint.meta | {"config": config | {"data": data}})
+    return checkpoint
+
+
+def _placed(mine: Any, latest: Any) -> Any:
+    """Plain settings with the places that others of the same form have."""
+    if isinstance(mine, dict) and isinstance(latest, dict):
+        moved = {key: latest[key] for key in PLACES if type(mine.get(key)) is type(latest.get(key)) is str}
+        return {key: _placed(value, latest.get(key)) for key, value in mine.items()} | moved
+    if isinstance(mine, list) and isinstance(latest, list):
+        return [_placed(one, other) for one, other in itertools.zip_longest(mine, latest[: len(mine)])]
+    return mine
 
 
 def located(loaded: Loaded, path: Path) -> Loaded:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from cnntrain.config.dump import fingerprint, libraries, plain, to_yaml
+from cnntrain.config.dump import fingerprint, libraries, plain, to_line, to_yaml
 from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, load, problem
 from cnntrain.config.mapping import Config
@@ -32,9 +32,9 @@ from cnntrain.data.build_data import Data
 from cnntrain.engine import memory
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.ranks import Ranks
-from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.base import PLACES, Dataset
 from cnntrain.reading.folders import one_look
-from cnntrain.rundir.checkpoint import Checkpoint, read
+from cnntrain.rundir.checkpoint import Checkpoint, read, read_meta
 from cnntrain.rundir.directory import RunDirectory, resumable
 from cnntrain.rundir.environment import environment
 from cnntrain.rundir.event_files import following
@@ -426,7 +426,17 @@ def _say_what_next(trainer: Trainer, run: RunDirectory | Follower, was_done: boo
     console.say(f"results: {run.path}")
     split = usual_split(trainer.job)
     further = "" if split == "test" else f" --split {split}"
+    if was_done and isinstance(run, RunDirectory):
+        further += _elsewhere(trainer.job, run)
     console.say(f"next: cnntrain eval {shell.word(run.path)}{further}")
+
+
+def _elsewhere(job: Job, run: RunDirectory) -> str:
+    """What to add to commands about a finished run whose data was found elsewhere, where no checkpoint looks for it."""
+    data = read_meta(run.last)["config"]["data"]
+    found = changes.differing(data, plain(job.loaded.experiment)["data"])
+    places = {key: now for key, (_, now) in found.items() if key.rpartition(".")[2] in PLACES}
+    return "".join(f" --set {shell.word(f'data.{key}={to_line(place)}')}" for key, place in places.items())
 
 
 def usual_split(job: Job) -> str:

@@ -37,7 +37,9 @@ RECOMMENDED = {  # as the source has it, {} for what is filled in -> the test of
     "cnntrain check {}": "test_a_first_config_names_what_to_do_with_it",
     "cnntrain init --data {}": "test_a_first_config_names_what_to_do_with_it",
     "cnntrain fit {}": "test_a_first_config_names_what_to_do_with_it",  # and test_a_config_is_no_sweep
-    "cnntrain eval {}{}": "test_after_training_comes_eval",
+    "cnntrain eval {}{}": "test_after_training_comes_eval",  # and test_after_going_on_with_data_that_has_moved
+    "cnntrain predict RUN FOLDER": "test_what_has_no_labels_is_predicted",
+    "cnntrain predict RUN unlabelled": "test_what_has_no_labels_is_predicted",  # .csv
     "cnntrain init --data {}{}": "test_after_fetching_comes_init",
     "cnntrain init --data DATA": "test_without_a_config",
     "cnntrain lr-find {}": "test_nothing_was_learned",
@@ -165,6 +167,47 @@ def test_after_training_comes_eval(cnntrain, desk, config, case):
         if refused.code:
             for name in re.findall(r"--split (\w+)", refused.error):
                 assert cnntrain("eval", "a run", "--split", name).code == 0
+
+
+def test_after_going_on_with_data_that_has_moved_comes_eval(cnntrain, desk, config, pictures):
+    """Also by the best checkpoint, which was written before, and where the run had nothing left to do."""
+    sets = [f"data.source={{type: image_folder, root: {pictures.name}, size: 8, channels: 1}}", "optimizer.lr=1e-30"]
+    sets += ["train.epochs=2", "checkpoint.best.monitor=val/loss", "train.early_stopping=null"]
+    asked = ["-o", "run", *(word for text in sets for word in ("-s", text))]
+    assert cnntrain("fit", config, *asked, "--pause-at", "1ep").code == 75
+    for place in ("new place", "newer place"):
+        next(desk.glob("*/cat")).parent.rename(desk / place)
+        outcome = cnntrain("fit", "-o", "run", "--resume", "-s", f"data.source.root={place}")
+        (words,) = [words for line in outcome.err.splitlines() if line.startswith("next: ") for words in commands(line)]
+        measured = cnntrain(*words)
+        assert measured.code == 0, measured.err
+        assert "best.npz" in measured.out
+    assert words[-2:] == ["--set", "data.source.root='newer place'"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "table"])
+def test_what_has_no_labels_is_predicted(cnntrain, desk, config, pictures, kind):
+    loose = pictures / "test"
+    loose.mkdir()
+    if kind == "folder":
+        (pictures / "train").mkdir()
+        for name in ("cat", "dog"):
+            (pictures / name).rename(pictures / "train" / name)
+        source = f"{{type: image_folder, root: {pictures.name}, size: 8, channels: 1}}"
+    else:
+        rows = [f"{name}/{index}.png,{name}" for name in ("cat", "dog") for index in range(12)]
+        (pictures / "train.csv").write_text("\n".join(["path,label", *rows]))
+        (pictures / "test.csv").write_text("path\ntest/1.png\n")
+        source = f"{{type: csv, path: {pictures.name}, size: 8, channels: 1}}"
+    Image.new("L", (8, 8)).save(loose / "1.png")
+    fit = ["fit", config, "-o", "run", "-s", f"data.source={source}", "-s", "train.epochs=1"]
+    refused = cnntrain(*fit)
+    assert refused.code == 3
+    assert "`cnntrain predict RUN " in refused.error
+    there, name = (loose, "elsewhere") if kind == "folder" else (pictures / "test.csv", "unlabelled.csv")
+    moved = there.rename(desk / name if kind == "folder" else pictures / name)
+    assert cnntrain(*fit).code == 0
+    assert "1.png" in cnntrain("predict", "run", moved).out
 
 
 def test_after_fetching_comes_init(cnntrain, desk, pictures, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from cnntrain.config.load import load
 from cnntrain.core.errors import CheckpointError, ConfigError, Mark, Problem
 from cnntrain.core.registry import make
-from cnntrain.rundir.checkpoint import Checkpoint, read
+from cnntrain.rundir.checkpoint import Checkpoint, read, save
 from cnntrain.trained import saved
 from tests.support.experiments import run, write
 
@@ -24,6 +24,30 @@ def test_the_experiment_is_the_one_that_was_run(finished, tmp_path):
     loaded, description = saved.experiment(finished)
     assert loaded.experiment == load([tmp_path / "full.yaml"], ["train.epochs=1"]).experiment
     assert (description.shape, description.classes, description.values) == ((8, 8, 1), ("0", "1", "2"), 0)
+
+
+@pytest.mark.parametrize(
+    ("mine", "latest", "found"),
+    [
+        ({"type": "npz", "path": "a"}, {"type": "npz", "path": "b"}, {"type": "npz", "path": "b"}),
+        (
+            {"sources": [{"root": "a"}, {"root": "b"}]},
+            {"sources": [{"root": "c"}]},
+            {"sources": [{"root": "c"}, {"root": "b"}]},
+        ),
+        ({"path": "a", "size": 8}, {"path": 3, "size": 9}, {"path": "a", "size": 8}),
+        ({"path": "a"}, None, {"path": "a"}),
+    ],
+)
+def test_data_lies_where_the_last_checkpoint_says_and_nothing_else_does(finished, mine, latest, found):
+    save(finished.path, finished.meta | {"config": {"data": {"source": latest, "val": None}}}, finished.arrays)
+    meta = finished.meta | {"config": {"data": {"source": mine, "val": 0.1}, "seed": 1}}
+    best = Checkpoint(finished.path.with_name("best.npz"), meta, {})
+    assert saved.moved(best).meta["config"] == {"data": {"source": found, "val": 0.1}, "seed": 1}
+    elsewhere = Checkpoint(finished.path.parents[2] / "best.npz", meta, {})
+    assert saved.moved(elsewhere) is elsewhere
+    finished.path.write_bytes(b"damaged")
+    assert saved.moved(best) is best
 
 
 def test_fitted_transforms_have_what_they_measured(finished):
