@@ -57,14 +57,18 @@ class Unseen:
     def source(self, place: Path) -> Dataset:
         """The source for what lies at a place, with the settings of training where it is of that kind."""
         own = self.trained_on.origins()[0]
-        if own.clips and isinstance(own, ClassFolders) and place.is_dir():  # clips of every form
-            return replace(own, root=str(place)).giving(self.data.shape)
+        named = isinstance(own, ClassFolders) and (own.clips or own.label is not None)  # clips of every form, any name
+        if named and place.is_dir():
+            return cast(ClassFolders, own).elsewhere(place).giving(self.data.shape)
         if isinstance(own, LabelledRows) and (place.suffix.lower() in TABLES or (place / "train.csv").is_file()):
-            return replace(own, path=str(place)).giving(self.data.shape)  # its own columns, whatever else is there
+            # its own columns, whatever else is there
+            return replace(own, path=str(place), group=None).giving(self.data.shape)
         if self.images:
             return cast(Dataset, replace(cast(Any, own), path=str(place))).giving(self.data.shape)
         found = recognize(place)
-        if type(own) is type(found):
+        if isinstance(own, ClassFolders) and type(own) is type(found):
+            found = own.elsewhere(place)
+        elif type(own) is type(found):
             found = replace(own, **found.whereabouts())
         elif isinstance(own, SoundFields) and isinstance(found, SoundFields):
             found = replace(found, **cast(Any, own.sound_settings))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import wave
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,6 +213,36 @@ def test_a_network_that_hears_takes_sounds(tmp_path):
     right = [json.loads(json.dumps(answer))["class"] in answer["path"] for answer in answers]
     assert len(right) == 20
     assert sum(right) / 20 == measured["accuracy"]
+
+
+@pytest.mark.parametrize("split", ["", ", split: {val: '9[.]'}"])
+def test_classes_in_the_names_of_files_are_found_in_another_folder(folder, tmp_path, split):
+    """Which is no folder of class folders, and has neither the groups nor the splits of training."""
+    for place, digit in (("own", "[0-7]"), ("own", "9"), ("other", "8")):
+        (tmp_path / place).mkdir(exist_ok=True)
+        for path in (folder / "data").rglob(f"*{digit}.png"):
+            name = f"{path.parent.name}_{path.name}" if place == "other" else f"{path.parent.name}_x{path.name}"
+            shutil.copy(path, tmp_path / place / name)
+    source = f"root: {tmp_path / 'own'}, label: '^(.*)_', group: 'x(.*)[.]'{split}"
+    run(write(tmp_path, PICTURES.replace("root: ROOT", source) + COMMON), tmp_path / "run")
+    with Pool(1) as pool:
+        trained = Trained(tmp_path / "run", pool)
+        measured = trained.evaluate(None, tmp_path / "other")
+        answers = trained.predict([tmp_path / "other"])
+    assert measured["samples"] == len(answers) == 6
+    right = sum(Path(answer["path"]).name.startswith(answer["class"]) for answer in answers)
+    assert measured["accuracy"] == right / 6
+
+
+def test_another_table_need_not_have_the_groups_of_training(folder, tmp_path):
+    rows = [(path, path.parent.name, path.stem) for path in sorted((folder / "data" / "val").rglob("*.png"))]
+    (tmp_path / "own.csv").write_text("path,label,who\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
+    (tmp_path / "other.csv").write_text("path,label\n" + "".join(f"{a},{b}\n" for a, b, _ in rows[::2]))
+    source = f"{{type: csv, path: {tmp_path / 'own.csv'}, size: [9, 7], group: who}}"
+    text = PICTURES.replace("{type: image_folder, root: ROOT, size: [9, 7], channels: 3}", source) + COMMON
+    run(write(tmp_path, text), tmp_path / "run")
+    with Pool(1) as pool:
+        assert Trained(tmp_path / "run", pool).evaluate(None, tmp_path / "other.csv")["samples"] == 24
 
 
 def test_pictures_of_a_table_are_read_alike_by_eval_and_predict(folder, tmp_path):

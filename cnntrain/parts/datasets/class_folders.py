@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self, cast
 
@@ -92,6 +92,17 @@ class ClassFolders(Dataset):
     def grouped(self, by: str) -> Self:
         """This source with a `group`. Raises ValueError where it has one, or for a pattern that will not do."""
         return with_group(self, by)
+
+    def elsewhere(self, folder: Path) -> Self:
+        """This source for another folder: its samples need no groups, nor splits that its pattern does not find."""
+        there = replace(self, root=str(folder), group=None)
+        if there.split is not None:
+            try:
+                for split in there.splits():
+                    there.files(split)
+            except DataError:
+                return replace(there, split=None)
+        return there
 
     def called(self, sample: Sample) -> str:
         """The name of a sample, in which `label`, `split` and `group` are looked for: its file's, in Unicode's NFC."""

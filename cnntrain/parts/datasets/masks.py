@@ -230,7 +230,8 @@ class Masks(PictureFields, _OfClasses):
         if lacking:
             raise DataError(
                 f"{masks} has no mask for {_listed(lacking)}: expected {lacking[0].stem}{self.ending}.png. Add it, set "
-                "ending to what the names of masks end with, or use lists to name what is to be read"
+                "ending to what the names of masks end with, or name what is to be read in a CSV file with the columns "
+                "image and mask"
             )
         idle = [path for stem, path in theirs.items() if stem not in wanted]
         if idle:
