@@ -68,6 +68,7 @@ class Network:
 def network(loaded: Loaded, description: Description) -> Network:
     """The network for samples of this shape and these classes. Raises ConfigError at the line that does not fit."""
     experiment, asked = loaded.experiment, task(loaded, description)
+    _check_rates(loaded)  # before shapes, which differ where rates do
     shapes = {}
     for name in _LISTS:
         try:
@@ -145,14 +146,12 @@ def _problem_of_loss(loaded: Loaded, graph: Graph, error: ValueError) -> ConfigE
 def _check_transforms(loaded: Loaded, asked: Task, description: Description) -> None:
     """Raise ConfigError at the first transform that does not suit the task or the data."""
     data = loaded.experiment.data
-    given = {rate for one in cast(Dataset, data.source).origins() if (rate := getattr(one, "sample_rate", None))}
     for name in _LISTS:
         shape = description.shape
         for index, transform in enumerate(transforms(getattr(data, name))):
             try:
                 _check_followed(transform, asked, shape)
                 _check_needs(transform, asked, description)
-                _check_rate(transform, given)
             except ValueError as error:
                 raise problem(loaded, f"data.{name}.{index}", str(error)) from error
             shape = transform.shape_after(shape)
@@ -179,6 +178,18 @@ def _check_needs(transform: Transform, asked: Task, description: Description) ->
             f"{transform.name_in_config} needs boxes around things, but the data has {description.target}: remove "
             "it, or use random_resized_crop"
         )
+
+
+def _check_rates(loaded: Loaded) -> None:
+    """Raise ConfigError at the first transform that expects sounds of another rate than the source gives."""
+    data = loaded.experiment.data
+    given = {rate for one in cast(Dataset, data.source).origins() if (rate := getattr(one, "sample_rate", None))}
+    for name in _LISTS:
+        for index, transform in enumerate(transforms(getattr(data, name))):
+            try:
+                _check_rate(transform, given)
+            except ValueError as error:
+                raise problem(loaded, f"data.{name}.{index}", str(error)) from error
 
 
 def _check_rate(transform: Transform, given: Collection[int]) -> None:

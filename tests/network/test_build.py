@@ -88,6 +88,16 @@ def test_lists_of_transforms_must_end_in_one_shape():
     )
 
 
+def test_a_rate_that_was_forgotten_in_one_list_is_told_and_not_the_shapes_it_leads_to():
+    source = "{type: vowels, samples: 50, features: waveform, sample_rate: 8000, duration: 0.5}"
+    found = refusal(
+        ("{type: synthetic, size: 8, channels: 3, classes: 3, samples: 50}", source),
+        ("[hflip]", "[{type: log_mel, sample_rate: 8000}]"),
+        ("eval_transforms: []", "eval_transforms: [log_mel]"),
+    )
+    assert found == "5:21 log_mel has sample_rate 16,000, the sounds have 8,000: give both the same"
+
+
 def test_a_transform_that_cannot_take_its_image_is_named_with_its_list():
     found = refusal(("train_transforms: [hflip]", "train_transforms: [{type: random_crop, padding: 0, size: 9}]"))
     assert found == (
