@@ -125,10 +125,15 @@ def why_missing(path: Path) -> str:
 
 
 def _nearby(path: Path) -> Path | None:
-    """The file that may be meant by one that is not there: it has an ending, or lies in a folder beside it."""
-    folders = (path.parent, *(path.parent / name for name in _LIKELY_FOLDERS))
-    places = (folder / f"{path.name}{ending}" for folder in folders for ending in _LIKELY_ENDINGS)
-    return next((place for place in places if os.path.isfile(place)), None)
+    """The file that may be meant by one that is not there.
+
+    It has an ending, lies in a folder beside it, or is written with other capitals.
+    """
+    name, ending = path.name, path.suffix
+    folders = (path.parent, *(path.parent / folder for folder in _LIKELY_FOLDERS))
+    places = [folder / f"{name}{more}" for folder in folders for more in _LIKELY_ENDINGS]
+    cases = (name.removesuffix(ending) + ending.swapcase(), name.lower(), name.upper(), name[:1].swapcase() + name[1:])
+    return next((place for place in (*places, *(path.parent / case for case in cases)) if os.path.isfile(place)), None)
 
 
 def advised(reason: str, advice: str = "Mend or remove them") -> str:

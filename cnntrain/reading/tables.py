@@ -37,6 +37,7 @@ _SIDES = frozenset(["width", "height", "imgwidth", "imgheight", "imagewidth", "i
 _BOXES = frozenset(["x", "y", "left", "top", "xmin", "ymin", "cx", "cy", "x1", "y1"])
 _ENDINGS = tuple(pictures.SUFFIXES | sounds.SUFFIXES)
 _POINTLESS = re.compile(r"[+-]?\d*,\d+")  # a number with a decimal comma
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")  # one with a comma after each three digits, it seems
 _GAPS = frozenset(["", "na", "n/a", "nan", "none", "null", "-", "?", "inf"])  # what stands for a number that is missing
 SPLIT_NAMES = frozenset(["split", "set", "subset", "partition", "dataset", "usage"])  # columns of train, test and so on
 ANSWERS = {"true": 1.0, "false": 0.0}  # how pandas and spreadsheets write 1 and 0, in any case
@@ -156,8 +157,14 @@ def _without_brackets(cell: str) -> str | None:
 def check_numbers(names: Sequence[str], rows: Sequence[Sequence[str]], column: str) -> None:
     """Raise ValueError for a column that is to be classes and holds numbers: with decimal commas, or with gaps."""
     whole = _whole(cells_of(names, rows)[column])
-    comma = next((cell for cell in whole if _POINTLESS.fullmatch(cell)), None)
-    if comma is not None and all(_POINTLESS.fullmatch(cell) or is_number(cell) for cell in whole):
+    commas = [cell for cell in whole if _POINTLESS.fullmatch(cell) or _GROUPED.fullmatch(cell)]
+    if commas and all(is_number(cell) for cell in whole if cell not in {*commas}):
+        if all(map(_GROUPED.fullmatch, commas)):
+            raise ValueError(
+                f"the column {column!r} has numbers with commas ({commas[0]}): remove those that part thousands, and "
+                "write points for those that part decimals"
+            )
+        comma = next(cell for cell in commas if not _GROUPED.fullmatch(cell))
         raise ValueError(f"the column {column!r} has decimal commas ({comma}), expected points. Replace them")
     if any(not cell.isdecimal() for cell in whole) and all(map(is_number, whole)):
         check_gaps(names, rows, column)

@@ -154,6 +154,9 @@ def test_a_table_without_a_header_is_told_by_every_source_and_by_init(
         ("file|label\na.png|x\n", r"has the one column 'file\|label', expected several, with commas, semicolons or"),
         ("sep=;\nfile;label\na.png;x\n", "begins with sep=, a line for Excel alone. Remove it"),
         ("file;age\na.png;0,5\nb.png;1\nc.png;0,5\nd.png;1\n", r"'age' has decimal commas \(0,5\), expected points"),
+        ("file;age\na.png;1,000\nb.png;7\nc.png;1,000\n", r"numbers with commas \(1,000\): remove those that part tho"),
+        ("file;age\na.png;1,000,000.5\nb.png;7\n", r"numbers with commas \(1,000,000.5\): remove those that part tho"),
+        ("file;age\na.png;1,000\nb.png;0,5\nc.png;0,5\n", r"'age' has decimal commas \(0,5\), expected points"),
         ("file,age\na.png,0.5\nb.png,NA\nc.png,0.5\n", "'age' has numbers, and 'NA' in 1 of 3 rows. Fill these in"),
         ("file,age\na.png,0.5\nb.png,\nc.png,0.7\n", "'age' has numbers, and '' in 1 of 3 rows. Fill these in"),
     ],
@@ -195,9 +198,9 @@ def test_a_column_that_says_which_split_a_row_is_of_is_told_where_it_is_not_read
     assert len(told) == 2
 
 
-@pytest.mark.parametrize("name", ["pictures/a", "a.png", "a"])
+@pytest.mark.parametrize("name", ["pictures/a", "a.png", "a", "pictures/a.PNG", "pictures/A.png", "pictures/A.PNG"])
 def test_a_file_that_lies_nearby_is_named(root: Path, name: str) -> None:
-    """As where a list leaves out the ending, or the folder of the pictures."""
+    """As where a list leaves out the ending or the folder of the pictures, or has other capitals."""
     path = table(root, f"path,label\n{name},dog\npictures/b.png,cat\n")
     found = root / "pictures" / "a.png"
     wanted = found.relative_to((root / name).parent)
