@@ -265,10 +265,10 @@ class ClassFolders(Dataset):
         folders = self._split_folders()
         if split not in folders:
             raise DataError(f"{Path(self.root).absolute()} has no folder {split!r}, found {', '.join(folders)}. Add it")
-        classes = self._all_classes(folders[split], others)
-        if not classes:
+        found = self._all_classes(folders[split], others)
+        if not found:
             self._refuse_unsorted(folders[split], split)
-        chosen = classes if self.split is None else self._chosen(classes, split, self.split.patterns)
+        chosen = found if self.split is None else self._chosen(found, split, self.split.patterns)
         return chosen, others
 
     def _chosen(
