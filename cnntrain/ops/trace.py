@@ -22,6 +22,9 @@ operation refuses the layer by name and place (`lacks`).
 
 Samples are images (height, width, channels), clips (moments, height, width, channels) or features. A reshape to fewer
 or more values makes several samples of one, or one of several: the moments of clips, for layers of images.
+
+Formats find values and constants by their names, of which a trace has each but once. A node's result has the node's
+name, in which there is no slash; a step on the way to it is called "conv2d_1/1", and a constant "conv2d_1.weight".
 """
 
 from __future__ import annotations
@@ -86,6 +89,7 @@ class Trace:
         self.node = ""  # whose operations are being recorded
         self._of = ""
         self._count = 0  # of its operations so far
+        self._values: set[str] = set()  # names of values that were recorded or read
 
     def constant(self, name: str, array: Array) -> ArrayConstant:
         """An array of the node, under the node's name."""
@@ -93,6 +97,7 @@ class Trace:
         while full in self.constants and not np.array_equal(self.constants[full], array.astype(np.float32)):
             number += 1  # a layer that consists of others has several of one name
             full = f"{self.node}.{name}_{number}"
+        assert full not in self._values, f"a value of the trace is called {full!r} already"
         self.constants[full] = np.ascontiguousarray(array, dtype=np.float32)
         return ArrayConstant(full, array.shape)
 
@@ -109,9 +114,16 @@ class Trace:
             shapes = [operand.shape for operand in operands if isinstance(operand, Value | ArrayConstant)]
             shape = np.broadcast_shapes(*shapes)
         self._count += 1
-        out = Value(f"{self.node}.{self._count}", shape)
+        self._values |= {operand.name for operand in operands if isinstance(operand, Value)}
+        out = self._new(f"{self.node}/{self._count}", shape)
         self.operations.append(Operation(kind, operands, out, numbers, self._of or self.node))
         return out
+
+    def _new(self, name: str, shape: Shape) -> Value:
+        """A value of a name that nothing in the trace has, its inputs included."""
+        assert name not in self._values and name not in self.constants, f"the trace has two values called {name!r}"
+        self._values.add(name)
+        return Value(name, shape)
 
     def _refuse(self, why: str) -> NoReturn:
         raise UsageError(f"{self._of or self.node} cannot be exported: {why}")
@@ -124,9 +136,9 @@ class Trace:
         """The node's result, under the node's own name where its last operation gives it."""
         if not self._count or self.operations[-1].out != result:
             return result
-        named = Value(self.node, result.shape)
+        named = self._new(self.node, result.shape)
         self.operations[-1] = replace(self.operations[-1], out=named)
-        self.results.add(self.node)
+        self.results.add(named.name)
         return named
 
     def convolution(self, x: Value, p: Mapping[str, Array], axes: Sequence[Axis], groups: int, shape: Shape) -> Value:

@@ -29,3 +29,21 @@ def test_a_constant_among_values_that_are_put_one_after_the_other() -> None:
     grid = trace.constant("grid", np.zeros((4, 5, 1)))
     with pytest.raises(UsageError, match="Pad the value, and add the constant to it"):
         trace.op("concat", X, grid, shape=(4, 5, 3), axis=2)
+
+
+def test_two_values_of_one_name() -> None:
+    """Formats find values by name: one of the two would silently be read for both."""
+    trace = Trace()
+    trace.begin("scale_1")
+    trace.end(trace.op("mul", X, 2.0))
+    trace.begin("scale_1")
+    with pytest.raises(AssertionError, match="two values called 'scale_1/1'"):
+        trace.op("mul", X, 2.0)
+
+
+def test_a_value_of_the_inputs_name() -> None:
+    trace = Trace()
+    trace.begin("x")
+    twice = trace.op("mul", X, 2.0)
+    with pytest.raises(AssertionError, match="two values called 'x'"):
+        trace.end(twice)

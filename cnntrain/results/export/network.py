@@ -26,6 +26,9 @@ _FITS: dict[Fit, str] = {
 }
 
 
+INPUT = "images"  # what the input of every export is called
+
+
 @dataclass(frozen=True)
 class Duties:
     """What the caller of an exported network has to do before and after it, as `predict` does.
@@ -125,7 +128,7 @@ def traced(trained: Trained, fold: bool = False, whole: bool = False) -> Exporte
     params = [trained.engine.node_params(index) for index in range(len(graph.nodes))]
     before, normalizations = split(trained.transforms)
     before, within = ((), trained.transforms) if whole else (before, normalizations)
-    trace, images = Trace(), Value("images", trained.description.shape if whole else graph.input_shape)
+    trace, images = Trace(), Value(INPUT, trained.description.shape if whole else graph.input_shape)
     output = trace_graph(trace, graph, params, trace_transforms(trace, images, within), fold)
     name, classes = trained.loaded.experiment.name, trained.network.classes
     words = trained.pixels, trained.description.columns
@@ -134,11 +137,26 @@ def traced(trained: Trained, fold: bool = False, whole: bool = False) -> Exporte
     )
 
 
+def of_node(name: str) -> str:
+    """What a trace calls a node of a graph: by its own name, unless the input has that."""
+    return f"layers/{name}" if name == INPUT else name
+
+
+def of_transform(transform: Transform, number: int) -> str:
+    """What a trace calls the transform of this number, from 1, such as "transforms/scale_1"; no node is called so."""
+    return f"transforms/{transform.name_in_config}_{number}"
+
+
+def shown(name: str) -> str:
+    """The name of a node or transform for people, of what a trace calls it."""
+    return name.rpartition("/")[2]
+
+
 def trace_transforms(trace: Trace, images: Value, transforms: Sequence[Transform]) -> Value:
     """Add evaluation transforms to a trace; returns what the network is given."""
     for number, transform in enumerate(transforms, 1):
-        name = f"{transform.name_in_config}_{number}"
-        of = f"{name} ({transform.name_in_config}, among data.eval_transforms)"
+        name = of_transform(transform, number)
+        of = f"{shown(name)} ({transform.name_in_config}, among data.eval_transforms)"
         trace.begin(name, of)
         try:
             images = trace.end(transform.trace(trace, images))
@@ -163,7 +181,7 @@ def trace_graph(
     values = _Values(trace, images)
     for index, node in enumerate(graph.nodes):
         of = f"{node.name} ({node.layer.name_in_config}, {node.where})"
-        trace.begin(node.name, of)
+        trace.begin(of_node(node.name), of)
         inputs = [values.read(source, node.moments) for source in node.inputs]
         if index in pairs:
             values.write(index, node.moments, inputs[0])

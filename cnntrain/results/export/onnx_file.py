@@ -112,7 +112,7 @@ class _Writer:
         self._onnx = onnx
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
-        self._known: set[str] = set()
+        self._known: dict[str, Array] = {}  # constants of the trace, as they are read
         self._count = 0
 
     def write(self, op: Operation, exported: Exported) -> None:
@@ -121,7 +121,7 @@ class _Writer:
         if op.kind in _PLAIN:
             self._node(_PLAIN[op.kind], [self._operand(operand, op) for operand in op.operands], op.out.name)
         elif op.kind in _REDUCES:
-            axes = self._array("axes", np.array([_axis(op.out, axis) for axis in op.numbers["axes"]]))
+            axes = self._fixed("axes", np.array([_axis(op.out, axis) for axis in op.numbers["axes"]]))
             self._node(_REDUCES[op.kind], [self._name(op), axes], op.out.name, keepdims=1)
         elif op.kind in _WRITTEN:
             own: Callable[[Operation], None] = getattr(self, f"_{op.kind}")
@@ -136,15 +136,24 @@ class _Writer:
         return out
 
     def _array(self, name: str, array: Array) -> str:
-        """A constant; `name` is made unique where it is not one of the trace's."""
-        if "." not in name:
-            self._count += 1
-            name = f"{name}_{self._count}"
+        """A constant of the trace as it is read here; a name of its own where it was read in another shape before."""
+        while name in self._known and not np.array_equal(self._known[name], array):
+            name += "/again"
         if name not in self._known:
-            self._known.add(name)
-            dtype = np.float32 if array.dtype.kind == "f" else np.int64
-            self.initializers.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(array, dtype), name))
+            self._known[name] = array
+            self._initialize(name, array)
         return name
+
+    def _fixed(self, name: str, array: Array) -> str:
+        """Numbers that are no constant of the trace, under a name that nothing in it has: "/axes_1"."""
+        self._count += 1
+        name = f"/{name}_{self._count}"
+        self._initialize(name, array)
+        return name
+
+    def _initialize(self, name: str, array: Array) -> None:
+        dtype = np.float32 if array.dtype.kind == "f" else np.int64
+        self.initializers.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(array, dtype), name))
 
     def _name(self, op: Operation, number: int = 0) -> str:
         value = op.operands[number]
@@ -156,7 +165,7 @@ class _Writer:
         if isinstance(operand, Value):
             return operand.name
         if not isinstance(operand, ArrayConstant):
-            return self._array("number", np.array(operand, np.float32))
+            return self._fixed("number", np.array(operand, np.float32))
         array = self._constants[operand.name]
         if len(op.out.shape) == 3:
             array = array.reshape(-1, 1, 1) if array.ndim == 1 else array.transpose(2, 0, 1)
@@ -177,13 +186,13 @@ class _Writer:
         assert isinstance(weight, ArrayConstant)
         kernels = np.moveaxis(self._constants[weight.name], (-1, -2), (0, 1))
         clips = kernels.ndim == len(_CLIP_FIRST)
-        name = self._to(_CLIP_FIRST, self._name(op), f"{op.out.name}.first") if clips else self._name(op)
+        name = self._to(_CLIP_FIRST, self._name(op), f"{op.out.name}/first") if clips else self._name(op)
         inputs = [name, self._array(weight.name, kernels)]
         if isinstance(bias, ArrayConstant):
             inputs.append(self._array(bias.name, self._constants[bias.name]))
         numbers = op.numbers
         shared = {"strides": numbers["stride"], "dilations": numbers["dilation"], "group": numbers["groups"]}
-        out = f"{op.out.name}.clip" if clips else op.out.name
+        out = f"{op.out.name}/clip" if clips else op.out.name
         self._node(kind, inputs, out, pads=_pads(numbers["padding"]), **shared, **attributes)
         if clips:
             self._to(_CLIP_LAST, out, op.out.name)
@@ -206,8 +215,8 @@ class _Writer:
         self._pool(op, "MaxPool", op.out.name)
 
     def _sum_pool(self, op: Operation) -> None:
-        mean = self._pool(op, "AveragePool", f"{op.out.name}.mean", count_include_pad=1)
-        count = self._array("count", np.array(float(np.prod(op.numbers["kernel"])), np.float32))
+        mean = self._pool(op, "AveragePool", f"{op.out.name}/mean", count_include_pad=1)
+        count = self._fixed("count", np.array(float(np.prod(op.numbers["kernel"])), np.float32))
         self._node("Mul", [mean, count], op.out.name)
 
     def _pool(self, op: Operation, kind: str, out: str, **attributes: Any) -> str:
@@ -230,13 +239,13 @@ class _Writer:
     def _pad(self, op: Operation) -> None:
         sides = [(0, 0), *_held(op.out, op.numbers["sides"])]
         pads = [*(before for before, _ in sides), *(after for _, after in sides)]
-        self._node("Pad", [self._name(op), self._array("pads", np.array(pads))], op.out.name)
+        self._node("Pad", [self._name(op), self._fixed("pads", np.array(pads))], op.out.name)
 
     def _slice(self, op: Operation) -> None:
         starts, stops, steps = np.array(_held(op.out, op.numbers["parts"])).T
-        bounds = [self._array(name, array) for name, array in (("starts", starts), ("ends", stops))]
-        axes = self._array("axes", np.arange(1, 1 + len(starts)))
-        self._node("Slice", [self._name(op), *bounds, axes, self._array("steps", steps)], op.out.name)
+        bounds = [self._fixed(name, array) for name, array in (("starts", starts), ("ends", stops))]
+        axes = self._fixed("axes", np.arange(1, 1 + len(starts)))
+        self._node("Slice", [self._name(op), *bounds, axes, self._fixed("steps", steps)], op.out.name)
 
     def _concat(self, op: Operation) -> None:
         names = [self._name(op, number) for number in range(len(op.operands))]
@@ -247,11 +256,11 @@ class _Writer:
         assert isinstance(value, Value)
         name = value.name
         if len(value.shape) == 3 and value.shape[:2] != (1, 1) and value.shape[2] != 1:
-            name = self._to(_LAST, name, f"{op.out.name}.last")
+            name = self._to(_LAST, name, f"{op.out.name}/last")
         image = len(op.out.shape) == 3 and op.out.shape[:2] != (1, 1) and op.out.shape[2] != 1
         held = op.out.shape if image else tuple(_shape(op.out.shape))
-        shape = self._array("shape", np.array([-1, *held]))
-        out = self._node("Reshape", [name, shape], f"{op.out.name}.plain" if image else op.out.name)
+        shape = self._fixed("shape", np.array([-1, *held]))
+        out = self._node("Reshape", [name, shape], f"{op.out.name}/plain" if image else op.out.name)
         if image:
             self._to(_FIRST, out, op.out.name)
 

@@ -23,7 +23,7 @@ from cnntrain import __version__
 from cnntrain.core.errors import UsageError
 from cnntrain.ops.trace import ArrayConstant, Operand, Operation, Trace, Value, lacks
 from cnntrain.parts.transforms.normalize import Normalize
-from cnntrain.results.export.network import Exported
+from cnntrain.results.export.network import Exported, of_node, of_transform, shown
 from cnntrain.results.report.html import Markup, element, section
 from cnntrain.results.report.page import document
 from cnntrain.trained.inference import Trained
@@ -172,14 +172,14 @@ def asked(trained: Trained) -> dict[str, Any]:
 
 def _layers(trained: Trained, exported: Exported) -> list[dict[str, Any]]:
     """What there is to look at: the result of each layer, and which steps it took."""
-    kinds = {node.name: node.layer.name_in_config for node in trained.network.graph.nodes}
-    kinds |= {f"{t.name_in_config}_{i}": t.name_in_config for i, t in enumerate(trained.transforms, 1)}
+    kinds = {of_node(node.name): node.layer.name_in_config for node in trained.network.graph.nodes}
+    kinds |= {of_transform(t, i): t.name_in_config for i, t in enumerate(trained.transforms, 1)}
     found, steps = [], list[int]()
     for number, op in enumerate(exported.trace.operations):
         steps.append(number)
         if op.out.name in exported.trace.results:
             name = op.out.name
-            found.append({"name": name, "type": kinds.get(name, ""), "value": number + 1, "steps": steps})
+            found.append({"name": shown(name), "type": kinds.get(name, ""), "value": number + 1, "steps": steps})
             steps = []
     return found
 

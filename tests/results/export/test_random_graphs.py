@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import torch_layout
 from cnntrain.network.graph import BATCH, Graph
 from cnntrain.ops.trace import Trace, Value
-from cnntrain.results.export.network import trace_graph
+from cnntrain.results.export.network import trace_graph, trace_transforms
 from tests.results.export.test_formats import FORMATS, by_onnx, exported_of, in_order, onnx_or_skip
 from tests.support.layers import run
 from tests.support.networks import declared, engine_of, graph_of, random_batch
@@ -36,7 +37,8 @@ ONE = ["relu", "tanh", "silu", "identity", "batch_norm", "layer_norm", "rms_norm
 class Maker:
     """A list of layers that grows by random ones."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, names: Sequence[str] = ()) -> None:
+        self.names = names or [f"n{number}" for number in range(99)]
         self.draws = random.Random(seed)
         self.layers: list[Declared] = []
         self.shapes: dict[str, Shape] = {}
@@ -47,7 +49,7 @@ class Maker:
 
     def add(self, kind: str, *inputs: str, **fields: Any) -> str:
         """Add a layer and return its name."""
-        name = f"n{len(self.layers)}"
+        name = self.names[len(self.layers)]
         extra = {"from_": inputs if len(inputs) > 1 else inputs[0]} if inputs else {}
         shapes = [self.shapes[i] for i in inputs] or [self.start]
         self.shapes[name] = registry.make("layers", kind, **fields).output_shape(*shapes)
@@ -98,8 +100,8 @@ class Maker:
         return self.layers
 
 
-def made(seed: int) -> tuple[list[Declared], Shape]:
-    maker = Maker(seed)
+def made(seed: int, names: Sequence[str] = ()) -> tuple[list[Declared], Shape]:
+    maker = Maker(seed, names)
     for _ in range(maker.draws.randint(2, 9)):
         try:
             maker.grow()
@@ -108,9 +110,9 @@ def made(seed: int) -> tuple[list[Declared], Shape]:
     return maker.finish(), maker.start
 
 
-def network(seed: int) -> tuple[Graph, list[dict[str, Array]], Array, Array]:
+def network(seed: int, names: Sequence[str] = ()) -> tuple[Graph, list[dict[str, Array]], Array, Array]:
     """A graph with random parameters, images, and its outputs for them."""
-    layers, shape = made(seed)
+    layers, shape = made(seed, names)
     with Pool(1) as pool:
         engine = engine_of(layers, pool, shape=shape, shard=SAMPLES, seed=seed)
         rng = np.random.default_rng(seed)
@@ -189,6 +191,32 @@ def test_other_formats_of_random_graphs_compute_the_same(computed, _tolerance):
             assert close(found, expected), f"seed {seed}"
 
 
+TAKEN = [  # what formats call other things, or Python does
+    *("images", "scale_1", "normalize_2", "transforms", "layers", "number", "number_1", "axes_1", "shape_1", "count_1"),
+    *("first", "last", "plain", "mean", "1", "2", "weight", "bias", "np", "WEIGHTS", "forward", "windows", "class"),
+    *("transforms_scale_1", "layers_images", "a-b", "a_b", "_1", "-", "output", "again"),
+]
+
+
+@pytest.mark.parametrize(("computed", "_tolerance"), FORMATS)
+def test_a_layer_may_have_any_name(computed, _tolerance):
+    """That of the input, of a transform, or of what a format needs besides."""
+    if computed is by_onnx:
+        onnx_or_skip()
+    for seed in range(30):
+        graph, params, x, expected = network(seed, random.Random(seed).sample(TAKEN, len(TAKEN)))
+        mean, std = (0.5,) * graph.input_shape[2], (2.0,) * graph.input_shape[2]
+        transforms = [
+            registry.make("transforms", "scale", low=-1, high=1, data_range=(0, 1)),
+            registry.make("transforms", "normalize", mean=mean, std=std),
+        ]
+        trace, images = Trace(), Value("images", graph.input_shape)
+        output = trace_graph(trace, graph, params, trace_transforms(trace, images, transforms))
+        pixels = ((x * 2 + 0.5) + 1) / 2  # which the transforms make x of
+        found = in_order(computed, computed(exported_of(trace, images, output), pixels))
+        assert close(found, expected), f"seed {seed}"
+
+
 FLAT = [declared("conv2d", filters=4, kernel_size=1, name="a"), declared("flatten", name="f")]
 CASES = {
     "concat of flattens": [
@@ -234,7 +262,7 @@ END = [declared("dense", units=3)]
 @pytest.mark.parametrize("name", CASES)
 def test_flattened_features_that_meet_others(name, monkeypatch):
     pytest.importorskip("safetensors", reason="comes with the extra `safetensors`")
-    monkeypatch.setattr("tests.results.export.test_random_graphs.made", lambda _seed: ([*CASES[name], *END], (3, 2, 2)))
+    monkeypatch.setattr("tests.results.export.test_random_graphs.made", lambda *_: ([*CASES[name], *END], (3, 2, 2)))
     assert proven(0)
 
 
@@ -242,14 +270,14 @@ def test_flattened_features_that_meet_others(name, monkeypatch):
 def test_what_pytorchs_order_does_not_allow_is_refused(name, monkeypatch):
     pytest.importorskip("safetensors", reason="comes with the extra `safetensors`")
     monkeypatch.setattr(
-        "tests.results.export.test_random_graphs.made", lambda _seed: ([*REFUSED[name], *END], (3, 2, 2))
+        "tests.results.export.test_random_graphs.made", lambda *_: ([*REFUSED[name], *END], (3, 2, 2))
     )
     assert not proven(0)
 
 
 def test_outputs_that_would_be_in_another_order_are_refused(monkeypatch):
     pytest.importorskip("safetensors", reason="comes with the extra `safetensors`")
-    monkeypatch.setattr("tests.results.export.test_random_graphs.made", lambda _seed: (FLAT, (3, 2, 2)))
+    monkeypatch.setattr("tests.results.export.test_random_graphs.made", lambda *_: (FLAT, (3, 2, 2)))
     assert not proven(0)
 
 
