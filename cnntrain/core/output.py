@@ -2,6 +2,7 @@
 
 - nothing: the file is made, and its folder
 - a regular file: it is replaced whole, if it is empty or begins as ours of its kind do, or if the user has said so
+- a checkpoint, or what the work reads: it is refused, unless a checkpoint is written in place of another
 - a FIFO or a character device, such as /dev/stdout: it is written into, since it cannot be replaced
 - anything else, such as a folder: it is refused
 
@@ -14,7 +15,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,21 +38,26 @@ class FileKind(NamedTuple):
     beginning: re.Pattern[bytes]
 
 
+ANY = FileKind("file", re.compile(b""))
 PAGE = FileKind("page", re.compile(rb'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv'))
 PICTURE = FileKind("picture", re.compile(rb"\x89PNG\r\n\x1a\n.{25}" + re.escape(_CHUNK), re.DOTALL))
+CHECKPOINT = FileKind("checkpoint", re.compile(rb"PK\x03\x04.{26}meta\.npy", re.DOTALL))
 RESULTS = FileKind("list of results", re.compile(rb'\[(\]|\n\{"image_id":)'))
 
 
 class Output:
     """A file that the user names, found fit to be written."""
 
-    def __init__(self, path: Path, replaces: FileKind | None = None, ours: bool = False) -> None:
+    def __init__(
+        self, path: Path, replaces: FileKind | None = None, ours: bool = False, reads: Sequence[Path] = ()
+    ) -> None:
         """Raises StorageError for what cannot be replaced, and for a file that is not of the kind `replaces`.
 
-        Without a kind any file is replaced. One that is `ours`, in a run directory, which may be a stranger's, is
+        Without a kind any file is replaced, but no checkpoint. What is written is made of the files that it `reads`,
+        none of which is replaced. One that is `ours`, in a run directory, which may be a stranger's, is
         replaced whatever it is, a link included.
         """
-        self.path, self._kind, self._ours = path, replaces, ours
+        self.path, self._kind, self._ours, self._reads = path, replaces, ours, reads
         self.is_stream = self.is_there = False
         if not ours:
             self._look()
@@ -70,10 +76,15 @@ class Output:
         if not self.is_there:
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a file"
             raise StorageError(f"{self.path} is {what}, expected a file to write. Name a file")
-        if self._kind is not None and status.st_size and not self._kind.beginning.match(self.read(_HEAD)):
+        if any(os.path.samestat(status, os.stat(read)) for read in self._reads):
+            raise StorageError(f"{self.path} is itself read for what would be written there. Name another file")
+        head = self.read(_HEAD) if status.st_size else b""
+        if self._kind is not None and head and not self._kind.beginning.match(head):
             raise StorageError(
                 f"{self.path} exists and is no {self._kind.name} that cnntrain wrote. Remove it, or name another file"
             )
+        if self._kind is None and CHECKPOINT.beginning.match(head):
+            raise StorageError(f"{self.path} exists and is a checkpoint. Remove it, or name another file")
 
     def _require_folder(self) -> None:
         """Raise StorageError for a link into a folder that is not there; one of a plain name is made later."""

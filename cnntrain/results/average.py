@@ -10,7 +10,7 @@ import numpy as np
 
 from cnntrain.core import strict_json
 from cnntrain.core.errors import CheckpointError, StorageError, UsageError
-from cnntrain.core.output import Output
+from cnntrain.core.output import ANY, Output
 from cnntrain.rundir.checkpoint import Checkpoint, find, read, save
 from cnntrain.trained import saved
 
@@ -20,13 +20,13 @@ def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[
 
     Each counts with the weights that `eval` would use: averaged ones where it has some. Sums are in float64, one
     checkpoint in memory at a time. Everything else comes from the last one. Raises CheckpointError where they are of
-    different networks, StorageError where `output` exists and `overwrite` is off.
+    different networks, StorageError where `output` is one of them, or exists and `overwrite` is off.
     """
     if len(paths) < 2:
         raise UsageError(f"average needs two checkpoints or more, got {len(paths)}")
-    if Output(output).is_there and not overwrite:
-        raise StorageError(f"{output} exists. Say --overwrite to replace it, or choose another --output")
     found = [find(path) for path in paths]
+    if Output(output, ANY, reads=found).is_there and not overwrite:
+        raise StorageError(f"{output} exists. Say --overwrite to replace it, or choose another --output")
     first = read(found[0])
     arrays = saved.used(first)
     shapes = {name: (array.shape, array.dtype) for name, array in arrays.items()}

@@ -28,7 +28,7 @@ from cnntrain.core import archive, shell, strict_json
 from cnntrain.core.archive import Bytes, DamagedError, ForeignError, Member
 from cnntrain.core.arrays import Array, Shape, aligned, from_file, to_file
 from cnntrain.core.errors import CheckpointError, StorageError, UsageError
-from cnntrain.core.output import Output
+from cnntrain.core.output import ANY, Output
 from cnntrain.core.registry import KINDS, parts, unusable
 from cnntrain.core.regular_file import open_regular
 
@@ -153,7 +153,7 @@ def save(path: Path, meta: Meta, arrays: Mapping[str, Array]) -> int:
     Raises StorageError; see also `pack`.
     """
     chunks = pack(meta, arrays)
-    Output(path).write(chunks)
+    Output(path, ANY).write(chunks)
     return sum(map(len, chunks))
 
 

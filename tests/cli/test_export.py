@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -82,6 +83,20 @@ def test_what_is_there_is_not_replaced_unless_asked(cnntrain, finished, desk):
     assert outcome.error == "full.npz exists. Say --overwrite to replace it, or choose another --output"
     assert [path.name for path in desk.iterdir()] == ["full.npz"]
     assert cnntrain("export", finished, "--format", "numpy", "--overwrite").code == 0
+
+
+def test_a_checkpoint_is_not_replaced_by_the_weights_of_its_own_export(cnntrain, finished, desk):
+    shutil.copytree(finished, desk / "run")
+    before = (desk / "run/checkpoints/best.npz").read_bytes()
+    for checkpoint in ("run", "run/checkpoints/last.npz"):
+        outcome = cnntrain(
+            "export", checkpoint, "--format", "numpy", "--output", "run/checkpoints/best.py", "--overwrite"
+        )
+        assert outcome.code == 5
+        assert outcome.error.startswith("run/checkpoints/best.npz ")
+        assert "Name another file" in outcome.error or "name another file" in outcome.error
+    assert (desk / "run/checkpoints/best.npz").read_bytes() == before
+    assert not (desk / "run/checkpoints/best.py").exists()
 
 
 def test_a_transform_that_is_left_to_the_user_is_named(cnntrain, config, desk):

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from cnntrain.core import archive
 from cnntrain.core.errors import StorageError
-from cnntrain.core.output import PAGE, PICTURE, RESULTS, Output
+from cnntrain.core.output import ANY, PAGE, PICTURE, RESULTS, Output
 from cnntrain.results.report.page import page
 
+CHECKPOINT = b"".join(archive.pack({"meta.npy": [b"{}"], "param/a.npy": [b""]}))
 HTML = page("title", "subtitle", footer="footer")
 
 
@@ -138,6 +140,8 @@ def test_anything_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (RESULTS, b'[\n{"image_id":1}\n]\n', True),
         (RESULTS, b'{"images": []}', False),
         (None, b"whatever", True),
+        (None, b"PK\x03\x04", True),
+        (ANY, CHECKPOINT, True),
     ],
 )
 def test_a_file_is_replaced_only_by_one_of_its_kind(tmp_path: Path, kind, before: bytes, replaced: bool) -> None:
@@ -150,6 +154,20 @@ def test_a_file_is_replaced_only_by_one_of_its_kind(tmp_path: Path, kind, before
         with pytest.raises(StorageError, match=r"file exists and is no .* that cnntrain wrote\. Remove it, or name an"):
             Output(path, kind)
         assert path.read_bytes() == before
+
+
+def test_a_checkpoint_is_replaced_by_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "best.npz"
+    path.write_bytes(CHECKPOINT)
+    with pytest.raises(StorageError, match=r"best\.npz exists and is a checkpoint\. Remove it, or name another file"):
+        Output(path)
+
+
+def test_what_is_read_is_not_replaced_under_any_name(tmp_path: Path) -> None:
+    (tmp_path / "read").write_bytes(b"")
+    (tmp_path / "link").symlink_to("read")
+    with pytest.raises(StorageError, match=r"link is itself read for what would be written there\. Name another file"):
+        Output(tmp_path / "link", ANY, reads=[tmp_path / "read"])
 
 
 @pytest.mark.parametrize("optimize", [False, True])

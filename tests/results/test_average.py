@@ -73,3 +73,6 @@ def test_refusals(kept, tmp_path):
     with pytest.raises(StorageError, match=r"exists\. Say --overwrite"):
         merge(kept, output)
     merge(kept, output, overwrite=True)
+    merge([kept[0], output], tmp_path / "again.npz")
+    with pytest.raises(StorageError, match=r"mean\.npz is itself read for what would be written there"):
+        merge([kept[0], output], output, overwrite=True)

@@ -33,12 +33,12 @@ def export(
 
     `output` is by default the experiment's name, in the working directory; `names` says whose names the tensors of a
     safetensors file have, by default those of `model.init_from.names`. Raises UsageError for a file name that the
-    format does not allow and for a layer that cannot be exported, StorageError where a file exists and `overwrite` is
-    off, MissingExtraError without the format's package.
+    format does not allow and for a layer that cannot be exported, StorageError where a checkpoint would be replaced, or
+    another file and `overwrite` is off, MissingExtraError without the format's package.
     """
     output = _checked(kind, output, trained.loaded.experiment.name, fold, names)
     document, written = _WRITERS[kind](trained, output, fold, names)
-    places = [(Output(path), data) for path, data in written.items()]
+    places = [(Output(path, reads=[trained.path]), data) for path, data in written.items()]
     taken = [place.path for place, _ in places if place.is_there]
     if taken and not overwrite:
         raise StorageError(f"{taken[0]} exists. Say --overwrite to replace it, or choose another --output")
