@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from cnntrain.core import torch_files
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckpointError, MissingExtraError, UsageError, printable
 from cnntrain.core.extras import install
@@ -77,10 +78,20 @@ def tensors_of(path: Path, data: bytes) -> dict[str, Array]:
     try:
         tensors: dict[str, Array] = library.load(data)
     except Exception as error:  # the library's own, and KeyError for a type that NumPy lacks
-        raise CheckpointError(
-            f"{path} is not a safetensors file that NumPy can hold: {printable(str(error))}. Write it again, in float32"
-        ) from error
+        raise CheckpointError(f"{path} {_fault(path, data, error)}") from error
     return {name: array for name, array in tensors.items() if name.rpartition(".")[2] != _COUNTER}
+
+
+def _fault(path: Path, data: bytes, error: Exception) -> str:
+    """What is wrong with a file that the library refuses, and what to do."""
+    told = printable(str(error))
+    if of_torch := torch_files.refusal(path, data[: torch_files.HEAD]):
+        return of_torch
+    if isinstance(error, KeyError):
+        return f"is not a safetensors file that NumPy can hold: it has the type {told}. Write it again, in float32"
+    if data[8:9] == b"{":  # after the length of a header that is JSON
+        return f"is damaged: {told}. Restore it from a copy"
+    return f"is not a safetensors file: {told}. Give one, or a checkpoint of cnntrain"
 
 
 def parameters(path: Path, data: bytes, graph: Graph, counterpart: Counterpart | None = None) -> dict[str, Array]:

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 import cnntrain
-from cnntrain.core import archive, shell, strict_json
+from cnntrain.core import archive, shell, strict_json, torch_files
 from cnntrain.core.archive import Bytes, DamagedError, ForeignError, Member
 from cnntrain.core.arrays import Array, Shape, aligned, from_file, to_file
 from cnntrain.core.errors import CheckpointError, StorageError, UsageError
@@ -256,7 +256,11 @@ def _refusal(path: Path) -> Callable[[str], CheckpointError]:
 
 def _fail(path: Path, error: DamagedError) -> NoReturn:
     """Raise the one error of a newer, foreign or damaged file; for damage it names the next best sound one."""
-    if isinstance(error, NewerError):
+    with _opened(path) as file:
+        of_torch = torch_files.refusal(path, file.read(torch_files.HEAD))
+    if of_torch:
+        message = of_torch
+    elif isinstance(error, NewerError):
         message = f"{error}. Install a newer cnntrain"
     elif isinstance(error, ForeignError):
         message = f"is not a checkpoint of cnntrain: {error}. {_WANTED}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cnntrain.core.errors import DivergedError, StorageError
 from cnntrain.data.loader import Samples
 from cnntrain.engine.examination import Examination
+from cnntrain.rundir.checkpoint import last_of
 from cnntrain.rundir.journal import Journal
 from cnntrain.training.flight_recorder import Moment, Recorder, When, described
 from cnntrain.training.job import Job
@@ -38,10 +39,17 @@ class PostMortem:
             more = f"there is no record of it ({error})"
         kept = "the weights were not updated" if when == "step" else "nothing was saved"
         of_data = record["first"] is not None and record["first"]["what"] == "input"
-        advice = "Mend the data" if of_data else "Lower optimizer.lr or set train.clip_norm"
+        last = last_of(self._run.path)
+        good = f"{self._run.path} holds the last good checkpoint" if last.exists() else "there is no checkpoint yet"
+        if of_data:
+            advice = "Mend the data"
+        elif when == "save" and not state.step:  # nothing but the first weights has been looked at
+            advice = "Mend the initial weights"
+        else:
+            advice = "Lower optimizer.lr or set train.clip_norm"
         return DivergedError(
             f"{what} (learning rate {lr:g}): {described(record)}; {kept}. "
-            f"{advice}; {self._run.path} holds the last good checkpoint, {more}",
+            f"{advice}; {good}, {more}",
             record,
         )
 

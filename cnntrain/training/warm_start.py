@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import InitFrom
 from cnntrain.core.arrays import Array, Layout, Shape
@@ -28,6 +30,8 @@ from cnntrain.trained import saved
 
 BUILTIN = "builtin"
 _PREFIX = "param/"
+_IGNORE = "model.init_from.ignore"
+_VARIANCE = "running_var"
 _SHOWN = 5  # names of a list that are shown in its line
 
 
@@ -84,8 +88,8 @@ class WarmStart:
 def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
     """The warm start of the config's `model.init_from`, or None where it has none.
 
-    Raises CheckpointError where the file cannot be read, or does not fit and `strict` is on; ConfigError for a pattern
-    under `ignore` that names no parameter.
+    Raises CheckpointError where the file cannot be read, holds what no parameter can be, or does not fit and `strict`
+    is on; ConfigError for a pattern under `ignore` that names no parameter.
     """
     wish = loaded.experiment.model.init_from
     if wish is None:
@@ -95,10 +99,13 @@ def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
     mine = {f"{node.name}.{name}": param.shape for node in nodes for name, param in node.params.items()}
     ignored = _ignored(loaded, [*mine, *(name for name in theirs if name not in mine)])
     result = replace(_compare(path, digest, mine, theirs, ignored), **meta)
+    for name, array in result.arrays.items():
+        if fault := _fault(name, array):
+            raise CheckpointError(f"{result.path}: {name} {fault}. Give a sound file, or name {name} in {_IGNORE}")
     if wish.strict and (result.missing or result.unused or result.mismatched):
         raise CheckpointError(
             f"{result.path} does not fit this network: {'; '.join(line.strip() for line in result.lines()[1:])}. "
-            "Name them in model.init_from.ignore, or set model.init_from.strict to false"
+            f"Name them in {_IGNORE}, or set model.init_from.strict to false"
         )
     if not result.arrays:
         raise CheckpointError(
@@ -166,6 +173,20 @@ def _compare(
     )
 
 
+def _fault(name: str, array: Array) -> str:
+    """What keeps an array from being a parameter; "" where nothing does."""
+    if array.dtype.kind != "f":
+        return f"has the type {array.dtype}, expected float32"
+    with np.errstate(over="ignore"):
+        values = array.astype(np.float32, copy=False)
+    if not np.isfinite(values).all():
+        beyond = "numbers beyond float32's" if np.isfinite(array).all() else "NaN or infinity"
+        return f"holds {beyond}, expected finite numbers"
+    if name.rpartition(".")[2] == _VARIANCE and values.min() < 0:
+        return f"holds {values.min():g}, and a variance is never negative"
+    return ""
+
+
 def _ignored(loaded: Loaded, names: Sequence[str]) -> list[str]:
     """The parameters that the patterns match, by their own name or their node's."""
     wish = loaded.experiment.model.init_from
@@ -176,7 +197,7 @@ def _ignored(loaded: Loaded, names: Sequence[str]) -> list[str]:
         if not matching:
             known = did_you_mean(pattern, {name.rpartition(".")[0] for name in names})
             message = f"{pattern!r} names no parameter and no layer of the network or of the checkpoint{known}"
-            raise problem(loaded, f"model.init_from.ignore.{index}", message)
+            raise problem(loaded, f"{_IGNORE}.{index}", message)
         found |= dict.fromkeys(matching)
     return list(found)
 

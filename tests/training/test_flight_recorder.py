@@ -59,6 +59,15 @@ def labelled(count=40):
     return rng.random((count, 8, 8, 1), np.float32), np.arange(count) % 3
 
 
+def test_first_weights_that_are_not_finite_are_not_blamed_on_the_optimizer(tmp_path):
+    sets = ("model.layers.6.bias_init={type: constant, value: 1e39}",)
+    with pytest.raises(DivergedError) as raised, np.errstate(over="ignore"):
+        run(write(tmp_path), tmp_path / "run", sets)
+    message = str(raised.value)
+    assert "not finite after step 0" in message
+    assert f"nothing was saved. Mend the initial weights; there is no checkpoint yet, {tmp_path}/run/" in message
+
+
 def test_a_learning_rate_out_of_bounds(tmp_path):
     config = write(tmp_path)
     message, record = diverge(config, tmp_path / "run", BOOM)

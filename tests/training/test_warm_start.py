@@ -147,6 +147,48 @@ def test_a_checkpoint_that_is_not_there(tmp_path, capsys):
     assert "there is no checkpoint or run directory nowhere" in capsys.readouterr().err
 
 
+def changed(teacher: Path, place: Path, name: str, array: np.ndarray) -> Path:
+    """The teacher's parameters with another array for one of them, as safetensors."""
+    library = pytest.importorskip("safetensors.numpy", reason="comes with the extra `safetensors`")
+    called = {"norm.scale": "norm.weight", "norm.shift": "norm.bias"}
+    tensors = {}
+    for ours, values in params(teacher, "best.npz").items():
+        ours = ours.removeprefix("param/")
+        turned = np.moveaxis(values, (-1, -2), (0, 1)) if values.ndim > 1 else values
+        tensors[called.get(ours, ours)] = np.ascontiguousarray(turned)
+    library.save_file(tensors | {"norm.num_batches_tracked": np.array(7), name: array}, place)
+    return place
+
+
+BAD = {
+    "nan": ("stem.bias", np.array([0, np.nan, 0, 0], np.float32), "holds NaN or infinity"),
+    "inf": ("stem.bias", np.array([0, -np.inf, 0, 0], np.float32), "holds NaN or infinity"),
+    "beyond": ("stem.bias", np.array([0, 1e39, 0, 0]), "holds numbers beyond float32's"),
+    "variance": ("norm.running_var", np.array([1, -1, 1, 1], np.float32), "holds -1, and a variance is never negative"),
+    "integers": ("stem.bias", np.zeros(4, np.int32), "has the type int32, expected float32"),
+    "bool": ("stem.bias", np.zeros(4, bool), "has the type bool, expected float32"),
+    "complex": ("stem.bias", np.zeros(4, np.complex64), "has the type complex64, expected float32"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_no_parameter_can_be_is_refused_before_anything_is_trained(teacher, tmp_path, capsys, case):
+    name, array, says = BAD[case]
+    file = changed(teacher, tmp_path / "a.safetensors", name, array)
+    path = config(tmp_path, f"checkpoint: {file}")
+    for command in (["fit", str(path), "-o", str(tmp_path / "run")], ["check", str(path)]):
+        assert main(command) == 4
+        assert f"{file}: {name} {says}" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    path = config(tmp_path, f"checkpoint: {file}, ignore: [{name}]")
+    assert main(["check", str(path)]) == 0
+
+
+def test_counters_and_other_floats_are_taken(teacher, tmp_path):
+    file = changed(teacher, tmp_path / "a.safetensors", "stem.bias", np.array([1, 2, 3, 65504], np.float16))
+    assert main(["check", str(config(tmp_path, f"checkpoint: {file}"))]) == 0
+
+
 def test_resuming_does_not_need_it_again(teacher, tmp_path):
     moved = tmp_path / "teacher.npz"
     moved.write_bytes((teacher / "checkpoints" / "best.npz").read_bytes())

@@ -15,10 +15,13 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import build, torch_layout
 from cnntrain.network.graph import weave
 from cnntrain.training.session import Options, fit
+from tests.core.test_torch_files import by_torch
 from tests.support.experiments import write
 from tests.support.networks import declared, engine_of, random_batch
 
 SHAPE = (9, 8, 2)
+HEADER = b'{"a":{"dtype":"BF16","shape":[4],"data_offsets":[0,8]}} '
+HALF = len(HEADER).to_bytes(8, "little") + HEADER + bytes(8)
 CONV = {"kernel_size": 3, "padding": 1}
 
 
@@ -121,10 +124,21 @@ def test_a_run_starts_from_what_another_was_exported_as(tmp_path):
     assert result["state"] == "finished"
 
 
-@pytest.mark.parametrize("data", [b"", b"\x08\0\0\0\0\0\0\0{}      x", b"nonsense" * 10])
-def test_a_file_that_is_none_is_refused(trained, tmp_path, data):
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "is not a safetensors file"),
+        (b"nonsense" * 10, "is not a safetensors file"),
+        (b"\x08\0\0\0\0\0\0\0{}      x", r"is damaged: .*\. Restore it from a copy"),
+        (HALF[:-1], r"is damaged: .*\. Restore it from a copy"),
+        (HALF[:20], r"is damaged: .*\. Restore it from a copy"),
+        (HALF, r"is not a safetensors file that NumPy can hold: it has the type 'BF16'\. Write it again, in float32"),
+        (by_torch("a"), r"was written by torch\.save: .*torch\.load\('.*/a'\), '.*/a\.safetensors'\)"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(trained, tmp_path, data, says):
     pytest.importorskip("safetensors", reason="comes with the extra `safetensors`")
-    with pytest.raises(CheckpointError, match="is not a safetensors file"):
+    with pytest.raises(CheckpointError, match=says):
         torch_layout.parameters(tmp_path / "a", data, trained[0])
 
 
