@@ -47,7 +47,7 @@ VERSIONS = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "picture
 LARGEST = 178_956_970  # what max_pixels can be: more pixels Pillow does not open
 _LONGEST = 1_000_000  # pixels of a side: beyond, Pillow's resizing refuses the memory that its filter takes
 _NO_DECODER = ("(0 bytes not processed)", "unknown raw mode")  # what Pillow says where it has none
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MAX_CLIP = 40  # the frames of a clip, or the scans of a JPEG, may have this many times the pixels of one picture
 _MAX_BYTES = 2**29  # of a picture file
 _BLOCK = 2**20  # bytes that may be asked for, however few there are
@@ -261,7 +261,7 @@ def opened_picture(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]
 def _identified(file: _File) -> ImageFile.ImageFile:
     """The picture in a file, its header read. Raises ValueError naming a TIFF of a kind that Pillow does not know."""
     try:
-        return Image.open(file, formats=_FORMATS)
+        return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         tags = first_page(file)
         if tags is not None and min(tags.size) > 0:
@@ -368,7 +368,7 @@ def _reason(error: Exception, path: Path, max_pixels: int) -> str:
     if isinstance(error, FileNotFoundError):
         return why_missing(path)
     if isinstance(error, UnidentifiedImageError):
-        return f"not an image, expected {', '.join(_FORMATS)}"
+        return f"not an image, expected {', '.join(FORMATS)}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"damaged ({str(error) or type(error).__name__})" if not isinstance(error, ValueError) else str(error)

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms, features
 
 from cnntrain.engine.pool import Pool
 from cnntrain.trained.inference import Trained
@@ -144,6 +144,7 @@ def test_the_numpy_format_reads_pictures_and_answers_as_predict_does(cnntrain, d
         "d.png": Image.fromarray(rng.integers(0, 65536, (30, 20), np.uint16)),
         "e.jpg": Image.fromarray(rng.integers(0, 256, (30, 20, 3), np.uint8)),
         "f.png": Image.fromarray(rng.integers(0, 256, (9, 7, 3), np.uint8)).convert("P"),
+        "g.tif": Image.fromarray(rng.random((9, 7), np.float32)),
     }
     for name, image in made.items():
         image.save(desk / name, **({"exif": exif} if name == "e.jpg" else {}))
@@ -173,12 +174,37 @@ def test_the_numpy_format_reads_pictures_and_answers_as_predict_does(cnntrain, d
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, cwd=desk, check=False)
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(json.loads(done.stdout), expected, rtol=1e-5, atol=1e-6)
+    assert _refused_by_both(cnntrain, desk, made["a.png"], made["g.tif"])
     told = (desk / "net.py").read_text()
     assert ("\nNAMES = ['one', 'two']\n" in told) == (answers != "softmax")
     values = {"softmax": None, "sigmoid": "shares", "nothing": "outputs"}[answers]
     assert (f"named = dict(zip(net.NAMES, {values}[0]))" in told) == (answers != "softmax")
     document = json.loads(cnntrain("export", "run", "--format", "page", "--json", "--output", "net.html").out)
     assert document.get("names") == (None if answers == "softmax" else ["one", "two"])
+
+
+def _refused_by_both(cnntrain, desk, colours, floats) -> bool:
+    """Neither `predict` nor `load` reads floats beyond 1, integers beyond 16 bits, or JPEG 2000; `load` no L*a*b*."""
+    Image.fromarray(np.asarray(floats) * 2).save(desk / "x.tif")
+    Image.fromarray(np.asarray(floats).astype(np.int32) - 1).save(desk / "y.tif")
+    asked = ["x.tif", "y.tif"]
+    if features.check("jpg_2000"):
+        colours.save(desk / "w.png", "JPEG2000")
+        asked.append("w.png")
+    for name in asked:
+        assert cnntrain("predict", "run", name).code == 3
+    lab = ImageCms.createProfile("LAB")
+    ImageCms.profileToProfile(colours, ImageCms.createProfile("sRGB"), lab, outputMode="LAB").save(desk / "v.tif")
+    program = (
+        "import sys; sys.path.insert(0, '.')\nimport net\nfrom PIL import UnidentifiedImageError\n"
+        f"for name in {[*asked, 'v.tif']}:\n"
+        "    try:\n        net.load(name)\n"
+        "    except (ValueError, UnidentifiedImageError) as error:\n"
+        "        assert name in str(error), error\n"
+        "    else:\n        raise AssertionError(name)\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, cwd=desk, check=False)
+    return done.returncode == 0 or pytest.fail(done.stderr)
 
 
 def test_every_format_says_what_its_caller_owes(cnntrain, finished, desk):

@@ -20,7 +20,7 @@ import numpy as np
 from cnntrain import __version__
 from cnntrain.core.errors import printable
 from cnntrain.ops.trace import ArrayConstant, Operand, Operation, Trace, Value, lacks
-from cnntrain.reading.pictures import FRAME
+from cnntrain.reading.pictures import FORMATS, FRAME
 from cnntrain.results.export.network import Exported
 
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "matmul": "@"}
@@ -98,16 +98,25 @@ _LOAD = '''\
 def load(*paths):
     """Pictures as forward takes them, before the transforms named above: (n, {height}, {width}, {channels}) in [0, 1].
 
-    Turned as EXIF says, laid over white where they are transparent, {how}. Needs Pillow.
+    Turned as EXIF says, laid over white where they are transparent, {how}. Needs Pillow. Raises
+    ValueError for a picture that is not in 8 or 16 bits, or floats in [0, 1].
     """
     from PIL import Image, ImageOps
 
     images = []
     for path in paths:
-        with Image.open(path) as file:
+        with Image.open(path, formats={formats}) as file:
+            tags = file.tag_v2 if file.format == "TIFF" else {{}}
             image = ImageOps.exif_transpose(file)
-        if image.mode.startswith("I"):  # 16 bits
-            image = Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8))
+        if image.mode == "F" or image.mode.startswith("I"):
+            values, white = np.asarray(image), 1 if image.mode == "F" else 65535
+            if not (values.min() >= 0 and values.max() <= white) or tags.get(262) == 0 or tags.get(258) == (12,):
+                raise ValueError(f"{{path}}: such pixels ({{image.mode}}) are not read here. Save it in 8 bits")
+            grey = values * 255 + 0.5 if white == 1 else (values.astype(np.uint32) + 128) // 257
+            grey[values == int(image.info.get("transparency", -1))] = 255
+            image = Image.fromarray(grey.astype(np.uint8))
+        elif image.mode == "LAB":
+            raise ValueError(f"{{path}}: L*a*b* is not read here. Save it in red, green and blue")
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -266,7 +275,8 @@ def _callers(exported: Exported) -> list[str]:
         mode = "RGB" if channels == 3 else "L"
         how, lines = _FITTED[duties.fit]
         fitted = lines.format(height=height, width=width, mode=mode, grey="#" + f"{FRAME:02x}" * 3)
-        found.append(_LOAD.format(height=height, width=width, channels=channels, mode=mode, how=how, fitted=fitted))
+        sizes = {"height": height, "width": width, "channels": channels}
+        found.append(_LOAD.format(**sizes, mode=mode, how=how, fitted=fitted, formats=FORMATS))
     if duties is not None and duties.answers in _ANSWERS:
         found.append(_ANSWERS[duties.answers])
     return found
