@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, features
 
 from cnntrain.engine.pool import Pool
+from cnntrain.results.export.files import export
 from cnntrain.trained.inference import Trained
 from tests.support.experiments import CLIPS, run, write
 
@@ -65,6 +68,12 @@ def test_onnx_is_written_checked_and_compared(cnntrain, finished, desk):
     [
         (["--format", "numpy", "--output", "a.txt"], 2, "files end with .py. Call it a.py"),
         (["--format", "numpy", "--output", "my-net.py"], 2, "Add --output my_net.py"),
+        (["--format", "numpy", "--output", "3d-net.py"], 2, "Add --output _3d_net.py"),
+        (["--format", "numpy", "--output", "a/x\u00b2.py"], 2, "not a valid module name. Add --output a/x_.py"),
+        (["--format", "numpy", "--output", "class.py"], 2, "is a keyword of Python. Add --output class_net.py"),
+        (["--format", "numpy", "--output", "math.py"], 2, "in place of the module math, which others need. Add --output m"),
+        (["--format", "numpy", "--output", "PIL.py"], 2, "Add --output PIL_net.py"),
+        (["--format", "numpy", "--output", "numpy.py"], 2, "Add --output numpy_net.py"),
         (["--format", "safetensors", "--fold"], 2, "--fold is for page, numpy and onnx"),
         ([], 2, "missing option '--format'"),
     ],
@@ -100,13 +109,59 @@ def test_a_checkpoint_is_not_replaced_by_the_weights_of_its_own_export(cnntrain,
 
 
 def test_a_transform_that_is_left_to_the_user_is_named(cnntrain, config, desk):
-    sets = ["-s", "data.eval_transforms=[{type: center_crop, size: 6}, {type: normalize, from: dataset}]",
-            "-s", "data.train_transforms=[{type: center_crop, size: 6}]", "-s", "train.epochs=1"]  # fmt: skip
+    sets = ["-s", "data.eval_transforms=[spatial_views, {type: normalize, from: dataset}]",
+            "-s", "data.train_transforms=[]", "-s", "train.epochs=1"]  # fmt: skip
     assert cnntrain("fit", config, *sets, "-o", "run", "-q").code == 0
     outcome = cnntrain("export", "run", "--format", "numpy", "--output", "net.py")
     assert outcome.code == 0, outcome.err
-    assert "before: center_crop, as in evaluation, is left to you" in outcome.out
-    assert 'Before: {"type": "center_crop", "size": 6}, as in evaluation.' in (desk / "net.py").read_text()
+    assert "before: spatial_views, as in evaluation, is left to you" in outcome.out
+    assert "after: the mean of the outputs over the 2 views of each sample comes first" in outcome.out
+    text = (desk / "net.py").read_text()
+    assert 'Before: {"type": "spatial_views", "mirror": true, "shift": 0}, as in evaluation.' in text
+    assert "After: the mean of the outputs over the 2 views of each sample comes first." in text
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "[zca_whiten]",
+        "[{type: center_crop, size: 6}, patch_whiten, {type: normalize, from: dataset}]",
+        "[{type: resize, size: [9, 10]}, {type: normalize, from: per_image}, {type: pad, padding: 1, mode: reflect}]",
+    ],
+)
+def test_what_evaluation_does_first_is_in_the_file(cnntrain, config, desk, before):
+    """With what it has measured: nobody else has the axes of a whitening."""
+    sets = [f"data.{name}_transforms={before}" for name in ("train", "eval")]
+    assert cnntrain("fit", config, *(word for one in sets for word in ("-s", one)), "-s", "train.epochs=1",
+                    "-o", "run", "-q").code == 0  # fmt: skip
+    with Pool(1) as pool:
+        trained = Trained(Path("run"), pool)
+        pixels = np.random.default_rng(0).integers(0, 256, (5, *trained.network.image_shape), np.uint8)
+        expected = trained.outputs(pixels)
+        found = export(trained, "numpy", Path("net.py"))
+        assert found["before"] == []
+        assert found["input"]["shape"] == ["n", *trained.network.image_shape]
+        outputs = _imported(desk / "net.py").forward(np.divide(pixels, 255, dtype=np.float32))
+        np.testing.assert_allclose(outputs, expected, atol=1e-5 * np.abs(expected).max())
+        if importlib.util.find_spec("onnx") and importlib.util.find_spec("onnxruntime"):
+            assert export(trained, "onnx", Path("net.onnx"))["error"] < 1e-5
+
+
+def _imported(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_outputs_that_are_all_0_are_compared_with_onnx_runtimes(cnntrain, config, desk):
+    pytest.importorskip("onnx", reason="comes with the extra `onnx`")
+    pytest.importorskip("onnxruntime", reason="comes with the extra `onnx`")
+    layers = "[flatten, {type: dense, units: auto, bias_init: {type: constant, value: -100}}, relu]"
+    sets = ("-s", f"model.layers={layers}", "-s", "train.epochs=1", "-s", "optimizer.lr=1e-6")
+    assert cnntrain("fit", config, *sets, "-o", "run", "-q").code == 0
+    document = json.loads(cnntrain("export", "run", "--format", "onnx", "--json").out)
+    assert document["error"] == 0
 
 
 @pytest.mark.parametrize("kind", ["numpy", "onnx"])

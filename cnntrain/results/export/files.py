@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keyword
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from cnntrain.config.dump import plain
+from cnntrain.core import shell
+from cnntrain.core.arrays import Shape
 from cnntrain.core.errors import StorageError, UsageError
 from cnntrain.core.output import Output
 from cnntrain.data.loader import Samples
@@ -79,12 +83,28 @@ def _checked(kind: str, output: Path | None, name: str, fold: bool, names: count
     target = output or Path(name + suffix)
     if target.suffix != suffix:
         raise UsageError(f"--output {target}: {kind} files end with {suffix}. Call it {target.stem}{suffix}")
-    if suffix == ".py" and not target.stem.isidentifier():
-        stem = "".join(letter if letter.isalnum() else "_" for letter in target.stem)
-        raise UsageError(f"{target.name} could not be imported: it is not a valid module name. Add --output {stem}.py")
+    if suffix == ".py":
+        _check_module(target)
     return target
 
 
+def _check_module(target: Path) -> None:
+    """Raise UsageError for a file that Python could not import, or would in place of a module that others need."""
+    stem = target.stem
+    if not stem.isidentifier():
+        why = "could not be imported: it is not a valid module name"
+        better = "".join(letter if f"_{letter}".isidentifier() else "_" for letter in stem)
+        better = better if better[:1].isidentifier() else f"_{better}"
+    elif keyword.iskeyword(stem):
+        why, better = "could not be imported: its name is a keyword of Python", f"{stem}_net"
+    elif stem in sys.stdlib_module_names or stem in _NEEDED:
+        why, better = f"would be imported in place of the module {stem}, which others need", f"{stem}_net"
+    else:
+        return
+    raise UsageError(f"{target.name} {why}. Add --output {shell.word(target.with_name(f'{better}.py'))}")
+
+
+_NEEDED = ("cnntrain", "numpy", "PIL", "yaml", "click", "tqdm")  # modules of cnntrain's and of what it stands on
 Written = tuple[dict[str, Any], dict[Path, bytes]]  # what the document says, and the files
 
 
@@ -107,7 +127,8 @@ def _page(trained: Trained, output: Path, fold: bool, _names: counterparts.Names
 def _onnx(trained: Trained, output: Path, fold: bool, _names: counterparts.Names | None) -> Written:
     exported = traced(trained, fold)
     model = onnx_file.model(exported)
-    return exported.facts(channels_first=True) | {"error": _difference(trained, model)}, {output: model}
+    error = _difference(trained, exported.input.shape, model)
+    return exported.facts(channels_first=True) | {"error": error}, {output: model}
 
 
 def _safetensors(trained: Trained, output: Path, _fold: bool, names: counterparts.Names | None) -> Written:
@@ -115,8 +136,7 @@ def _safetensors(trained: Trained, output: Path, _fold: bool, names: counterpart
     params = graph.layout.views(trained.engine.params)
     duties = {"pixels": trained.pixels, **duties_of(trained).facts()}
     named = {"names": list(trained.description.columns)} if trained.description.columns else {}
-    before, normalizations = split(trained.transforms)
-    owed = [*before, *(plain(transform) for transform in normalizations)]  # the file holds nothing but weights
+    owed = [plain(transform) for transform in trained.transforms]  # the file holds nothing but weights
     facts = {
         "checkpoint": str(trained.path),
         "step": trained.step,
@@ -145,16 +165,19 @@ _WRITERS: dict[str, Callable[[Trained, Path, bool, counterparts.Names | None], W
 }
 
 
-def _difference(trained: Trained, model: bytes) -> float | None:
-    """The largest difference between an ONNX model's outputs and ours over our largest; None without ONNX Runtime."""
-    pixels = np.random.default_rng(0).random((4, *trained.network.graph.input_shape), np.float32)
+def _difference(trained: Trained, shape: Shape, model: bytes) -> float | None:
+    """The largest difference between an ONNX model's outputs and ours over our largest; None without ONNX Runtime.
+
+    The model takes samples of this shape. Where all of our outputs are 0, it is their largest itself.
+    """
+    pixels = np.random.default_rng(0).random((4, *shape), np.float32)
     theirs = onnx_file.run(model, pixels)
     if theirs is None:
         return None
     theirs = np.moveaxis(theirs, 1, -1) if theirs.ndim == 4 else theirs
-    data = replace(trained.description, shape=trained.network.graph.input_shape)
+    data = replace(trained.description, shape=shape)
     targets = trained.network.task.blank(len(pixels), data)
     images = Images(pixels, targets, trained.network.classes, target=data.target)
-    _, normalizations = split(trained.transforms)
-    ours = trained.engine.outputs(Samples(images, np.arange(len(pixels)), normalizations))
-    return float(np.abs(ours - theirs).max() / np.abs(ours).max())
+    _, within = split(trained.transforms)
+    ours = trained.engine.outputs(Samples(images, np.arange(len(pixels)), within))
+    return float(np.abs(ours - theirs).max() / (np.abs(ours).max() or 1.0))

@@ -10,12 +10,12 @@ from typing import Any, cast
 from cnntrain.config.dump import plain
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import UsageError
+from cnntrain.data.loader import output_shape
 from cnntrain.network.folding import absorbed, taken_over
 from cnntrain.network.graph import BATCH, Graph
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.datasets.base import Dataset
-from cnntrain.parts.transforms.base import Transform
-from cnntrain.parts.transforms.normalize import Normalize
+from cnntrain.parts.transforms.base import CLIP, Transform
 from cnntrain.reading.pictures import FRAME, Fit
 from cnntrain.trained.inference import Trained
 
@@ -64,7 +64,9 @@ def duties_of(trained: Trained) -> Duties:
         shape = ()
     asked = trained.network.task
     source = cast(Dataset, trained.loaded.experiment.data.source)
-    return Duties(shape, asked.shares or "nothing", trained.unseen.fit, asked.remains, source.origins()[0].prepared())
+    averaged = f"the mean of the outputs over the {trained.views} views of each sample comes first"
+    after = "; ".join(filter(None, [averaged * (trained.views > 1), asked.remains]))
+    return Duties(shape, asked.shares or "nothing", trained.unseen.fit, after, source.origins()[0].prepared())
 
 
 def port(name: str, shape: Shape, channels_first: bool) -> dict[str, Any]:
@@ -82,8 +84,8 @@ def port(name: str, shape: Shape, channels_first: bool) -> dict[str, Any]:
 class Exported:
     """A network that is ready to be written in some format.
 
-    before   evaluation transforms that the user of the export has to apply first, as configs write them; the rest,
-             which is normalization by fixed numbers, is in the trace
+    before   evaluation transforms that the user of the export has to apply first, as configs write them: those up to
+             the last one that does not say its operations; the rest is in the trace
     pixels   the values that it takes, in words
     names    what its outputs are called, in their order, where the data names values or labels; else empty
     """
@@ -126,15 +128,13 @@ def traced(trained: Trained, fold: bool = False, whole: bool = False) -> Exporte
     """
     graph = trained.network.graph
     params = [trained.engine.node_params(index) for index in range(len(graph.nodes))]
-    before, normalizations = split(trained.transforms)
-    before, within = ((), trained.transforms) if whole else (before, normalizations)
-    trace, images = Trace(), Value(INPUT, trained.description.shape if whole else graph.input_shape)
+    before, within = ((), trained.transforms) if whole else split(trained.transforms)
+    trace, images = Trace(), Value(INPUT, output_shape(before, trained.description.shape))
     output = trace_graph(trace, graph, params, trace_transforms(trace, images, within), fold)
     name, classes = trained.loaded.experiment.name, trained.network.classes
     words = trained.pixels, trained.description.columns
-    return Exported(
-        name, trained.path, trained.step, trace, images, output, classes, before, duties_of(trained), *words
-    )
+    owed = tuple(map(plain, before))
+    return Exported(name, trained.path, trained.step, trace, images, output, classes, owed, duties_of(trained), *words)
 
 
 def of_node(name: str) -> str:
@@ -159,7 +159,7 @@ def trace_transforms(trace: Trace, images: Value, transforms: Sequence[Transform
         of = f"{shown(name)} ({transform.name_in_config}, among data.eval_transforms)"
         trace.begin(name, of)
         try:
-            images = trace.end(transform.trace(trace, images))
+            images = trace.end(_traced(trace, transform, images))
         except NotImplementedError as error:
             raise UsageError(
                 f"{of} cannot be exported: the transform does not say which operations it consists of. Give its class "
@@ -167,6 +167,13 @@ def trace_transforms(trace: Trace, images: Value, transforms: Sequence[Transform
                 "user of the file"
             ) from error
     return images
+
+
+def _traced(trace: Trace, transform: Transform, x: Value) -> Value:
+    """A transform of images sees every moment of a clip as one."""
+    if len(x.shape) != CLIP or transform.whole_clips:
+        return transform.trace(trace, x)
+    return trace.clip(transform.trace(trace, trace.moments(x)), x.shape[0])
 
 
 def trace_graph(
@@ -221,9 +228,13 @@ class _Values:
         self._found[node, moments] = value
 
 
-def split(transforms: Sequence[Any]) -> tuple[tuple[dict[str, Any], ...], list[Normalize]]:
-    """The transforms that are left to the user, and the normalizations after the last of them."""
+def split(transforms: Sequence[Transform]) -> tuple[Sequence[Transform], Sequence[Transform]]:
+    """The transforms that are left to the user, and those after the last of them, all of which can be traced."""
     last = len(transforms)
-    while last and isinstance(transforms[last - 1], Normalize) and transforms[last - 1].mean is not None:
+    while last and _is_traced(transforms[last - 1]):
         last -= 1
-    return tuple(plain(transform) for transform in transforms[:last]), list(transforms[last:])
+    return transforms[:last], transforms[last:]
+
+
+def _is_traced(transform: Transform) -> bool:
+    return type(transform).trace is not Transform.trace and not transform.random
