@@ -121,7 +121,7 @@ class Trace:
 
     def _new(self, name: str, shape: Shape) -> Value:
         """A value of a name that nothing in the trace has, its inputs included."""
-        assert name not in self._values and name not in self.constants, f"the trace has two values called {name!r}"
+        assert name not in {*self._values, *self.constants}, f"the trace has two values called {name!r}"
         self._values.add(name)
         return Value(name, shape)
 

@@ -48,8 +48,7 @@ class PostMortem:
         else:
             advice = "Lower optimizer.lr or set train.clip_norm"
         return DivergedError(
-            f"{what} (learning rate {lr:g}): {described(record)}; {kept}. "
-            f"{advice}; {good}, {more}",
+            f"{what} (learning rate {lr:g}): {described(record)}; {kept}. {advice}; {good}, {more}",
             record,
         )
 

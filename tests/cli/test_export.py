@@ -71,7 +71,7 @@ def test_onnx_is_written_checked_and_compared(cnntrain, finished, desk):
         (["--format", "numpy", "--output", "3d-net.py"], 2, "Add --output _3d_net.py"),
         (["--format", "numpy", "--output", "a/x\u00b2.py"], 2, "not a valid module name. Add --output a/x_.py"),
         (["--format", "numpy", "--output", "class.py"], 2, "is a keyword of Python. Add --output class_net.py"),
-        (["--format", "numpy", "--output", "math.py"], 2, "in place of the module math, which others need. Add --output m"),
+        (["--format", "numpy", "--output", "math.py"], 2, "in place of the module math, which others need. Add"),
         (["--format", "numpy", "--output", "PIL.py"], 2, "Add --output PIL_net.py"),
         (["--format", "numpy", "--output", "numpy.py"], 2, "Add --output numpy_net.py"),
         (["--format", "safetensors", "--fold"], 2, "--fold is for page, numpy and onnx"),

@@ -269,9 +269,7 @@ def test_flattened_features_that_meet_others(name, monkeypatch):
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_pytorchs_order_does_not_allow_is_refused(name, monkeypatch):
     pytest.importorskip("safetensors", reason="comes with the extra `safetensors`")
-    monkeypatch.setattr(
-        "tests.results.export.test_random_graphs.made", lambda *_: ([*REFUSED[name], *END], (3, 2, 2))
-    )
+    monkeypatch.setattr("tests.results.export.test_random_graphs.made", lambda *_: ([*REFUSED[name], *END], (3, 2, 2)))
     assert not proven(0)
 
 
