@@ -121,7 +121,8 @@ class Trace:
 
     def _new(self, name: str, shape: Shape) -> Value:
         """A value of a name that nothing in the trace has, its inputs included."""
-        assert name not in {*self._values, *self.constants}, f"the trace has two values called {name!r}"
+        taken = name in self._values or name in self.constants
+        assert not taken, f"the trace has two values called {name!r}"
         self._values.add(name)
         return Value(name, shape)
 
