@@ -62,8 +62,9 @@ class Move:
         (a, b, right), (c, d, down) = np.moveaxis(self.maps, 0, -1)[..., None, None]
         x, y = np.arange(columns) + 0.5 - right, np.arange(rows)[:, None] + 0.5 - down
         scale = a * d - b * c
-        column = np.floor(np.round((d * x - b * y) / scale, _DIGITS))
-        row = np.floor(np.round((a * y - c * x) / scale, _DIGITS))
+        # where nothing is turned, one row of columns and one column of rows say it all: a large picture needs no more
+        column = np.floor(np.round((d * x - b * y if b.any() else d * x) / scale, _DIGITS))
+        row = np.floor(np.round((a * y - c * x if c.any() else a * y) / scale, _DIGITS))
         x1, y1, x2, y2 = self.bounds.T[..., None, None]
         here_x, here_y = np.arange(columns) + 0.5, np.arange(rows)[:, None] + 0.5
         shown = (here_x > x1) & (here_x < x2) & (here_y > y1) & (here_y < y2)

@@ -288,8 +288,8 @@ class Task(Part):
     # -- answers and judgement ------------------------------------------------------------------------------------
 
     def situated(self, outputs: Array, led: Move) -> Array:
-        """The outputs for one sample in terms of its picture before that was `led` to the network; a new array where
-        they are about places in it.
+        """What `answer` and `annotation` are asked about: the outputs for one sample in terms of its picture before that
+        was `led` to the network; a new array where they are about places in it.
         """
         return outputs
 

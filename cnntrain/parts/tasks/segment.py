@@ -43,8 +43,8 @@ class Segment(Task):
     follows: ClassVar[bool] = True
     renders: ClassVar[tuple[str, ...]] = ("", "mask")
     remains: ClassVar[str] = (
-        "a pixel's class is that of its largest output. predict shows the share of the pixels that each class has, and "
-        "with --draw the classes at the picture's size, by the nearest pixel"
+        "a pixel's class is that of its largest output. predict shows the share of the picture's pixels that each class "
+        "has, and with --draw the classes at the picture's size, by the nearest pixel"
     )
 
     def outputs(self, data: Description) -> int:
@@ -130,10 +130,18 @@ class Segment(Task):
 
     # -- answers --------------------------------------------------------------------------------------------------
 
+    def situated(self, outputs: Array, led: Move) -> Array:
+        """The class at each pixel of the picture that was `led` to the network, uint8 (height, width); IGNORED where it
+        was not seen.
+        """
+        found = outputs.argmax(axis=-1).astype(np.uint8)
+        mask: Array = led.inverse().pixels(found[None], IGNORED)[0]
+        return mask
+
     def answer(self, outputs: Array, data: Description, top: int = 1) -> Answer:  # noqa: ARG002  (all classes are told)
-        """The share of the pixels that each class has; the mask itself is for `predict --draw`."""
-        found = outputs.reshape(-1, outputs.shape[-1]).argmax(axis=1)
-        shares = (np.bincount(found, minlength=len(data.classes)) / len(found)).tolist()
+        """The share that each class has of the picture's pixels, those that were seen; the mask is for `--draw`."""
+        counts = np.array(self.occurrences(outputs[None], data))
+        shares = (counts / max(int(counts.sum()), 1)).tolist()
         order = sorted(range(len(shares)), key=lambda index: -shares[index])
         words = [
             f"{isolated(printable(data.classes[index]))} {percent(shares[index])}" for index in order if shares[index]
@@ -145,7 +153,7 @@ class Segment(Task):
 
     def rendered(self, picture: Array, outputs: Array, led: Move, data: Description) -> tuple[Rendering, ...]:  # noqa: ARG002
         """The classes in colours over the picture, and as numbers by themselves."""
-        mask = _led_back(outputs, led)
+        mask = self.situated(outputs, led)
         colours = palette(IGNORED + 1)
         return Rendering("", _overlaid(picture, mask)), Rendering("mask", mask, colours)
 
@@ -159,7 +167,7 @@ class Segment(Task):
         window: Array | None = None,
     ) -> tuple[Array, ...]:
         """The picture, the true mask over it, and the answer over it."""
-        truth, answer = _overlaid(picture, np.asarray(target)), _overlaid(picture, _led_back(outputs, led))
+        truth, answer = _overlaid(picture, np.asarray(target)), _overlaid(picture, self.situated(outputs, led))
         return tuple(cut(each, window)[0] for each in (picture, truth, answer))
 
     # -- judgement ------------------------------------------------------------------------------------------------
@@ -277,13 +285,6 @@ def _caption(evaluation: Evaluation, position: int) -> tuple[str, ...]:
     found = [row["iou"] for row in per_class(matrix, evaluation.data.classes) if row["iou"] is not None]
     mean = float(np.mean(found)) if found else float("nan")
     return f"{percent(wrong)} wrong", f"mean IoU {mean:.3f}"
-
-
-def _led_back(outputs: Array, led: Move) -> Array:
-    """The answers at each pixel of the picture that was led to the network; IGNORED where it did not see it."""
-    found = outputs.argmax(axis=-1).astype(np.uint8)
-    mask: Array = led.inverse().pixels(found[None], IGNORED)[0]
-    return mask
 
 
 def _overlaid(picture: Array, mask: Array) -> Array:

@@ -171,6 +171,26 @@ def test_a_letterboxed_answer_is_led_back() -> None:
     data = Description((4, 4, 3), ("a", "b", "c"), target="mask")
     shown = task.rendered(np.zeros((2, 4, 3), np.uint8), np.eye(3)[labels], led, data)
     assert shown[1].pixels.tolist() == labels[1:3].tolist()
+    answer = task.answer(task.situated(np.eye(3)[labels], led), data)
+    assert answer.document["shares"] == {"a": 2 / 8, "b": 3 / 8, "c": 3 / 8}, "without the bars above and below"
+
+
+def test_what_a_crop_cut_off_has_no_share() -> None:
+    task: Any = make("tasks", "segment")
+    led = Move(np.array([[[1.0, 0, -1], [0, 1, -1]]]), (4, 4), (2, 2))
+    outputs = np.eye(3)[np.array([[0, 1], [1, 2]])]
+    answer = task.answer(task.situated(outputs, led), Description((2, 2, 3), ("a", "b", "c"), target="mask"))
+    assert answer.document["shares"] == {"a": 1 / 4, "b": 2 / 4, "c": 1 / 4}
+    assert answer.text == "b 50.0 %  a 25.0 %  c 25.0 %"
+
+
+def test_a_large_picture_is_led_back_in_little_memory() -> None:
+    led = Move(np.array([[[0.02, 0, 0], [0, 0.02, 0]]]), (2000, 1600), (40, 32))
+    tracemalloc.start()
+    mask = Segment().situated(np.zeros((40, 32, 2), np.float32), led)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 * mask.size
 
 
 def test_masks_follow_what_a_transform_does_to_the_picture() -> None:

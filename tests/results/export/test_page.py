@@ -19,7 +19,6 @@ from cnntrain.core.moves import Move
 from cnntrain.core.random import Draws
 from cnntrain.engine.pool import Pool
 from cnntrain.ops.trace import Trace, Value
-from cnntrain.parts.tasks.segment import _led_back
 from cnntrain.reading.pictures import _brought_to
 from cnntrain.results.export import page_file
 from cnntrain.results.export.files import export
@@ -128,10 +127,10 @@ def test_masks_are_those_of_predict():
     about = ABOUT | {"shape": [20, 32, 3]}
     found = interpreter().ask("answer", outputs=outputs.ravel().tolist(), asked=task.page(data), about=about)
     shares = {row["name"]: row["share"] for row in found["rows"]}
-    assert shares == task.answer(outputs, data).document["shares"]
-    mask = {"height": 20, "width": 32, "labels": list(found["labels"].values())}
-    back = np.array(interpreter().ask("back", mask=mask, about=ABOUT)).reshape(50, 60)
-    np.testing.assert_array_equal(np.where(back < 0, 255, back), _led_back(outputs, LED))
+    expected = task.situated(outputs, LED)
+    assert shares == task.answer(expected, data).document["shares"]
+    labels = np.array(list(found["labels"].values())).reshape(50, 60)
+    np.testing.assert_array_equal(np.where(labels < 0, 255, labels), expected)
 
 
 def test_a_field_holds_everything_that_a_value_depends_on():

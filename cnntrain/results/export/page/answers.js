@@ -63,22 +63,24 @@ export function shared(a, b) {
   return common / (area(a) + area(b) - common);
 }
 
-// The class of every pixel, that of its largest output; and each class's share of the pixels.
-function mask(outputs, {names, colours}, {shape}) {
-  const [height, width, classes] = shape, labels = new Uint8Array(height * width), counts = new Array(classes).fill(0);
-  for (let pixel = 0; pixel < labels.length; pixel++) {
+// The class of every pixel of the picture, that of the largest output there, -1 where the network saw none; and each
+// class's share of those that it saw.
+function mask(outputs, {names, colours}, {shape, led, picture}) {
+  const [height, width, classes] = shape, seen = new Uint8Array(height * width), counts = new Array(classes).fill(0);
+  for (let pixel = 0; pixel < seen.length; pixel++) {
     let best = 0;
     for (let k = 1; k < classes; k++) if (outputs[pixel * classes + k] > outputs[pixel * classes + best]) best = k;
-    labels[pixel] = best;
-    counts[best]++;
+    seen[pixel] = best;
   }
-  const rows = byShare(names.map((name, k) => ({name, share: counts[k] / labels.length, colour: k ? colours[k] : null})));
-  return {labels, height, width, rows: rows.filter((row) => row.share)};
+  const labels = ledBack(seen, [height, width], led, picture);
+  let total = 0;
+  for (const label of labels) if (label >= 0) { counts[label]++; total++; }
+  const rows = byShare(names.map((name, k) => ({name, share: counts[k] / (total || 1), colour: k ? colours[k] : null})));
+  return {labels, rows: rows.filter((row) => row.share)};
 }
 
-// The mask's label at the middle of each pixel of a picture, which the network saw where `led` says; -1 where it saw
-// none.
-export function ledBack({labels, height, width}, {led, picture}) {
+// The label at the middle of each pixel of a picture, which the network saw where `led` says; -1 where it saw none.
+function ledBack(labels, [height, width], led, picture) {
   const found = new Int16Array(picture[0] * picture[1]).fill(-1);
   for (let row = 0; row < picture[0]; row++) for (let column = 0; column < picture[1]; column++) {
     const y = Math.floor((row + 0.5) * led.down + led.top), x = Math.floor((column + 0.5) * led.right + led.left);

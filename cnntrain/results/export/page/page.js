@@ -1,5 +1,5 @@
 // The page: a picture goes in, the network computes, and what it says is shown, with every layer's part in it.
-import {ANSWERS, ledBack} from "./answers.js";
+import {ANSWERS} from "./answers.js";
 import {Layers, element} from "./layers.js";
 import {Network, decoded} from "./network.js";
 import {coloured, fitted, placement} from "./pillow.js";
@@ -97,8 +97,7 @@ function frame(context, {box, name, score, colour}, fine) {
   context.fillText(words, left + 2 * scale, top - scale);
 }
 
-function inked(found) {
-  const size = [current.height, current.width], labels = ledBack(found, {led: ledTo(size), picture: size});
+function inked({labels}) {
   const image = new ImageData(over.width, over.height);
   labels.forEach((label, i) => {
     if (label > 0) image.data.set([...asked.colours[label], 255 * asked.ink], 4 * i);
