@@ -6,7 +6,7 @@ What is plainly a slip of a tool or a hand is mended by a fixed rule and counted
 - a box that sticks out of the picture is cut off at its border
 - a box whose corners are exchanged gets them the right way round
 - a box without area, or wholly outside the picture, is left out
-- of several equal boxes of one class in a picture, only the first is kept
+- of several equal boxes of one class in a picture, only the first is kept, to be found if one of them is
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def settled(page: Page, size: tuple[int, int], places: Mapping[str, int], mended
     _check_size(page, size)
     _check_units(page, size)
     height, width = size
-    corners, labels, roles, areas, seen = [], [], [], [], set()
+    corners, labels, roles, areas = [], [], [], []
+    seen: dict[tuple[str, tuple[float, ...]], int] = {}
     for box in page.boxes:
         if box.label not in places:
             raise DataError(
@@ -117,18 +118,22 @@ def settled(page: Page, size: tuple[int, int], places: Mapping[str, int], mended
             faults = [OUTSIDE]
         elif max(abs(a - b) for a, b in zip(inside, (x1, y1, x2, y2), strict=True)) > _SLACK:
             faults.append(CUT)
-        if (box.label, inside) in seen and EMPTY not in faults:
+        before = None if EMPTY in faults else seen.get((box.label, inside))
+        if before is not None:
             faults = [TWICE]
-        seen.add((box.label, inside))
         for fault in faults:
             if mended is None:
                 raise DataError(f"{box.where}: {_said(box, fault, size)}. Mend it, or set on_bad_box: mend")
             mended.add(fault, box.where)
+        area = (inside[2] - inside[0]) * (inside[3] - inside[1]) if box.area is None else box.area
+        if before is not None and box.role == COUNTED != roles[before]:
+            roles[before], areas[before] = box.role, area
         if not {EMPTY, OUTSIDE, TWICE} & set(faults):
+            seen[box.label, inside] = len(corners)
             corners.append(inside)
             labels.append(places[box.label])
             roles.append(box.role)
-            areas.append((inside[2] - inside[0]) * (inside[3] - inside[1]) if box.area is None else box.area)
+            areas.append(area)
     return Boxes(
         size,
         np.array(corners, np.float32).reshape(-1, 4),

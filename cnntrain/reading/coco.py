@@ -121,10 +121,18 @@ def _box(entry: dict[str, Any], name: str, where: str) -> Marked:
         where,
         name,
         (x, y, x + wide, y + tall),
-        CROWD if entry.get("iscrowd") else COUNTED,
+        _role(entry.get("iscrowd"), where),
         None if area is None else _number(area, where, "area"),
         empty=not (wide and tall),
     )
+
+
+def _role(crowd: Any, where: str) -> int:
+    """What `iscrowd` makes of a box. Raises DataError, also for a text, of which "0" would count as true."""
+    if crowd not in (None, 0, 1):  # false and true are 0 and 1
+        found = strict_json.encode(crowd)[:60]
+        raise DataError(f"{where} has the iscrowd {found}, expected the number 0 or 1. Mend it, or leave it out")
+    return CROWD if crowd else COUNTED
 
 
 def _number(value: Any, where: str, what: str) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from cnntrain.config.fields import check_fields
 from cnntrain.core.arrays import Array
-from cnntrain.core.boxes import BOXES, Boxes, packed
+from cnntrain.core.boxes import BOXES, COUNTED, Boxes, packed
 from cnntrain.core.counts import counted
 from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
@@ -115,6 +115,12 @@ class BoxedPictures(PictureFields):
         lost = sum(map(len, kept)) - int((records["labels"] >= 0).sum())
         if lost:
             reader.warn(f"{split}: {counted(lost, 'box')} outside what {self.fit!r} shows, left out")
+        there = records["labels"] >= 0
+        if there.any() and not (there & (records["roles"] == COUNTED)).any():
+            reader.warn(
+                f"{split}: none of {counted(int(there.sum()), 'box')} is to be found, all are marked as crowds or as "
+                "difficult, so that nothing can be learned or measured"
+            )
         return Images(read.values, records, called, read.skipped, BOXES, read.names(files))
 
     def _settled(self, split: str, pages: Sequence[Page], places: Mapping[str, int], reader: Reader) -> list[Boxes]:

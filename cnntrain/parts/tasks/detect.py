@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.core.boxes import BOXES, joined, moved, original, record, things
+from cnntrain.core.boxes import BOXES, COUNTED, joined, moved, original, record, things
 from cnntrain.core.counts import counted
 from cnntrain.core.description import Description
 from cnntrain.core.display import Annotation, Answer, Rendering, Section, cut
@@ -118,10 +118,8 @@ class Detect(Task):
         return _counted(target["labels"][target["labels"] >= 0], data.classes)
 
     def occurrences(self, targets: Array, data: Description) -> list[int]:
-        """The boxes of each class."""
-        labels = targets["labels"]
-        counts: list[int] = np.bincount(labels[labels >= 0], minlength=len(data.classes)).tolist()
-        return counts
+        """The boxes of each class that are to be found: crowds and what is difficult teach nothing."""
+        return _per_class(targets["labels"][targets["roles"] == COUNTED], data)
 
     def occurring(self, data: Description) -> tuple[str, ...]:
         """The classes."""
@@ -139,7 +137,7 @@ class Detect(Task):
 
     def census(self, targets: Array, data: Description) -> dict[str, Any]:
         """The boxes of each class, and the pictures without any."""
-        counts = self.occurrences(targets, data)
+        counts = _per_class(targets["labels"], data)
         empty = int((targets["labels"] < 0).all(axis=1).sum())
         return {"boxes": dict(zip(data.classes, counts, strict=True)), "without_boxes": empty}
 
@@ -389,6 +387,12 @@ def _written(classes: Sequence[str], label: int) -> str:
     lettering = beside_pillows()
     words = lettering.written(printable(classes[label]))
     return f"class {label}" if lettering.numbers else words
+
+
+def _per_class(labels: Array, data: Description) -> list[int]:
+    """How many of each class; labels below 0 are none."""
+    counts: list[int] = np.bincount(labels[labels >= 0], minlength=len(data.classes)).tolist()
+    return counts
 
 
 def _counted(labels: Array, classes: Sequence[str]) -> str:

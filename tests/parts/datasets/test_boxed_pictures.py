@@ -362,6 +362,42 @@ def test_difficult_and_crowd(tmp_path: Path) -> None:
     assert record["areas"][:2].tolist() == [17.5, 600]
 
 
+@pytest.mark.parametrize(("said", "role"), [(None, 0), (0, 0), (False, 0), (1, CROWD), (True, CROWD)])
+def test_what_says_that_a_box_is_a_crowd(said: object, role: int, tmp_path: Path) -> None:
+    settings, found = coco(tmp_path), instances()
+    found["annotations"][0]["iscrowd"] = said
+    put(tmp_path / "annotations/instances_train2017.json", json.dumps(found))
+    assert load("coco", **settings).targets[0]["roles"][0] == role
+
+
+def test_where_no_box_is_to_be_found_it_is_said(tmp_path: Path) -> None:
+    settings, found, told = coco(tmp_path), instances(), []
+    for annotation in found["annotations"]:
+        annotation["iscrowd"] = 1
+    put(tmp_path / "annotations/instances_train2017.json", json.dumps(found))
+    images = load("coco", told, **settings)
+    assert told == [
+        "train: none of 3 boxes is to be found, all are marked as crowds or as difficult, so that nothing can be "
+        "learned or measured"
+    ]
+    task: Any = registry.make("tasks", "detect")
+    assert task.occurrences(images.targets, images.description) == [0, 0]
+    assert task.census(images.targets, images.description)["boxes"] == {"cat": 2, "dog": 1}
+
+
+@pytest.mark.parametrize("crowd_first", [True, False])
+def test_a_crowd_does_not_swallow_a_thing_with_the_same_box(crowd_first: bool, tmp_path: Path) -> None:
+    settings, found, told = coco(tmp_path), instances(), []
+    thing = found["annotations"][0] | {"id": 90, "area": 17.5}
+    crowd = thing | {"id": 91, "iscrowd": 1, "area": 60}
+    found["annotations"][:1] = [crowd, thing] if crowd_first else [thing, crowd]
+    put(tmp_path / "annotations/instances_train2017.json", json.dumps(found))
+    record = load("coco", told, **settings).targets[0]
+    assert (record["labels"] >= 0).sum() == 2
+    assert (record["roles"][0], record["areas"][0]) == (0, 17.5)
+    assert "1 box is listed twice" in told[0]
+
+
 def test_a_part_of_a_thing_is_no_thing(tmp_path: Path) -> None:
     """VOC's layouts of persons have boxes of heads and hands inside their objects."""
     settings = voc(tmp_path)

@@ -269,6 +269,22 @@ CASES |= {  # COCO
         file(JSON, '{"images": [NaN]}'),
         ("error: ROOT/annotations/instances_train2017.json: NaN is not JSON. Fetch or make it again"),
     ),
+    "crowd that is a text, as some converters write it": (
+        "coco",
+        entry("annotations", 0, iscrowd="0"),
+        (
+            'error: ROOT/annotations/instances_train2017.json: annotation 0 has the iscrowd "0", expected the number 0 '
+            "or 1. Mend it, or leave it out"
+        ),
+    ),
+    "crowd of two": (
+        "coco",
+        entry("annotations", 0, iscrowd=2),
+        (
+            "error: ROOT/annotations/instances_train2017.json: annotation 0 has the iscrowd 2, expected the number "
+            "0 or 1. Mend it, or leave it out"
+        ),
+    ),
     "unknown category": (
         "coco",
         entry("annotations", 0, category_id=4),
