@@ -14,7 +14,9 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.masks import IGNORED
 from cnntrain.reading.pictures import LARGEST, MAX_PIXELS, Fit, fitted, opened_picture
 
-_NUMBERS = ("1", "L", "P", "I;16", "I;16B", "I;16L", "I")  # Pillow's modes whose pixels are one number
+WHITE = 65535  # as 16 bits have it
+_WIDE = ("I;16", "I;16B", "I;16L", "I")  # Pillow's modes whose pixels are one number of more than 8 bits
+_NUMBERS = ("1", "L", "P", *_WIDE)  # those whose pixels are one number
 _MOST_VALUES = 4096  # different ones that are reported of a file, at most
 
 
@@ -118,7 +120,7 @@ def _numbers(image: ImageFile.ImageFile, meaning: Meaning) -> Array:
 def _of_colours(image: ImageFile.ImageFile, meaning: Meaning) -> Array:
     """Pixels that are colours, each of which stands for a class."""
     assert meaning.colours is not None
-    pixels = np.asarray(image.convert("RGB"))
+    pixels = _levels(np.asarray(image)) if image.mode in _WIDE else np.asarray(image.convert("RGB"))
     codes = _codes(pixels)
     known = _codes(meaning.colours)
     order = np.argsort(known)
@@ -136,6 +138,12 @@ def _of_colours(image: ImageFile.ImageFile, meaning: Meaning) -> Array:
             "the colour"
         )
     return found
+
+
+def _levels(values: Array) -> Array:
+    """Numbers of more than 8 bits as colours int64 (..., 3): greys of 0 to 255, and WHITE; others stay and are none."""
+    grey = np.where(values == WHITE, 255, values.astype(np.int64))
+    return np.stack([grey, grey, grey], axis=-1)
 
 
 def _codes(colours: Array) -> Array:

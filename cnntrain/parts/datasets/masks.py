@@ -29,7 +29,7 @@ from cnntrain.reading.csv_rows import TABLES, first_rows, named_file, rows_of
 from cnntrain.reading.decoded import Content, Recipe, Sample, decoded
 from cnntrain.reading.folders import SPLITS, check_spelling, check_spelling_of_lists, files_below, subfolders
 from cnntrain.reading.input_files import is_there, on_disk
-from cnntrain.reading.mask_files import Meaning, level_counts, read_mask, size_of, values_in
+from cnntrain.reading.mask_files import WHITE, Meaning, level_counts, read_mask, size_of, values_in
 from cnntrain.reading.pictures import SUFFIXES, header
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.tables import labels_of, plain
@@ -488,13 +488,26 @@ def _told_by(masks: Sequence[Path], voc: bool) -> dict[str, Any]:
             return _of_voc([numbers[color] for color in colours]) | {"colours": "voc"}
         known = colours[:MOST]
         return {"classes": max(len(known), 2), "colours": tuple(known)} if len(known) > 1 else {}
-    if values == [0, 255]:
+    if values in ([0, 255], [0, WHITE]):
         return {"classes": ("background", "foreground"), "colours": ((0, 0, 0), (255, 255, 255))}
+    _check_numbers(masks, values)
     _check_edges(masks, values)
     if voc:
         return _of_voc(values)
     largest = max((value for value in values if value != IGNORED), default=1)
     return {"classes": max(largest + 1, 2), "ignore": IGNORED if IGNORED in values else "none"}
+
+
+def _check_numbers(masks: Sequence[Path], values: Sequence[int]) -> None:
+    """Raise DataError for a value of more than 8 bits, which is no class number."""
+    wrong = next((value for value in values if not 0 <= value <= IGNORED), None)
+    if wrong is None:
+        return
+    path = next(path for path in masks if (wrong,) in values_in(path))
+    raise DataError(
+        f"{path} has pixels of {wrong}, expected class numbers from 0 to {MOST - 1}, or {IGNORED} for what is ignored. "
+        "Save it with the number of each pixel's class; where things are numbered one by one, with that of the thing's"
+    )
 
 
 def _check_edges(masks: Sequence[Path], values: Sequence[int]) -> None:

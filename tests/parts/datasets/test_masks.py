@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any, cast
@@ -350,6 +351,29 @@ def test_soft_edges_are_no_classes(folder: Path, levels: Any) -> None:
     for name in ("a", "b"):
         saved(folder / "masks" / f"{name}.png", np.array([[255, *range(151)]], np.uint8))  # as many classes
     assert cast(Any, recognize(folder)).classes == 151
+
+
+def test_black_and_white_of_16_bits_are_background_and_foreground(folder: Path) -> None:
+    for name in ("a", "b"):
+        saved(folder / "masks" / f"{name}.png", np.where(MASK == 1, 65535, 0).astype(np.uint16))
+    found: Any = recognize(folder)
+    assert (found.classes, found.colours) == (("background", "foreground"), ((0, 0, 0), (255, 255, 255)))
+    unsized = dataclasses.replace(found, size=None)
+    np.testing.assert_array_equal(unsized.load("train").targets[0], MASK == 1)
+    saved(folder / "masks" / "b.png", np.where(MASK == 1, 300, 0).astype(np.uint16))
+    with pytest.raises(DataError, match=r"b.png: the pixel in row 0, column 1 is the colour \[300, 300, 300\] \(4 such"):
+        found.load("train")
+
+
+@pytest.mark.parametrize("name", ["masks", "SegmentationClass"])
+@pytest.mark.parametrize("pixels", [np.uint16([[0, 1, 1000]]), np.int32([[0, 1, -7]]), np.uint16([[0, 255, 65535]])])
+def test_numbers_of_more_than_8_bits_are_no_classes(folder: Path, pixels: np.ndarray, name: str) -> None:
+    (folder / "masks").rename(folder / name)
+    (folder / name / "b.png").unlink()
+    saved(folder / name / "b.tif", pixels.repeat(8, axis=0))
+    wrong = next(value for value in pixels.ravel().tolist() if not 0 <= value <= 255)
+    with pytest.raises(DataError, match=rf"{name}/b.tif has pixels of {wrong}, expected class numbers from 0 to 254"):
+        recognize(folder)
 
 
 def test_many_classes_beside_much_that_is_ignored_are_no_soft_edges(folder: Path) -> None:
