@@ -24,16 +24,22 @@ class TextFolder:
     def __init__(
         self, path: Path, task: Task, classes: Sequence[str], names: Sequence[str], overwrite: bool = False
     ) -> None:
-        """Make the folder for samples of these names, and write the class names.
+        """For samples of these names; nothing is written yet.
 
         Raises UsageError for a task without boxes, and what NamedAfter does.
         """
         check_annotates("--txt", task)
         self._folder = NamedAfter(path, [_CLASSES, *names], [".txt"], overwrite)
-        self._write(_CLASSES, classes)
+        self._classes, self._begun = classes, False
 
     def add(self, name: str, annotation: Annotation) -> None:
-        """Write one sample's rows as NAME.txt, an empty file where nothing was found. Raises StorageError."""
+        """Write one sample's rows as NAME.txt, an empty file where nothing was found; before the first the class names.
+
+        Raises StorageError.
+        """
+        if not self._begun:
+            self._write(_CLASSES, self._classes)
+            self._begun = True
         self._write(name, annotation.rows)
 
     def _write(self, name: str, rows: Sequence[str]) -> None:

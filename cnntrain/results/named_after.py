@@ -15,10 +15,10 @@ class NamedAfter:
     """A folder whose files are named after samples; two samples never share one."""
 
     def __init__(self, path: Path, names: Sequence[str], endings: Iterable[str], overwrite: bool = False) -> None:
-        """Make the folder for samples of these names, each with a file of every ending, such as "-mask.png".
+        """For samples of these names, each with a file of every ending, such as "-mask.png"; nothing is made yet.
 
         Raises UsageError where two samples would have one file, or a sample would be overwritten, and StorageError
-        where a file is there and `overwrite` is off.
+        where a file is there and `overwrite` is off, or where the folder is none.
         """
         self._path, self._overwrite = path, overwrite
         self._samples = {os.path.realpath(name) for name in names}
@@ -27,10 +27,15 @@ class NamedAfter:
         for name in names:
             for ending in endings:
                 self._claim(self._place(name, ending), name)
-        make_directory(path)
+        if path.exists():
+            make_directory(path)
 
     def write(self, name: str, contents: Mapping[str, bytes]) -> None:
-        """Write one sample's files, by their endings. Raises what the constructor does, for a row of a .npz."""
+        """Write one sample's files, by their endings, the first time into a folder that is made for them.
+
+        Raises what the constructor does, for a row of a .npz.
+        """
+        make_directory(self._path)
         for ending, data in contents.items():
             place = self._place(name, ending)
             self._claim(place, name)

@@ -18,7 +18,7 @@ class Folder:
     """The folder for the renderings of a prediction: NAME.png or NAME-SUFFIX.png."""
 
     def __init__(self, path: Path, task: Task, names: Sequence[str], overwrite: bool = False) -> None:
-        """Make the folder for samples of these names.
+        """For samples of these names; nothing is made yet.
 
         Raises UsageError where the answers of the task cannot be shown, and what NamedAfter does.
         """

@@ -123,6 +123,7 @@ def test_text_files_are_read_back_as_they_were_meant(tmp_path) -> None:
     images, rng = pictures(6), np.random.default_rng(1)
     names = [str(tmp_path / f"guesses/p{i}.png") for i in range(6)]
     folder = TextFolder(tmp_path / "guesses", Detect(), images.classes, names)
+    (tmp_path / "guesses").mkdir()
     found = [rows(target, rng) for target in images.targets]
     found[2][:, SCORES] = -20  # nothing: an empty file
     for name, pixels, outputs in zip(names, images.pixels[:], found, strict=True):
@@ -182,6 +183,13 @@ def test_the_command_writes_both_from_a_score_on_and_refuses_what_has_no_boxes(t
     for name, boxes in answers.items():
         assert len(boxes) == len((tmp_path / f"guesses/{name}.txt").read_text().splitlines())
         assert len(boxes) == sum(row["file_name"] == f"{name}.png" for row in results)
+    failing = ("predict", "run", "cels", "--txt", "fixed", "--draw", "drawn")
+    assert call(*failing, cwd=tmp_path)[0] != 0
+    assert not [name for name in ("fixed", "drawn") if (tmp_path / name).exists()], "nothing is in the way of another try"
+    (tmp_path / "file").touch()
+    code, _, err = call("predict", "run", "cells", "--txt", "file", cwd=tmp_path)
+    assert code != 0
+    assert "file" in err.splitlines()[-1]
     code, out, _ = call(*asked, "1", cwd=tmp_path)
     assert not any(row["boxes"] for row in json.loads(out)["predictions"])
 

@@ -34,6 +34,18 @@ def test_one_sample_that_is_named_twice_is_one(tmp_path: Path) -> None:
     assert Path("drawn/x.png").read_bytes() == b"1"
 
 
+def test_a_folder_is_made_for_its_first_file() -> None:
+    folder = NamedAfter(Path("new/drawn"), ["a/x.png"], [".png"])
+    assert not Path("new").exists()
+    folder.write("a/x.png", {".png": b"1"})
+    assert Path("new/drawn/x.png").read_bytes() == b"1"
+
+
+def test_a_file_in_the_folder_s_place_is_told_of_before_any_work() -> None:
+    with pytest.raises(StorageError, match=r"cannot create a/x.png"):
+        NamedAfter(Path("a/x.png"), ["a/y.png"], [".png"])
+
+
 def test_what_is_there_is_replaced_only_if_asked() -> None:
     NamedAfter(Path("drawn"), ["a/x.png"], [".png"]).write("a/x.png", {".png": b"1"})
     with pytest.raises(StorageError, match=r"drawn/x.png exists and b/x.png would overwrite it. Say --overwrite"):
