@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +18,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import Part
-from cnntrain.data.loader import Fitted, Loader, fit, split_groups, split_validation
+from cnntrain.data.loader import Fitted, Loader, fit, followed, split_groups, split_validation
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.datasets.labels import places_among
@@ -235,6 +236,17 @@ def check_split(loaded: Loaded, split: str, images: Images, indices: Array, sour
     raise DataError(
         f"{place} is {value:g}, {loss.name_in_config} takes {takes}. Mend the data, leave such samples out, or choose "
         "another loss"
+    )
+
+
+def cut_away(asked: Task, split: str, images: Images, indices: Array, transforms: Sequence[Transform]) -> str | None:
+    """The complaint about targets of samples to evaluate on that transforms leave out of view; None where none are."""
+    gone = asked.cut_away(images.targets[indices], followed(images, indices, transforms))
+    if not gone:
+        return None
+    return (
+        f"{split}: eval_transforms leave out {gone}: only what is in view is judged, while other programs judge "
+        "answers by all that is there. Bring pictures to size with the source's size and fit, or with resize"
     )
 
 

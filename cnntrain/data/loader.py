@@ -191,6 +191,17 @@ def output_shape(transforms: Sequence[Transform], shape: Shape) -> Shape:
     return shape
 
 
+def followed(images: Images, indices: Array, transforms: Sequence[Transform]) -> Array:
+    """The targets of these samples, having followed those of the transforms that are not random; no pixel is read."""
+    task, targets, shape = following(images.description), images.targets[indices], images.description.shape
+    for position, transform in enumerate(transforms):
+        if task is not None and not transform.random:
+            move = transform.follow(shape, _draws(position, indices, 0, 0))
+            targets = targets if move is None else task.moved(targets, move)
+        shape = transform.shape_after(shape)
+    return targets
+
+
 Fitted = dict[tuple[Transform, int], Transform]  # (one that measures, how many alike come before it) -> it, measured
 
 

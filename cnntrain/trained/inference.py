@@ -133,6 +133,9 @@ class Trained:
             build_data.check_split(self.loaded, chosen, images, indices, source)
             images = self.unseen.by_name(images, f"the {chosen} split")
             self.check_scale(images.pixels, f"the {chosen} split")
+        told = build_data.cut_away(self.network.task, chosen, images, indices, self.transforms)
+        if told:
+            self._reader.warn(told)
         judged = Gathered(self.network.task.judged, len(indices))
         vector = self.engine.evaluate(Samples(images, indices, self.transforms), judged.add)
         values = self.tally.values(vector)

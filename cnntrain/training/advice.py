@@ -276,6 +276,10 @@ def _targets_stay(at: Situation) -> str | None:
     return data_advice.targets_stay(at.experiment, at.data) if at.data else None
 
 
+def _targets_cut_away(at: Situation) -> str | None:
+    return data_advice.targets_cut_away(at.data) if at.data else None
+
+
 RULES: dict[str, Rule] = {
     "no-validation": Rule("No validation split: the training loss says which checkpoint is best.", _no_validation),
     "no-shuffle": Rule("`train.order` is `sequential`.", _no_shuffle),
@@ -309,6 +313,7 @@ RULES: dict[str, Rule] = {
     "targets-stay": Rule(
         "A transform moves what the picture shows, and targets that may be places in it stay.", _targets_stay
     ),
+    "targets-cut-away": Rule("Boxes are out of view after `eval_transforms`.", _targets_cut_away),
     "patience-beyond-end": Rule("Early stopping has more patience than there are epochs.", _patience_beyond_end),
 }
 

@@ -57,6 +57,13 @@ def batch_beyond_data(experiment: Experiment, data: Data) -> str | None:
     )
 
 
+def targets_cut_away(data: Data) -> str | None:
+    """Targets of validation that are out of view after the transforms."""
+    if data.val is None:
+        return None
+    return build_data.cut_away(data.task, "val", data.val, data.val_indices, data.eval_transforms)
+
+
 def targets_stay(experiment: Experiment, data: Data) -> str | None:
     """Transforms that move the picture under targets that may be places in it."""
     transforms = build_data.transforms(experiment.data.train_transforms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,12 @@ CONFIG = """\
 data: {source: {type: npz, path: PATH}, val: 0.2}
 model: {layers: [flatten, {type: dense, units: auto}]}
 train: {epochs: 1, batch_size: 4}
+"""
+BOXED = """\
+task: detect
+data: {source: {type: shapes, samples: 40, size: 128, things: [2, 2]}, val: 0.2}
+model: {preset: {type: fcos_small, width: 8, depth: 1, strides: [8]}}
+train: {epochs: 1, batch_size: 8}
 """
 
 
@@ -120,6 +127,24 @@ def test_transforms_that_move_pictures_away_from_their_targets(
     assert warned(tmp_path, capsys, places, loss, "data.train_transforms=[invert]") == []
     assert warned(tmp_path, capsys, places[:, :1], loss, f"data.train_transforms=[{transform}]") == []
     assert warned(tmp_path, capsys, np.arange(20) % 2, f"data.train_transforms=[{transform}]") == []
+
+
+def test_boxes_that_evaluation_does_not_see(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is said of what is moved and stays in view."""
+    (tmp_path / "c.yaml").write_text(BOXED)
+
+    def warned(*sets: str) -> list[str]:
+        make_job(load([tmp_path / "c.yaml"], sets), 1, Console("none"))
+        return [line.removeprefix("cnntrain: warning: ") for line in capsys.readouterr().err.splitlines()]
+
+    crop = "[{type: center_crop, size: 32}]"
+    sets = (f"data.train_transforms={crop}", f"data.eval_transforms={crop}")
+    (said,) = warned(*sets)
+    assert re.match(r"val: eval_transforms leave out \d+ box(es)? and a part of \d+ box(es)?: only what is in view", said)
+    assert said.endswith("[targets-cut-away]")
+    assert warned(*sets, "warnings.ignore=[targets-cut-away]") == []
+    resize = "[{type: resize, size: [32, 64]}]"
+    assert warned(f"data.train_transforms={resize}", f"data.eval_transforms={resize}") == []
 
 
 @pytest.mark.parametrize(

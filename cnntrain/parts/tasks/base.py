@@ -230,6 +230,10 @@ class Task(Part):
         """
         return targets
 
+    def cut_away(self, before: Array, after: Array) -> str:
+        """How much of targets is out of view `after` they were `moved`, in words that follow "leave out"; else empty."""
+        return ""
+
     def joined(self, parts: Sequence[Array]) -> Array | None:
         """Targets (n,) of pictures that were put together, out of the `moved` ones of their parts; the first lead.
 

@@ -31,6 +31,7 @@ CANDIDATES = 1000  # detections of a picture, by score, among which those that o
 OVERLAP = 0.6  # IoU above which the lower score of a class is suppressed, as in FCOS
 MOST = 100  # detections that are kept of a picture, as COCO counts them
 THIN = 0.01  # pixels of the original picture: what is cut off there to less is not in it, but in a letterbox's bar
+_WHOLE = 0.99  # share of a box in view from which on it is not told as cut off
 _SMALL = 128  # pixels of the longer side of pictures for which a first config has one level
 _LEGIBLE = 400  # pixels, up to which the longer side of a small picture is enlarged
 _LEAST, _LETTERS, _LARGE = 10, 1 / 40, 1 / 18  # letters: pixels; of a picture by itself, and of one among several
@@ -87,6 +88,14 @@ class Detect(Task):
     def moved(self, targets: Array, move: Move) -> Array:
         """Boxes go with what they are around."""
         return moved(targets, move)
+
+    def cut_away(self, before: Array, after: Array) -> str:
+        """The boxes that are gone, and those of which a part is."""
+        left = after["labels"] >= 0
+        gone = int((before["labels"] >= 0).sum()) - int(left.sum())
+        parts = int((left & (after["shown"] < _WHOLE * before["shown"])).sum())
+        told = [counted(gone, "box")] * bool(gone) + [f"a part of {counted(parts, 'box')}"] * bool(parts)
+        return " and ".join(told)
 
     def joined(self, parts: Sequence[Array]) -> Array | None:
         """The boxes of all parts."""
@@ -175,7 +184,9 @@ class Detect(Task):
         return Answer(words, document, ("class", "score", "x1", "y1", "x2", "y2"), tuple(rows))
 
     def annotation(self, outputs: Array, size: tuple[int, int], data: Description) -> Annotation:  # noqa: ARG002
-        """Rows of what is shown to people; results of everything found, so that they measure what `judged` does."""
+        """Rows of what is shown to people; results of everything found, so that they measure what `judged` does, where
+        no box of the truth is `cut_away`.
+        """
         found = self.found(outputs)
         sure, sides = self._sure(self.answered(outputs)), np.array([size[1], size[0]], np.float64)
         low, high = (sure.boxes[:, ends].astype(np.float64) / sides for ends in ([0, 1], [2, 3]))

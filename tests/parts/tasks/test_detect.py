@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,18 @@ def test_an_evaluation_equals_the_validation_of_the_best_epoch_and_a_report_show
     text = report.page_of([straight / "run"])
     for heading in ("Classes", "Precision and recall", "Sizes", "Worst misses", "Worst false alarms", "Worst mistakes"):
         assert f">{heading}<" in text
+
+
+def test_an_evaluation_tells_of_boxes_that_it_does_not_see(tmp_path) -> None:
+    crop = "train_transforms: [{type: random_crop, size: 32}]\n  eval_transforms: [{type: center_crop, size: 32}]"
+    (tmp_path / "c.yaml").write_text(CONFIG.replace("train_transforms: [hflip]", crop).replace("size: 32,", "size: 64,"))
+    run(tmp_path / "c.yaml", tmp_path / "run")
+    told: list[str] = []
+    with Pool(1) as pool:
+        trained = Trained(tmp_path / "run", pool, warn=told.append)
+        trained.evaluate("test")
+    (said,) = told
+    assert re.match(r"test: eval_transforms leave out .* a part of \d+ boxes: only what is in view is judged", said)
 
 
 def test_what_people_are_shown_is_what_suits_validation_best(straight) -> None:
