@@ -95,7 +95,10 @@ def settled(page: Page, size: tuple[int, int], places: Mapping[str, int], mended
     _check_size(page, size)
     _check_units(page, size)
     height, width = size
-    corners, labels, roles, areas = [], [], [], []
+    corners: list[tuple[float, ...]] = []
+    labels: list[int] = []
+    roles: list[int] = []
+    areas: list[float] = []
     seen: dict[tuple[str, tuple[float, ...]], int] = {}
     for box in page.boxes:
         if box.label not in places:

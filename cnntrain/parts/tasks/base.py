@@ -231,7 +231,7 @@ class Task(Part):
         return targets
 
     def cut_away(self, before: Array, after: Array) -> str:
-        """How much of targets is out of view `after` they were `moved`, in words that follow "leave out"; else empty."""
+        """How much of targets is out of view `after` they were `moved`, in words after "leave out"; else empty."""
         return ""
 
     def joined(self, parts: Sequence[Array]) -> Array | None:
@@ -292,8 +292,8 @@ class Task(Part):
     # -- answers and judgement ------------------------------------------------------------------------------------
 
     def situated(self, outputs: Array, led: Move) -> Array:
-        """What `answer` and `annotation` are asked about: the outputs for one sample in terms of its picture before that
-        was `led` to the network; a new array where they are about places in it.
+        """What `answer` and `annotation` are asked about: the outputs for one sample in terms of its picture before
+        that was `led` to the network; a new array where they are about places in it.
         """
         return outputs
 
@@ -420,7 +420,10 @@ class Task(Part):
         None where what outputs say is no target. Raises ValueError for a name that means nothing.
         """
         if truth is not None:
-            raise ValueError(f"{self.name_in_config} has no classes, so that no true one can be named, got {truth!r}")
+            raise ValueError(
+                f"a sample of the task {self.name_in_config} has no single class, so that no true one can be named, "
+                f"got {truth!r}. Leave it out"
+            )
         return None
 
     def explained(self, evaluation: Evaluation, right: int, wrong: int) -> Explained | None:

@@ -43,8 +43,8 @@ class Segment(Task):
     follows: ClassVar[bool] = True
     renders: ClassVar[tuple[str, ...]] = ("", "mask")
     remains: ClassVar[str] = (
-        "a pixel's class is that of its largest output. predict shows the share of the picture's pixels that each class "
-        "has, and with --draw the classes at the picture's size, by the nearest pixel"
+        "a pixel's class is that of its largest output. predict shows the share of the picture's pixels that each "
+        "class has, and with --draw the classes at the picture's size, by the nearest pixel"
     )
 
     def outputs(self, data: Description) -> int:

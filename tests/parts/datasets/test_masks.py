@@ -361,7 +361,7 @@ def test_black_and_white_of_16_bits_are_background_and_foreground(folder: Path) 
     unsized = dataclasses.replace(found, size=None)
     np.testing.assert_array_equal(unsized.load("train").targets[0], MASK == 1)
     saved(folder / "masks" / "b.png", np.where(MASK == 1, 300, 0).astype(np.uint16))
-    with pytest.raises(DataError, match=r"b.png: the pixel in row 0, column 1 is the colour \[300, 300, 300\] \(4 such"):
+    with pytest.raises(DataError, match=r"b.png: the pixel in row 0, column 1 is the colour \[300, 300, 300\] "):
         found.load("train")
 
 

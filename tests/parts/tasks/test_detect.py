@@ -258,7 +258,8 @@ def test_an_evaluation_equals_the_validation_of_the_best_epoch_and_a_report_show
 
 def test_an_evaluation_tells_of_boxes_that_it_does_not_see(tmp_path) -> None:
     crop = "train_transforms: [{type: random_crop, size: 32}]\n  eval_transforms: [{type: center_crop, size: 32}]"
-    (tmp_path / "c.yaml").write_text(CONFIG.replace("train_transforms: [hflip]", crop).replace("size: 32,", "size: 64,"))
+    config = CONFIG.replace("train_transforms: [hflip]", crop).replace("size: 32,", "size: 64,")
+    (tmp_path / "c.yaml").write_text(config)
     run(tmp_path / "c.yaml", tmp_path / "run")
     told: list[str] = []
     with Pool(1) as pool:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from cnntrain.api.model import Model
+from cnntrain.core.description import Description
+from cnntrain.core.registry import make
 from cnntrain.results.explain.passage import passage
 from tests.support.experiments import run, write
 
@@ -32,6 +34,13 @@ def test_outputs_are_those_of_prediction_and_gradients_those_of_the_loss(model):
     assert passed.of == "the loss cross_entropy"
     assert re.fullmatch(r"The truth is taken to be \W?\d\W?, the network's own answer\.", passed.truth)
     assert all(passed.gradient(number) is not None for number in range(len(passed.nodes)))
+
+
+@pytest.mark.parametrize("task", ["detect", "segment", "regress"])
+def test_no_true_class_can_be_named_where_a_sample_has_no_single_one(task):
+    asked, data = make("tasks", task), Description((6, 6, 1), ("a", "bar"))
+    with pytest.raises(ValueError, match=f"a sample of the task {task} has no single class, so that .*'bar'. Leave it"):
+        asked.supposed(np.zeros((1, 2)), data, "bar")
 
 
 def test_the_truth_that_is_named_decides_the_gradient(model):
