@@ -166,9 +166,11 @@ class Segment(Task):
         data: Description,  # noqa: ARG002  (the contract's signature)
         window: Array | None = None,
     ) -> tuple[Array, ...]:
-        """The picture, the true mask over it, and the answer over it."""
-        truth, answer = _overlaid(picture, np.asarray(target)), _overlaid(picture, self.situated(outputs, led))
-        return tuple(cut(each, window)[0] for each in (picture, truth, answer))
+        """The picture, the true mask over it, and the answer over it, where that is judged."""
+        truth = np.asarray(target)
+        answer = np.where(truth == IGNORED, IGNORED, self.situated(outputs, led))
+        shown = picture, _overlaid(picture, truth), _overlaid(picture, answer)
+        return tuple(cut(each, window)[0] for each in shown)
 
     # -- judgement ------------------------------------------------------------------------------------------------
 
@@ -224,7 +226,10 @@ class Segment(Task):
         key = _key(evaluation.outputs[positions], classes)
         gallery = Gallery("mistakes", "worst pictures", positions, captions, nothing, key=key)
         clear = isolated(printable(classes[0]))
-        note = f"From left to right the picture, the true mask over it and the answer over it; {clear} is left clear."
+        note = (
+            f"From left to right the picture, the true mask over it and the answer over it; {clear} is left clear, and "
+            "what masks ignore."
+        )
         return [*sections, Section("Worst pictures", [gallery], note if len(positions) else "")]
 
     def mistakes(self, evaluation: Evaluation) -> Array:

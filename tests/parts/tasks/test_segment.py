@@ -175,6 +175,16 @@ def test_a_letterboxed_answer_is_led_back() -> None:
     assert answer.document["shares"] == {"a": 2 / 8, "b": 3 / 8, "c": 3 / 8}, "without the bars above and below"
 
 
+def test_a_report_shows_no_answer_where_none_is_judged() -> None:
+    task: Any = make("tasks", "segment")
+    target, picture = np.array([[IGNORED, 1], [0, IGNORED]], np.uint8), np.full((2, 2, 3), 100, np.uint8)
+    still = Move(np.array([[[1.0, 0, 0], [0, 1, 0]]]), (2, 2), (2, 2))
+    data = Description((2, 2, 3), ("a", "b"), target="mask")
+    _, truth, answer = task.compared(picture, np.eye(2)[np.array([[1, 1], [1, 1]])], target, still, data)
+    assert (truth != 100).any(axis=2).tolist() == [[False, True], [False, False]]
+    assert (answer != 100).any(axis=2).tolist() == [[False, True], [True, False]]
+
+
 def test_what_a_crop_cut_off_has_no_share() -> None:
     task: Any = make("tasks", "segment")
     led = Move(np.array([[[1.0, 0, -1], [0, 1, -1]]]), (4, 4), (2, 2))

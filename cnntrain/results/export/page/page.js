@@ -110,7 +110,7 @@ function bars(rows, nothing = "") {
     const number = share === undefined ? Number(value.toPrecision(5)) : share.toFixed(4);
     const bar = element("span", {class: "level"}, element("i"));
     bar.firstChild.style.width = `${100 * (share ?? 0)}%`;
-    if (colour) bar.firstChild.style.background = `rgb(${colour})`;
+    if (colour !== undefined) bar.firstChild.style.background = colour ? `rgb(${colour})` : "var(--quiet)"; // clear in the picture
     return element("li", {}, element("bdi", {}, name), element("b", {}, String(number)), ...(share === undefined ? [] : [bar]));
   });
   find("answers").replaceChildren(...(made.length || !nothing ? made : [element("li", {class: "quiet"}, nothing)]));
