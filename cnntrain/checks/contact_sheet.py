@@ -19,7 +19,7 @@ from cnntrain.core import letters
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.display import strip as in_a_row
 from cnntrain.data.build_data import Data
-from cnntrain.data.loader import Loader, Samples, output_shape
+from cnntrain.data.loader import Loader, Samples
 from cnntrain.reading.fonts import Lettering, beside_pillows
 
 MOST = 32  # samples of each kind
@@ -48,12 +48,11 @@ class Strip:
     tints: Array | None = None
 
 
-def contact_sheet(name: str, loader: Loader, data: Data, warn: Callable[[str], None]) -> bytes:
+def contact_sheet(name: str, loader: Loader, data: Data, shape: Shape, warn: Callable[[str], None]) -> bytes:
     """A PNG of the first training samples of epoch 0, augmented, and validation samples, evenly spread.
 
-    Letters that no font has are written as numbers; `warn` is told which.
+    `shape` is that of the network's input. Letters that no font has are written as numbers; `warn` is told which.
     """
-    shape = output_shape(data.eval_transforms, data.description.shape)
     strips = [_strip("training: the first step, augmented", loader.step(0)[0], shape, data)]
     if data.val is not None:
         spread = data.val_indices[:: -(-len(data.val_indices) // MOST)]

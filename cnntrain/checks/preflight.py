@@ -130,7 +130,8 @@ def _examine(
     found = found.validating(validation_indices(loaded, job.data))
     if place is not None:
         loader = build_data.loader(loaded.experiment, replace(job.data, lesson=None))
-        place.write(contact_sheet(name, loader, job.data, console.warn))
+        shape = job.network.graph.input_shape
+        place.write(contact_sheet(name, loader, job.data, shape, console.warn))
     for line in ancestry.warnings(job, warm_start(loaded, job.network)):
         console.warn(line)
     counts = _class_counts(loaded, job.data, reader(threads, console))

@@ -181,16 +181,6 @@ def as_floats(pixels: Array) -> Array:
     return np.divide(pixels, 255, dtype=np.float32) if pixels.dtype == np.uint8 else pixels
 
 
-def output_shape(transforms: Sequence[Transform], shape: Shape) -> Shape:
-    """Shape of one image after every transform. Raises ValueError naming the transform that cannot take its input."""
-    for transform in transforms:
-        try:
-            shape = transform.shape_after(shape)
-        except ValueError as error:
-            raise ValueError(f"{transform.name_in_config}: {error}") from error
-    return shape
-
-
 def followed(images: Images, indices: Array, transforms: Sequence[Transform]) -> Array:
     """The targets of these samples, having followed those of the transforms that are not random; no pixel is read."""
     task, targets, shape = following(images.description), images.targets[indices], images.description.shape
@@ -210,22 +200,25 @@ def fit(
 ) -> tuple[Transform, ...]:
     """The transforms, with what they measure measured on these samples after the steady transforms before them.
 
-    What the list for training has measured, `known` keeps for the list for evaluation: the network has learned from
+    Of random ones, those that give images another shape take part, such as a crop to a size: each sample is measured
+    as drawn for epoch 0 of seed 0, whatever the run's seed. What the list for training has measured, `known` keeps for the list for evaluation: the network has learned from
     pictures in those units, on those axes, and must see no others, whatever else the two lists do. A transform measures
     again only where images have another shape, which what was measured does not fit.
     """
     known = {} if known is None else known
-    fitted: list[Transform] = []
-    shape = images.pixels.shape[1:]
+    fitted, before = list[Transform](), list[Transform]()
+    shape: Shape = tuple(images.pixels.shape[1:])
     for position, transform in enumerate(transforms):
         if transform.needs_fit():
             key = transform, transforms[:position].count(transform)
             if key not in known or not _takes(known[key], shape):
-                steady = tuple(earlier for earlier in fitted if not earlier.random)
-                known[key] = transform.fit(_chunks(steady, images, indices))
+                known[key] = transform.fit(_chunks(before, images, indices))
             transform = known[key]
+        after = transform.shape_after(shape)
+        if not transform.random or after != shape:
+            before.append(transform)
         fitted.append(transform)
-        shape = transform.shape_after(shape)
+        shape = after
     return tuple(fitted)
 
 

@@ -22,7 +22,6 @@ from cnntrain.core.errors import ConfigError, Problem
 from cnntrain.core.random import stream
 from cnntrain.core.registry import Part, make
 from cnntrain.data.build_data import task, transforms
-from cnntrain.data.loader import output_shape
 from cnntrain.network import freezing
 from cnntrain.network.graph import Graph, Node, unmatched, weave
 from cnntrain.network.tally import Tally
@@ -69,12 +68,7 @@ def network(loaded: Loaded, description: Description) -> Network:
     """The network for samples of this shape and these classes. Raises ConfigError at the line that does not fit."""
     experiment, asked = loaded.experiment, task(loaded, description)
     _check_rates(loaded)  # before shapes, which differ where rates do
-    shapes = {}
-    for name in _LISTS:
-        try:
-            shapes[name] = output_shape(transforms(getattr(experiment.data, name)), description.shape)
-        except ValueError as error:
-            raise problem(loaded, f"data.{name}", str(error)) from error
+    shapes = {name: _shape_after(loaded, name, description.shape) for name in _LISTS}
     if shapes["train_transforms"] != shapes["eval_transforms"]:
         raise problem(
             loaded,
@@ -141,6 +135,16 @@ def _problem_of_loss(loaded: Loaded, graph: Graph, error: ValueError) -> ConfigE
     last = graph.nodes[-1].where
     where = last if last.override or last.file == SET else loaded.marks.get("loss", last)
     return ConfigError(Problem(where, str(error)))
+
+
+def _shape_after(loaded: Loaded, name: str, shape: Shape) -> Shape:
+    """Shape of one sample after a list of transforms. Raises ConfigError at the one that cannot take its input."""
+    for index, transform in enumerate(transforms(getattr(loaded.experiment.data, name))):
+        try:
+            shape = transform.shape_after(shape)
+        except ValueError as error:
+            raise problem(loaded, f"data.{name}.{index}", f"{transform.name_in_config}: {error}") from error
+    return shape
 
 
 def _check_transforms(loaded: Loaded, asked: Task, description: Description) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import make, parts
-from cnntrain.data.loader import FIT_CHUNK, Loader, Samples, as_floats, fit, output_shape, preprocess, split_validation
+from cnntrain.data.loader import FIT_CHUNK, Loader, Samples, as_floats, fit, preprocess, split_validation
 from cnntrain.engine.pool import Pool
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.transforms.base import Transform
@@ -194,14 +194,6 @@ def test_the_source_is_never_written():
     assert np.array_equal(floats.pixels, as_floats(before))
 
 
-def test_the_shape_after_every_transform_and_who_cannot_take_its_input():
-    haar, crop = make("transforms", "haar"), make("transforms", "random_crop", padding=0, size=4)
-    assert output_shape((crop, haar), (6, 5, 3)) == (2, 2, 12)
-    assert output_shape((), (6, 5, 3)) == (6, 5, 3)
-    with pytest.raises(ValueError, match=r"^random_crop: cannot cut 4x4 out of a 3x2 image"):
-        output_shape((make("transforms", "haar"), crop), (6, 4, 3))
-
-
 # -- fitting ---------------------------------------------------------------------------------------------------------
 
 
@@ -251,6 +243,45 @@ def test_what_is_measured_is_measured_on_training_samples_after_the_steady_trans
     assert fitted[:2] == transforms[:2]
     assert all(not transform.needs_fit() for transform in fitted)
     assert fit(fitted, source, np.array([3])) == fitted  # nothing is measured twice
+
+
+def _fitted(source: Images, chosen: Array, *listed: Transform) -> Transform:
+    return fit(listed, source, chosen)[-1]
+
+
+def test_what_is_measured_is_measured_after_random_transforms_that_change_the_shape():
+    """Silence around a sound would else be most of what is measured, and sides would not be those of training."""
+    sounds = np.zeros((40, 1, 4000, 1), np.float32)
+    sounds[:, :, 1500:2500] = np.random.default_rng(0).normal(0, 0.3, (40, 1, 1000, 1))
+    source, every = Images(sounds, np.zeros(40, np.int64), ("a",)), np.arange(40)
+    crop = make("transforms", "sound_crop", seconds=0.1, sample_rate=8000)
+    after = crop, make("transforms", "log_mel", sample_rate=8000)
+    normalize: Any = _fitted(source, every, *after, make("transforms", "normalize", from_="dataset"))
+    network_sees = preprocess(sounds, (*after, normalize), every, seed=5, epoch=3)
+    assert abs(network_sees.mean()) < 0.1
+    assert network_sees.std() == pytest.approx(1, abs=0.1)
+
+
+def test_random_transforms_that_keep_the_shape_leave_what_is_measured_to_the_last_bit():
+    source, every = Images(pixels(30, 8, 8, 3), np.zeros(30, np.int64), ("a",)), np.arange(30)
+    kept = make("transforms", "random_crop", padding=2), make("transforms", "hflip")
+    measuring = make("transforms", "normalize", from_="dataset")
+    assert _fitted(source, every, *kept, measuring) == _fitted(source, every, measuring)
+    crop = make("transforms", "random_crop", padding=2, size=6)
+    whole, part = _fitted(source, every, measuring), _fitted(source, every, crop, measuring)
+    assert part != whole
+    assert part == _fitted(source, every, crop, kept[1], measuring)
+
+
+def test_what_is_measured_fits_what_random_transforms_leave():
+    clips = Images(pixels(20 * 12, 6, 6, 1).reshape(20, 12, 6, 6, 1), np.zeros(20, np.int64), ("a",))
+    cut = make("transforms", "temporal_crop", frames=6), make("transforms", "frames_as_channels")
+    normalize: Any = _fitted(clips, np.arange(20), *cut, make("transforms", "normalize", from_="dataset"))
+    assert len(normalize.mean) == 6
+    pictures = Images(pixels(30, 8, 8, 1), np.zeros(30, np.int64), ("a",))
+    crop = make("transforms", "random_crop", padding=0, size=6)
+    zca = _fitted(pictures, np.arange(30), crop, make("transforms", "zca_whiten"))
+    assert {name: array.shape for name, array in zca.arrays().items()} == zca.array_shapes((6, 6, 1))
 
 
 def test_evaluation_sees_pictures_as_training_did_whatever_else_the_lists_do():

@@ -98,11 +98,13 @@ def test_a_rate_that_was_forgotten_in_one_list_is_told_and_not_the_shapes_it_lea
     assert found == "5:21 log_mel has sample_rate 16,000, the sounds have 8,000: give both the same"
 
 
-def test_a_transform_that_cannot_take_its_image_is_named_with_its_list():
+def test_a_transform_that_cannot_take_its_image_is_named_at_its_place():
     found = refusal(("train_transforms: [hflip]", "train_transforms: [{type: random_crop, padding: 0, size: 9}]"))
     assert found == (
-        "4:21 random_crop: cannot cut 9x9 out of a 8x8 image padded by 0: make size smaller or padding larger"
+        "4:22 random_crop: cannot cut 9x9 out of a 8x8 image padded by 0: make size smaller or padding larger"
     )
+    second = refusal(("train_transforms: [hflip]", "train_transforms: [hflip, {type: gaussian_blur, kernel_size: 21}]"))
+    assert second == "4:29 gaussian_blur: a 8x8 image is too small for kernel_size 21"
 
 
 @pytest.mark.parametrize(
