@@ -17,12 +17,18 @@ BLOCK = 16384  # values at a time, so that they stay in cache
 
 
 class Averaged:
-    """An average at work on an engine's parameters. `vector` and `count`, how often it moved, are its whole state."""
+    """An average at work on an engine's parameters. `vector`, `count`, how often it moved, and `stale` are its state.
+
+    `stale` is the step after which it moved to weights whose running statistics are still to be measured; else 0. Until
+    then those in `vector` are the network's own, so that nothing depends on when they are measured, or how often.
+    """
 
     def __init__(self, part: Average, engine: Engine) -> None:
         self.part, self.engine = part, engine
         self.vector = aligned(engine.graph.layout.size, engine.params.dtype)
-        self.count = 0
+        self.count = self.stale = 0
+        measured = [entry for entry in engine.graph.layout.entries.values() if entry.param.role == "statistic"]
+        self._measured = measured if part.remeasures else []
         self._held = aligned(engine.graph.layout.size, engine.params.dtype)
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found before a save
@@ -41,10 +47,13 @@ class Averaged:
             np.subtract(params, average, out=change)
             change *= share
             average += change
+        for entry in self._measured:
+            own, now = (self.engine.graph.layout.view(vector, entry) for vector in (self.vector, self.engine.params))
+            own[...], self.stale = now, step
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Let the average stand in for the parameters; statistics measured meanwhile are kept, unless it fails."""
+        """Let the average stand in for the parameters; what is changed meanwhile is kept, unless it fails."""
         params = self.engine.params
         np.copyto(self._held, params)
         np.copyto(params, self.vector)
@@ -55,13 +64,18 @@ class Averaged:
             np.copyto(params, self._held)
 
     def remeasure(self, steps: Sequence[tuple[int, Sequence[Batch]]]) -> None:
-        """Replace the running statistics by their mean over these training steps, each with its number.
+        """Replace the average's running statistics by their mean over these training steps, each with its number.
 
         An update of statistics s by a batch that has x is s' = (1 - m) s + m x. From s = 0 it gives m x, and from
         another s, which must be as large as m x for the difference to be exact, it tells m, without asking any layer
         how it keeps its statistics. One that does not move, m = 0, stays; so do those of nodes that are frozen in any
         of the steps, which normalize by them.
         """
+        with self.in_place():
+            self._measure(steps)
+        self.stale = 0
+
+    def _measure(self, steps: Sequence[tuple[int, Sequence[Batch]]]) -> None:
         layout = self.engine.graph.layout
         frozen = frozenset[str]().union(*(self.engine.frozen_in(number) for number, _ in steps))
         statistics = [entry for entry in layout.entries.values() if entry.param.role == "statistic"]

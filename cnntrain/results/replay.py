@@ -110,6 +110,8 @@ def verify(
     position = last.meta["position"]
     with _trainer(path, start, sets, threads, console) as (trainer, journal):
         trainer.go_to(position["step"], position["closed"])
+        if saved.averaged(last):
+            trainer.stepper.remeasure()  # as before the save
         differences = _differences(last, trainer.state, journal)
     first, end = start.meta["metrics_length"], last.meta["metrics_length"]
     rows = _stretch(path / "metrics.jsonl", first, end)

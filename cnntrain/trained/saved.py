@@ -119,15 +119,34 @@ def transforms(checkpoint: Checkpoint, loaded: Loaded, shape: Shape) -> tuple[Tr
 
 
 def averaged(checkpoint: Checkpoint) -> bool:
-    """Whether a checkpoint holds averaged weights, which are then those to be used. Raises CheckpointError."""
+    """Whether a checkpoint holds averaged weights, which are then those to be used. Raises CheckpointError.
+
+    Not while their running statistics are still to be measured.
+    """
     if not checkpoint.meta.get("average"):
         return False
     checkpoint.require(average__count=int)
-    return bool(checkpoint.meta["average"]["count"] > 0)
+    return bool(checkpoint.meta["average"]["count"] > 0) and not stale(checkpoint)
+
+
+def stale(checkpoint: Checkpoint) -> int:
+    """The step after which its average moved to weights whose statistics are still to be measured; 0 where none are.
+
+    Raises CheckpointError.
+    """
+    if "stale" not in checkpoint.meta["average"]:
+        return 0
+    checkpoint.require(average__stale=int, position__step=int)
+    step = int(checkpoint.meta["average"]["stale"])
+    if not 0 < step <= checkpoint.meta["position"]["step"]:
+        raise CheckpointError(
+            f"{checkpoint.path} is damaged: its meta has an impossible average.stale. Restore it from a copy"
+        )
+    return step
 
 
 def weights(checkpoint: Checkpoint) -> str:
-    """Which weights a checkpoint means: "averaged" where an average had begun, else "trained"."""
+    """Which weights a checkpoint means: "averaged" where an average had begun and is whole, else "trained"."""
     return "averaged" if averaged(checkpoint) else "trained"
 
 

@@ -11,10 +11,11 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckpointError, DataError
 from cnntrain.data.fingerprint import changes, difference, fingerprint
 from cnntrain.data.loader import arrays_of
+from cnntrain.engine.average import Averaged
 from cnntrain.network.tally import TALLIES
 from cnntrain.rundir.checkpoint import Checkpoint
 from cnntrain.rundir.environment import environment
-from cnntrain.trained.saved import operating
+from cnntrain.trained import saved
 from cnntrain.training.changes import differing
 from cnntrain.training.job import Job
 from cnntrain.training.monitor import Values
@@ -81,7 +82,7 @@ class State:
             "monitor": job.monitor.state(),
             "schedules": self._stepper.rates.states,
             "optimizer": {"carried": carried[0], "since": {str(first): one for first, one in carried.items() if first}},
-            "average": {"count": average.count} if average else {},
+            "average": _standing(average) if average else {},
             "loss": plain(job.network.loss),
             "values_of_epoch": self.values,
             "operating_point": self.operating_point,
@@ -113,7 +114,7 @@ class State:
             checkpoint.require(**{f"schedules__{name}": dict for name in rates.states})
         if average:
             checkpoint.require(average__count=int)
-            average.count = checkpoint.meta["average"]["count"]
+            average.count, average.stale = checkpoint.meta["average"]["count"], saved.stale(checkpoint)
         if "optimizer" in checkpoint.meta:
             checkpoint.require(optimizer__carried=float)
             if "since" in checkpoint.meta["optimizer"]:  # as written since layers have numbers of their own
@@ -132,7 +133,7 @@ class State:
                 f"({difference(meta['data'], self._fingerprint)}). "
                 "Restore it, or use --allow-data-change to go on with the new data"
             )
-        operating(checkpoint, self._job.data.task)
+        saved.operating(checkpoint, self._job.data.task)
         for name, array in mine.items():
             array[...] = checkpoint.arrays[name]
         self.operating_point = meta.get("operating_point", {})  # those written before there was one have none
@@ -166,3 +167,8 @@ class State:
             monitor.forget(best, early)
             if ended and self.closed == self.whole_epochs + 1 and self.epoch_tally.any():
                 self.closed -= 1  # train.steps had cut its last epoch short, which goes on
+
+
+def _standing(average: Averaged) -> dict[str, int]:
+    """What a checkpoint's meta says of an average."""
+    return {"count": average.count} | ({"stale": average.stale} if average.stale else {})

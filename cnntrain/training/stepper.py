@@ -28,6 +28,8 @@ from cnntrain.parts.regularizers.base import Regularizer
 from cnntrain.parts.schedules.base import Horizon
 from cnntrain.training.rates import Rates
 
+REMEASURED = 100  # training steps over which statistics of averaged weights are measured
+
 BatchSource = Callable[[int], Sequence[Batch]]  # the number of a step -> its batches
 
 
@@ -93,6 +95,13 @@ class Stepper:
         if self.average:
             self.average.follow(number + 1, self.horizon.total_steps, self.horizon.steps_per_epoch)
         return Taken(tally, rate, momentum, norm)
+
+    def remeasure(self) -> None:
+        """Measure the running statistics of averaged weights where they moved since, over the last steps until then."""
+        average = self.average
+        if average and average.stale:
+            first = max(average.stale - min(REMEASURED, self.horizon.steps_per_epoch), 0)
+            average.remeasure([(number, self.source(number)) for number in range(first, average.stale)])
 
     def _gradient(self, number: int) -> Array:
         """Compute the gradient of a step, with sam at the worst loss nearby; return the step's tally."""

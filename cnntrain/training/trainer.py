@@ -153,7 +153,7 @@ class Trainer:
         self.timekeeper.trained()
         values = self._with_penalty(self.tally.values(state.epoch_tally))
         try:
-            values |= self.validation.values(state.step)
+            values |= self.validation.values()
         except AbandonedError:
             return False
         self._check_losses(values, epoch)
@@ -175,8 +175,9 @@ class Trainer:
         every = max(self.horizon.steps(self.job.loaded.experiment.checkpoint.every), 1)
         due = step > 0 and step % every == 0
         pause = self.pause_step is not None and step >= self.pause_step
-        if improved or due or any(wishes) or finished or pause:
-            self.save(best=improved, keep=due)
+        asked = bool(improved or due or wishes.save or finished or pause)
+        if asked or any(wishes):
+            self.save(best=improved, keep=due, hurried=not asked)
         if not finished:
             wishes.grant(step, self.run.path)
             if pause:
@@ -221,15 +222,25 @@ class Trainer:
 
     # -- saving, ending, going on ------------------------------------------------------------------------------------
 
-    def save(self, best: bool = False, keep: bool = False) -> None:
-        """Write last.npz, and best.npz and the numbered one where asked. Raises DivergedError rather than save NaN."""
+    def save(self, best: bool = False, keep: bool = False, hurried: bool = False) -> None:
+        """Write last.npz, and best.npz and the numbered one where asked. Raises DivergedError rather than save NaN.
+
+        `hurried`, statistics of averaged weights that are still to be measured are left to whoever resumes.
+        """
         self.check_weights()
+        if not hurried:
+            self.stepper.remeasure()
         state, checkpoint = self.state, self.job.loaded.experiment.checkpoint
         name = state.numbered() if keep and checkpoint.keep else None
         meta = state.meta(self.run.metrics_length)
         self.run.save_checkpoint(meta, state.arrays(), best=best, keep_as=name, keep=checkpoint.keep)
         state.saved = state.step
         self.console.detail(f"saved step {state.step}" + (", the best so far" if best else ""))
+        if self.stepper.average and self.stepper.average.stale:
+            self.console.say(
+                f"the checkpoint of step {state.step} is used with the trained weights, not the averaged ones, until "
+                "training goes on and measures their statistics"
+            )
         self.note()
 
     def note(self) -> None:

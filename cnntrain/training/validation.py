@@ -13,8 +13,6 @@ from cnntrain.training.job import Job
 from cnntrain.training.monitor import Values
 from cnntrain.training.stepper import Stepper
 
-REMEASURED = 100  # training steps over which statistics of averaged weights are taken
-
 
 class Validation:
     """The validation of one training, if its data has a split for it."""
@@ -24,8 +22,8 @@ class Validation:
         self.operating_point: dict[str, float] = {}  # what the last `values` found, with the weights that are kept
         self.follow: Callable[[Array], None] | None = None  # called with what the task keeps (`Task.judged`)
 
-    def values(self, step: int) -> Values:
-        """The values after this many steps, "val/loss" and more; none without a split. Raises AbandonedError."""
+    def values(self) -> Values:
+        """The values after the last step, "val/loss" and more; none without a split. Raises AbandonedError."""
         data, average = self._job.data, self._stepper.average
         if data.val is None:
             return {}
@@ -33,9 +31,8 @@ class Validation:
         batch = _Interruptible(samples, self._interrupts)
         values = {f"val/{name}": value for name, value in self._measured(batch).items()}
         if average and average.count:
+            self._stepper.remeasure()
             with average.in_place():
-                if average.part.remeasures:
-                    average.remeasure(self._recent_steps(step))
                 measured = self._measured(batch)
             values |= {f"val_average/{name}": value for name, value in measured.items()}
         return values
@@ -52,12 +49,6 @@ class Validation:
             self.follow(rows)
         self.operating_point = asked.operating_point(rows, self._job.data.description)
         return engine.tally.values(vector) | asked.measured(rows, self._job.data.description)
-
-    def _recent_steps(self, step: int) -> list[tuple[int, list[Samples]]]:
-        """The first steps of the epoch that has just ended."""
-        loader = self._job.loader
-        first = (step - 1) // loader.steps_per_epoch * loader.steps_per_epoch
-        return [(number, loader.step(number)) for number in range(first, min(step, first + REMEASURED))]
 
 
 class _Interruptible:

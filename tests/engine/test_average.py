@@ -23,8 +23,7 @@ def test_running_statistics_are_measured_anew_at_any_scale(scale, momentum):
         engine = engine_of(layers, pool, shape=(4, 4, 6), shard=8)
         averaged = Averaged(registry.make("averages", "swa"), engine)
         averaged.vector[...] = engine.params
-        with averaged.in_place():
-            averaged.remeasure([(step, [Fixed(x, np.arange(32) % 3)]) for step, x in enumerate(batches)])
+        averaged.remeasure([(step, [Fixed(x, np.arange(32) % 3)]) for step, x in enumerate(batches)])
         found = engine.graph.layout.views(averaged.vector)
         np.testing.assert_allclose(
             found["bn.running_mean"], np.mean([x.mean((0, 1, 2), np.float64) for x in batches], axis=0), rtol=1e-3
@@ -55,8 +54,7 @@ def test_statistics_of_a_frozen_norm_stay_and_those_behind_it_are_measured_on_wh
         held["still.running_mean"][...], held["still.running_var"][...] = 5, 4
         averaged = Averaged(registry.make("averages", "swa"), engine)
         averaged.vector[...] = engine.params
-        with averaged.in_place():
-            averaged.remeasure([(step, [batch]) for step, batch in enumerate(batches)])
+        averaged.remeasure([(step, [batch]) for step, batch in enumerate(batches)])
         found = engine.graph.layout.views(averaged.vector)
         assert (found["still.running_mean"] == 5).all()
         assert (found["still.running_var"] == 4).all()

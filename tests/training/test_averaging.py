@@ -16,6 +16,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.results.average import merge
 from cnntrain.results.export.files import export
 from cnntrain.results.inspection import inspect
+from cnntrain.results.replay import verify
 from cnntrain.rundir.checkpoint import read, save
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.trained import saved
@@ -197,6 +198,56 @@ def test_swa_is_the_mean_of_the_weights_at_its_moments_with_statistics_measured_
             assert np.isfinite(average).all()
         else:
             np.testing.assert_allclose(average, mean, rtol=1e-5, atol=1e-7)
+
+
+def _running(path, kind):
+    """The running means of a checkpoint's weights, or averaged weights."""
+    arrays = read(path).arrays
+    return np.concatenate([arrays[name] for name in sorted(arrays) if name.startswith(kind) and "running_mean" in name])
+
+
+@pytest.mark.parametrize("val", ["null", "0.2"])
+def test_every_checkpoint_of_swa_has_statistics_that_were_measured(tmp_path, val):
+    """Without a validation, and between two. Of weights that stay they are the same from early on, unlike running ones."""
+    still = ("optimizer.lr=0", "schedule=constant", "data.train_transforms=[]", "data.eval_transforms=[]")
+    average = "train.average={type: swa, start: 1st, every: 1st}"
+    length = ("train.epochs=null", "train.early_stopping=null", "train.steps=20", f"data.val={val}")
+    best = "checkpoint={every: 6st, keep: 9}"
+    run(write(tmp_path), tmp_path / "run", (*length, *still, average, best))
+    early, late, last = (
+        tmp_path / f"run/checkpoints/{name}.npz" for name in ("step-00000006", "step-00000018", "last")
+    )
+    assert all(read(path).meta["average"] == {"count": read(path).meta["position"]["step"]} for path in (early, late))
+    expected = _running(last, "average/")
+    noise = 0.1 * np.abs(expected).max()
+    for path in (early, late):
+        np.testing.assert_allclose(_running(path, "average/"), expected, atol=noise)
+    assert np.abs(_running(early, "param/") - expected).max() > 3 * noise
+
+
+def test_a_stop_in_a_hurry_leaves_measuring_to_the_resumed_run(tmp_path, monkeypatch):
+    """Until then the checkpoint means the weights themselves; afterwards everything is as if it had never stopped."""
+    config = write(tmp_path)
+    average = "train.average={type: swa, start: 7st, every: 4st}"
+    alone = ("data.val=null", "train.early_stopping=null", "checkpoint={every: 4st, keep: 9}")
+    sets = (*SHORT, *alone, average)
+    run(config, tmp_path / "straight", sets)
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 11)
+        with pytest.raises(StoppedError):
+            run(config, tmp_path / "run", sets)
+    stopped = read(tmp_path / "run/checkpoints/last.npz")
+    assert stopped.meta["average"] == {"count": 2, "stale": 11}
+    assert saved.weights(stopped) == "trained"
+    for stale in (0, -1, 12, "x"):
+        damaged = tmp_path / "damaged.npz"
+        save(damaged, stopped.meta | {"average": {"count": 2, "stale": stale}}, stopped.arrays)
+        with pytest.raises(CheckpointError, match="average"):
+            saved.weights(read(damaged))
+    run(None, tmp_path / "run", resume=True)
+    assert evidence(tmp_path / "run") == evidence(tmp_path / "straight")
+    assert saved.weights(read(tmp_path / "run/checkpoints/last.npz")) == "averaged"
+    assert verify(tmp_path / "run", steps=10)["same"]
 
 
 def test_reported_objective_is_loss_and_penalty(tmp_path):

@@ -16,7 +16,9 @@ class SWA(Average):
     """The mean of the weights at `start` and each `every` after it (Izmailov et al. 2018).
 
     Since the averaged network has other activations than the networks it averages, running statistics of batch norm are
-    measured anew before it is evaluated: the mean over up to 100 training batches of the epoch that has just ended.
+    measured anew before it is evaluated or saved: the mean over the last training batches, of up to 100 steps and at
+    most an epoch, before weights last entered. A checkpoint of a run that is stopped in a hurry, by a signal or
+    --max-time, may come before that: its plain weights are used until the run is resumed.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"start": Duration(50, "%"), "every": Duration(5, "st")})
