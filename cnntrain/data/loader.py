@@ -201,7 +201,9 @@ def fit(
     """The transforms, with what they measure measured on these samples after the steady transforms before them.
 
     Of random ones, those that give images another shape take part, such as a crop to a size: each sample is measured
-    as drawn for epoch 0 of seed 0, whatever the run's seed. What the list for training has measured, `known` keeps for the list for evaluation: the network has learned from
+    as drawn for epoch 0 of seed 0, whatever the run's seed.
+
+    What the list for training has measured, `known` keeps for the list for evaluation: the network has learned from
     pictures in those units, on those axes, and must see no others, whatever else the two lists do. A transform measures
     again only where images have another shape, which what was measured does not fit.
     """

@@ -108,6 +108,22 @@ def _steady(transforms: tuple[Transform, ...]) -> list[Any]:
     return found
 
 
+def _destroyed_pixels(at: Situation) -> str | None:
+    for name in ("train_transforms", "eval_transforms"):
+        before: Transform | None = None  # the one after which values are no longer pixels
+        for index, transform in enumerate(build_data.transforms(getattr(at.experiment.data, name))):
+            if before is not None and transform.takes_pixels:
+                return (
+                    f"{transform.name_in_config} after {before.name_in_config} takes values for pixels in [0, 1] and "
+                    f"destroys the others. Put it before ({at.loaded.where(f'data.{name}.{index}')})"
+                )
+            if transform.brings_pixels:
+                before = None
+            elif not transform.gives_pixels:
+                before = before or transform
+    return None
+
+
 def _batch_norm_momentum(at: Situation) -> str | None:
     for node in _over_the_batch(at.graph):
         momentum: float = getattr(node.layer, "momentum", 0.1)
@@ -127,7 +143,7 @@ def _batch_norm_of_one(at: Situation) -> str | None:
 
 
 def _mixing_of_one(at: Situation) -> str | None:
-    mixing = [t.name_in_config for t in build_data.transforms(at.experiment.data.train_transforms) if t.on != "image"]
+    mixing = [t.name_in_config for t in build_data.transforms(at.experiment.data.train_transforms) if t.on == "pair"]
     if at.experiment.train.batch_size > 1 or not mixing:
         return None
     return f"{mixing[0]} with batch_size 1 mixes every sample with itself: it does nothing. Raise train.batch_size"
@@ -203,6 +219,16 @@ def _warmup_beyond_end(at: Situation) -> str | None:
     )
 
 
+def _average_beyond_end(at: Situation) -> str | None:
+    start, horizon = getattr(at.experiment.train.average, "start", None), at.horizon
+    if not isinstance(start, Duration) or horizon is None or horizon.steps(start) <= horizon.total_steps:
+        return None
+    return (
+        f"train.average.start is {start}, and training ends after step {horizon.total_steps}: nothing is averaged. "
+        "Begin earlier"
+    )
+
+
 def _idle_end(at: Situation) -> str | None:
     schedule, horizon = at.experiment.schedule, at.horizon
     lr = build.optimizer(at.experiment).lr
@@ -262,6 +288,14 @@ def _patience_beyond_end(at: Situation) -> str | None:
     )
 
 
+def _metric_never_tells(at: Situation) -> str | None:
+    tally = at.network.tally
+    for metric in tally.metrics:
+        if not metric.tells(tally.outputs):
+            return f"{metric.label()} is the same for every network, there are {tally.outputs} classes. Leave it out"
+    return None
+
+
 def _empty_classes(at: Situation) -> str | None:
     return data_advice.empty_classes(at.data) if at.data else None
 
@@ -285,6 +319,10 @@ RULES: dict[str, Rule] = {
     "no-shuffle": Rule("`train.order` is `sequential`.", _no_shuffle),
     "augmentation-in-eval": Rule("A random transform stands in `eval_transforms`.", _augmentation_in_eval),
     "transforms-differ": Rule("Training and evaluation images are normalized differently.", _transforms_differ),
+    "destroyed-pixels": Rule(
+        "A transform that takes pixels in [0, 1] stands after one that gives others, such as `normalize`.",
+        _destroyed_pixels,
+    ),
     "batch-norm-momentum": Rule("Batch norm has a momentum of 0.9 or more, as in Keras.", _batch_norm_momentum),
     "batch-norm-of-one": Rule("Batch norm is trained with `batch_size: 1`.", _batch_norm_of_one),
     "mixing-of-one": Rule("Samples are mixed with `batch_size: 1`.", _mixing_of_one),
@@ -302,12 +340,16 @@ RULES: dict[str, Rule] = {
     "dense-without-activation": Rule("Two dense layers with no activation between.", _dense_without_activation),
     "nothing-trained": Rule("No parameter is trained.", _nothing_trained),
     "warmup-beyond-end": Rule("The warm-up lasts as long as the training, or longer.", _warmup_beyond_end),
+    "average-beyond-end": Rule("`train.average` begins after the end, or training ended before.", _average_beyond_end),
     "idle-end": Rule("The learning rate is 0 for the last tenth of training or more.", _idle_end),
     "decay-fades": Rule(
         "There is `weight_decay`, and the learning rate is next to 0 for the last tenth of training or more.",
         _decay_fades,
     ),
     "coupled-decay": Rule("Adam or a relative has `weight_decay` without `decoupled: true`.", _coupled_decay),
+    "metric-never-tells": Rule(
+        "A metric is the same for every network, such as the five largest of five outputs.", _metric_never_tells
+    ),
     "empty-classes": Rule("A class has no training sample, as when labels begin at 1.", _empty_classes),
     "batch-beyond-data": Rule("`train.batch_size` exceeds the number of training samples.", _batch_beyond_data),
     "targets-stay": Rule(

@@ -23,6 +23,7 @@ from cnntrain.rundir import numbering
 from cnntrain.rundir.directory import RunDirectory
 from cnntrain.rundir.follower import Follower
 from cnntrain.rundir.journal import Journal
+from cnntrain.training import advice
 from cnntrain.training.film import Film
 from cnntrain.training.flight_recorder import Recorder
 from cnntrain.training.interrupts import Interrupts, Wishes, saved_after
@@ -255,6 +256,10 @@ class Trainer:
         self.run.metric(row)
         for line in self.job.monitor.unseen(early=state.whole_epochs > 0):
             self.console.warn(line)
+        if self.stepper.average and not self.stepper.average.count:
+            never = f"train.average had not begun when training ended, after step {state.step}: nothing was averaged"
+            for line in advice.told(self.job.loaded, "average-beyond-end", never):
+                self.console.warn(line)
         if self.live:
             self.live.write()  # with the last validation, after which there is no step
         self.run.sync()

@@ -38,6 +38,9 @@ NORM = "{type: normalize, mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2]}"
 HEAD = "[flatten, {type: dense, units: auto}]"
 
 
+DETECTOR = ("model={preset: fcos_small}", "loss=fcos", "train.batch_size=1")
+
+
 def layers(text: str) -> str:
     return f"model.layers={text}"
 
@@ -76,6 +79,25 @@ CASES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "mixing-of-one": [
         (("data.train_transforms.0=mixup", "train.batch_size=1"), ("data.train_transforms.0=mixup",)),
         (("data.train_transforms.0=cutmix", "train.batch_size=1"), ("train.batch_size=1",)),
+        (
+            ("data.train_transforms.0=mixup", "train.batch_size=1"),
+            ("data={source: {type: shapes, size: 32, target: boxes}, train_transforms: [mosaic]}", *DETECTOR),
+        ),
+    ],
+    "destroyed-pixels": [
+        (
+            (f"data.train_transforms=[{NORM}, {{type: color_jitter, brightness: 0.1}}]",),
+            (f"data.train_transforms=[{{type: color_jitter, brightness: 0.1}}, {NORM}]",),
+        ),
+        (
+            (f"data.train_transforms=[{NORM}, hflip, gaussian_noise]",),
+            (f"data.train_transforms=[{NORM}, {{type: gaussian_noise, clip: false}}]",),
+        ),
+        (
+            ("data.train_transforms=[{type: scale, low: -1}, posterize]",),
+            (f"data.train_transforms=[{NORM}, scale, posterize]",),
+        ),
+        ((f"data.eval_transforms=[{NORM}, invert]",), ()),
     ],
     "dropout-before-batch-norm": [
         (
@@ -152,6 +174,13 @@ CASES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
         (("schedule.warmup=20st",), ("schedule.warmup=19st",)),
         (("schedule.warmup={duration: 100%, start: 0.1}",), ("schedule.warmup={duration: 90%, start: 0.1}",)),
         (("schedule={type: constant, warmup: 10ep}",), ("schedule={type: constant}",)),
+    ],
+    "average-beyond-end": [
+        (("train.average={type: swa, start: 5ep}",), ("train.average={type: swa, start: 4ep}",)),
+        (("train.average={type: swa, start: 21st}",), ("train.average=ema",)),
+    ],
+    "metric-never-tells": [
+        (("train.metrics=[{type: top_k, k: 3}]",), ("train.metrics=[{type: top_k, k: 2}]",)),
     ],
     "idle-end": [
         (("optimizer.lr=0",), ("optimizer.lr=1e-9",)),

@@ -208,7 +208,7 @@ def _running(path, kind):
 
 @pytest.mark.parametrize("val", ["null", "0.2"])
 def test_every_checkpoint_of_swa_has_statistics_that_were_measured(tmp_path, val):
-    """Without a validation, and between two. Of weights that stay they are the same from early on, unlike running ones."""
+    """Without a validation, and between two: of weights that stay they are the same from early on."""
     still = ("optimizer.lr=0", "schedule=constant", "data.train_transforms=[]", "data.eval_transforms=[]")
     average = "train.average={type: swa, start: 1st, every: 1st}"
     length = ("train.epochs=null", "train.early_stopping=null", "train.steps=20", f"data.val={val}")
@@ -248,6 +248,16 @@ def test_a_stop_in_a_hurry_leaves_measuring_to_the_resumed_run(tmp_path, monkeyp
     assert evidence(tmp_path / "run") == evidence(tmp_path / "straight")
     assert saved.weights(read(tmp_path / "run/checkpoints/last.npz")) == "averaged"
     assert verify(tmp_path / "run", steps=10)["same"]
+
+
+def test_an_average_that_never_began_is_told_at_the_end(tmp_path, capsys):
+    run(
+        write(tmp_path),
+        tmp_path / "run",
+        (*SHORT, "train.average={type: swa, start: 2ep}", "train.until={metric: train/loss, at_most: 9}"),
+    )
+    said = capsys.readouterr().err
+    assert "train.average had not begun when training ended, after step 8: nothing was averaged [average-bey" in said
 
 
 def test_reported_objective_is_loss_and_penalty(tmp_path):

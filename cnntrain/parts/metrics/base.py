@@ -44,6 +44,10 @@ class Metric(Part):
         """Whether one with some settings has this label; to be written where `label` does not begin with its name."""
         return label == cls.name_in_config or label.startswith(f"{cls.name_in_config}_")
 
+    def tells(self, classes: int) -> bool:
+        """Whether its value can differ between networks, with so many classes."""
+        return True
+
     def zeros(self, classes: int) -> Array:
         """The state that has seen nothing: zeros, float64, 1-D."""
         raise NotImplementedError

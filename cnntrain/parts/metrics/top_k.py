@@ -36,6 +36,10 @@ class TopK(Share):
         """`top1`, `top5` and so on."""
         return re.fullmatch(r"top\d+", label) is not None
 
+    def tells(self, classes: int) -> bool:
+        """Unless there are no more than k."""
+        return self.k < classes
+
     def hits(self, outputs: Array, labels: Array) -> Array:
         """Where fewer than k classes rank before the true one."""
         own = outputs[np.arange(len(labels)), labels][:, None]

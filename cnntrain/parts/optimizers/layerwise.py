@@ -19,7 +19,7 @@ class LARS(Optimizer):
 
         g = ratio (g + d p),    ratio = trust |p| / (|g| + d |p|),    v = u v + g,    p -= lr v
 
-    with the weight decay d and momentum u. Biases and normalization have ratio 1 and no decay, and so has a tensor
+    with the weight decay d and momentum u. Biases and normalization have ratio 1 and no decay; a tensor has ratio 1
     while |p| or |g| is 0. The learning rate is applied after the momentum, as in our sgd (the paper: before).
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
@@ -17,6 +18,8 @@ class AutoContrast(Sometimes):
 
     The darkest value of a channel becomes 0 and the brightest 1; a flat channel stays as it is.
     """
+
+    takes_pixels: ClassVar[bool] = True
 
     def change(self, images: Array) -> Array:
         """Stretched."""

@@ -37,6 +37,8 @@ class Transform(Part):
     whole_clips: ClassVar[bool] = False  # takes clips (n, moments, h, w, c) alone; else every moment as an image
     of_sounds: ClassVar[bool] = False  # takes sounds (1, samples, channels) alone
     gives_pixels: ClassVar[bool] = True  # of pixels in [0, 1] it makes pixels in [0, 1], unless a field `clip` is false
+    takes_pixels: ClassVar[bool] = False  # values that are not in [0, 1], as pixels are, it destroys
+    brings_pixels: ClassVar[bool] = False  # whatever it is given, it makes pixels in [0, 1]
     recolours: ClassVar[bool] = False  # changes brightness, too, where it moves what an image shows
     tried_on: ClassVar[Shape | None] = None  # images that the contract tries it on, where the usual ones do not tell
     looks: ClassVar[bool] = False  # goes by where things are in the picture: see `looking`

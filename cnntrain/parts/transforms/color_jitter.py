@@ -32,6 +32,7 @@ class ColorJitter(Transform):
         {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1},
     )
     random: ClassVar[bool] = True
+    takes_pixels: ClassVar[bool] = True
 
     brightness: NonNegative = 0.0  # the factor is uniform in 1 ± this, at least 0
     contrast: NonNegative = 0.0  # the factor is uniform in 1 ± this, at least 0

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnntrain.config.fields import Positive
-from cnntrain.core.arrays import Array
+from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.parts.transforms.base import Mixing
 
@@ -26,6 +26,15 @@ class CutMix(Mixing):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"alpha": 0.5, "probability": 0.5})
 
     alpha: Positive = 1.0  # the box's share of the image follows Beta(alpha, alpha)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """The same. Raises ValueError where no box can be cut out of the image."""
+        if min(shape[:2]) < 2:
+            raise ValueError(
+                f"no box of a {shape[0]}x{shape[1]} image has its proportions and is smaller: use mixup, or put it "
+                "after what makes an image of a sound"
+            )
+        return shape
 
     def blend(self, images: Array, others: Array, share: float, rng: np.random.Generator) -> tuple[Array, float]:
         """The images with the box, and the share of their area outside it."""

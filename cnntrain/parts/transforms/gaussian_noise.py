@@ -26,6 +26,11 @@ class GaussianNoise(Transform):
     sigma: Positive = 0.1  # standard deviation of the noise, where black is 0 and white 1
     clip: bool = True  # keep the result in [0, 1]
 
+    @property
+    def takes_pixels(self) -> bool:  # type: ignore[override]
+        """Where it clips."""
+        return self.clip
+
     def apply(self, images: Array, draws: Draws) -> Array:
         """Add the noise in place; each image's generator is seeded by its own draw."""
         for image, seed in zip(images, draws.bits().tolist(), strict=True):

@@ -23,6 +23,7 @@ class Posterize(Sometimes):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"bits": 2, "probability": 1.0})
+    takes_pixels: ClassVar[bool] = True
 
     bits: Annotated[int, Range(1, 8)] = 4  # bits of every byte that are kept
 

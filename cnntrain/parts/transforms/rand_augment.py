@@ -30,6 +30,7 @@ class RandAugment(Transform):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"operations": 3, "magnitude": 20})
     random: ClassVar[bool] = True
+    takes_pixels: ClassVar[bool] = True
     displaces: ClassVar[bool] = True
     recolours: ClassVar[bool] = True
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnntrain.config.fields import Positive, Probability
-from cnntrain.core.arrays import Array
+from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.parts.transforms.base import Transform, check_box, erase
@@ -40,6 +40,15 @@ class RandomErasing(Transform):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_box(self.scale, self.ratio, "the area")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """The same. Raises ValueError where no rectangle is lower and narrower than the image."""
+        if min(shape[:2]) < 2:
+            raise ValueError(
+                f"no rectangle is lower and narrower than a {shape[0]}x{shape[1]} image: remove it, or put it after "
+                "what makes an image of a sound"
+            )
+        return shape
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """Erase in place."""

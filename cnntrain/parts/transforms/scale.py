@@ -44,6 +44,11 @@ class Scale(Transform):
         if self.data_range and self.data_range[0] >= self.data_range[1]:
             raise ValueError(f"data_range must rise, got {list(self.data_range)}")
 
+    @property
+    def brings_pixels(self) -> bool:  # type: ignore[override]
+        """Where the range is that of pixels, or within it."""
+        return self.low >= 0 and self.high <= 1
+
     def needs_fit(self) -> bool:
         """Unless the range was given."""
         return self.data_range is None

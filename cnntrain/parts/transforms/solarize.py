@@ -23,6 +23,7 @@ class Solarize(Sometimes):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"threshold": 0.2, "probability": 1.0})
+    takes_pixels: ClassVar[bool] = True
 
     threshold: Annotated[float, Range(0, 1)] = 0.5  # values from here on are inverted
 

@@ -28,6 +28,7 @@ class TrivialAugmentWide(Transform):
     """
 
     random: ClassVar[bool] = True
+    takes_pixels: ClassVar[bool] = True
     displaces: ClassVar[bool] = True
     recolours: ClassVar[bool] = True
 

@@ -172,3 +172,11 @@ def test_a_group_sets_its_own_decay() -> None:
         p = np.ones(3)
         sgd.step(Block(p, np.zeros(3), {}, 1.0, 1, (np.empty(3), np.empty(3)), decay=decay))
         np.testing.assert_allclose(p, expected)
+
+
+def test_lars_has_ratio_1_where_there_is_no_gradient() -> None:
+    """As its docstring says: the decay alone is left, unscaled."""
+    lars, p = registry.make("optimizers", "lars", weight_decay=0.1), np.ones(3)
+    slots = {"velocity": np.zeros(3)}
+    lars.step(Block(p, np.zeros(3), slots, 1.0, 1, (np.empty(3), np.empty(3))))
+    np.testing.assert_allclose(p, 0.9)

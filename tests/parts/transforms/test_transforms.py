@@ -469,7 +469,7 @@ def test_dense_sift_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_pa
     lists = ("data.train_transforms=[dense_sift]", "data.eval_transforms=[dense_sift]")
     with pytest.raises(ConfigError, match=f"dense_sift: needs OpenCV. Run: {re.escape(install('features'))}") as caught:
         run(config, tmp_path / "run", lists)
-    assert str(caught.value).startswith("--set:1:23:")
+    assert str(caught.value).startswith("--set:1:24:")
 
 
 def close_to(result: Array, expected: Any, tolerance: float = 1e-6) -> None:
@@ -832,3 +832,13 @@ def test_settings_that_make_no_sense(name: str, fields: dict[str, Any], message:
 def test_images_too_small_to_be_mirrored(name: str) -> None:
     with pytest.raises(ValueError, match="a 2x9 image is too small for"):
         make(name).output_shape((2, 9, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("random_erasing", "no rectangle is lower"), ("cutmix", "no box of a 1x")]
+)
+def test_images_too_small_for_anything_to_be_cut_out(name: str, message: str) -> None:
+    for shape in ((1, 16000, 1), (9, 1, 3)):
+        with pytest.raises(ValueError, match=message if shape[0] == 1 else " a 9x1 image"):
+            make(name).output_shape(shape)
+    assert make(name).output_shape((2, 2, 3)) == (2, 2, 3)
