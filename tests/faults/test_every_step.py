@@ -53,8 +53,8 @@ def _snapshots(config: Path, sets: tuple[str, ...], folder: Path) -> list[Path]:
         kept.append(folder / name)
         shutil.copytree(directory.path, kept[-1])
 
-    def saving(self: Trainer, best: bool = False, keep: bool = False) -> None:
-        save(self, best, keep)
+    def saving(self: Trainer, **how: bool) -> None:
+        save(self, **how)
         copy(self.run, f"step-{self.state.step}-saved")
 
     def taking(self: Trainer) -> None:
