@@ -25,7 +25,8 @@ from cnntrain.trained.inference import Trained
 class Model:
     """The network of a checkpoint, ready to be used, with worker threads of its own.
 
-    `with cnntrain.load(...) as model:` ends the threads at once; otherwise they end when the model is collected.
+    `with cnntrain.load(...) as model:` ends the threads at once; otherwise they end when the model is collected. Callers
+    in several threads take turns; a process forked from the one that loaded it has its answers without those threads.
     """
 
     def __init__(

@@ -271,10 +271,11 @@ class Engine:
         """The tally of all samples, in evaluation mode; `collect` is given the outputs of each shard on the way.
 
         Where several ranks train, it is given this rank's shards only: what it makes of them is for `share`. `batch`
-        may raise AbandonedError; then all ranks do.
+        may raise AbandonedError; then all ranks do. Threads that evaluate at the same time take turns.
         """
-        self._renew()
-        vector, _ = self._evaluation.run([batch], 0, self.pool.ranked(self.pool), collect, self.watch)
+        with self.pool.computing:
+            self._renew()
+            vector, _ = self._evaluation.run([batch], 0, self.pool.ranked(self.pool), collect, self.watch)
         return vector
 
     def share(self, rows: Array, views: int = 1) -> Array:
@@ -288,15 +289,16 @@ class Engine:
         return self.pool.ranks.share(rows, [(start, stop) for start, stop in ranges])
 
     def outputs(self, batch: Batch) -> Array:
-        """The network's outputs for all samples, (n, *output_shape), in evaluation mode."""
-        self._renew()
+        """The network's outputs for all samples, (n, *output_shape), in evaluation mode; threads take turns."""
         result = np.empty((len(batch), *self.graph.output_shape), self.dtype)
 
         def collect(start: int, outputs: Array, _targets: Array) -> None:
             result[start : start + len(outputs)] = outputs
 
-        if self.watch is None and self.pool.ranks.size == 1 and 2 * len(batch) * batch.views <= self.shard:
-            self._few.run(batch, self.pool, collect)
-            return result
-        self._evaluation.run([batch], 0, self.pool, collect, self.watch, scored=False)
+        with self.pool.computing:
+            self._renew()
+            if self.watch is None and self.pool.ranks.size == 1 and 2 * len(batch) * batch.views <= self.shard:
+                self._few.run(batch, self.pool, collect)
+                return result
+            self._evaluation.run([batch], 0, self.pool, collect, self.watch, scored=False)
         return self.share(result, batch.views)

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -25,6 +26,7 @@ from cnntrain.reading.attended import read_by
 
 PATIENCE = 1.0  # seconds between two looks at threads that are waited for
 _PACKAGE = Path(__file__).parent.parent
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
 T = TypeVar("T")
 ShardWork = Callable[[int, int], None]  # (worker, index)
@@ -37,10 +39,15 @@ class Pool(Together):
 
     Where the system gives fewer threads than asked for there are fewer, after a warning: no bit depends on it. Steps
     are taken together with the pools of the other `ranks`.
+
+    Several threads may call `run` at a time, and each is worker 0 of its own call: what computes in memory that belongs
+    to workers holds `computing` meanwhile. In a process forked from the one that made the pool there are no workers but
+    the caller, until it makes a pool of its own.
     """
 
     def __init__(self, threads: int, ranks: Ranks = ALONE) -> None:
         self._reserved = self._hanging = False
+        self.computing = threading.RLock()
         self._jobs: list[WorkerCall] = []
         self._processes: Processes | None = None
         self._known = 0  # how many of the jobs the processes know
@@ -61,6 +68,7 @@ class Pool(Together):
             )
         self.ranks = ranks
         self.roster = Roster(tuple(ranks.tell(self.threads)), ranks.rank)
+        _pools.add(self)
 
     def run(self, count: int, task: ShardWork) -> None:
         """Call task(worker, index) for every index below `count`, each once, in no particular order.
@@ -166,6 +174,11 @@ class Pool(Together):
             worker.join()
         self._inboxes, self._workers = [], []
 
+    def after_fork(self) -> None:
+        """Work alone, in a child process: threads stay behind, and one of them may have held the lock."""
+        self.computing = threading.RLock()
+        self._inboxes, self._workers = [], []
+
     def __enter__(self) -> Pool:
         return self
 
@@ -180,6 +193,14 @@ class Pool(Together):
             job.work(number)
             job.done.put(None)
             del job  # an idle worker holds on to nothing
+
+
+def _after_fork() -> None:
+    for pool in [*_pools]:
+        pool.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _doing(workers: Sequence[threading.Thread]) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DivergedError
 from cnntrain.core.registry import make
 from cnntrain.engine.pool import Pool
@@ -256,3 +259,30 @@ def test_dropout_is_addressed_by_step_and_shard():
         losses = {step: engine.tally.mean_loss(engine.step([batch], step)) for step in (0, 1, 0)}
         assert losses[0] != losses[1]
         assert engine.tally.mean_loss(engine.step([batch], 0)) == losses[0]
+
+
+class Met(Fixed):
+    """A batch that, once it lies in a worker's memory, waits a while for others to be put there, too."""
+
+    meeting: threading.Barrier
+
+    def fill(self, start: int, stop: int, out: Array) -> tuple[Array, Array]:
+        found = super().fill(start, stop, out)
+        try:
+            self.meeting.wait(0.1)
+        except threading.BrokenBarrierError:
+            pass
+        return found
+
+
+@pytest.mark.parametrize("count", [2, 20])
+def test_threads_that_evaluate_at_the_same_time_do_not_write_into_each_others_frames(count):
+    batches = [Met(batch.x, batch.targets) for batch in (random_batch(count, seed=seed) for seed in range(3))]
+    with Pool(2) as pool, ThreadPoolExecutor(3) as threads:
+        engine = engine_of(plain(), pool, shard=8)
+        alone = [engine.outputs(Fixed(batch.x, batch.targets)).tobytes() for batch in batches]
+        tallies = [engine.evaluate(Fixed(batch.x, batch.targets)).tobytes() for batch in batches]
+        Met.meeting = threading.Barrier(3)
+        assert [found.tobytes() for found in threads.map(engine.outputs, batches)] == alone
+        Met.meeting = threading.Barrier(3)
+        assert [found.tobytes() for found in threads.map(engine.evaluate, batches)] == tallies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 
 import pytest
@@ -46,3 +47,39 @@ def test_closing_ends_the_threads():
     assert threading.active_count() == before + 3
     pool.close()
     assert threading.active_count() == before
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_forked_process_works_alone_with_a_lock_of_its_own():
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    with Pool(3) as pool:
+        pool.run(3, lambda worker, index: None)
+
+        def child() -> None:
+            workers: list[int] = []
+            with pool.computing:
+                pool.run(5, lambda worker, index: workers.append(worker))
+            pool.each(lambda worker: workers.append(-1))
+            sender.send(workers)
+
+        held, let_go = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with pool.computing:
+                held.set()
+                let_go.wait()
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        held.wait()
+        process = context.Process(target=child)
+        process.start()
+        try:
+            assert receiver.poll(20), "the child hangs"
+            assert receiver.recv() == [0] * 5 + [-1] * 3
+        finally:
+            let_go.set()
+            holder.join()
+            process.kill()
+            process.join()
