@@ -64,6 +64,15 @@ class CnntrainError(Exception):
 
     exit_code = 1
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as it is, for pools of processes: unlike the text, what made it is not kept to make it again."""
+        return _bare, (type(self), self.args), vars(self)
+
+
+def _bare(kind: type[CnntrainError], args: tuple[Any, ...]) -> CnntrainError:
+    """An error with these `args`, which become its text, and no attributes yet."""
+    return kind.__new__(kind, *args)
+
 
 class UsageError(CnntrainError):
     """The command line asks for something that cannot be done."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import signal
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from cnntrain.core import errors
 from cnntrain.core.errors import ConfigError, Mark, Problem, printable
 from cnntrain.core.letters import columns
+from cnntrain.core.watchdog import StandstillError
 
 
 def test_exit_codes_are_never_renumbered() -> None:
@@ -77,3 +82,29 @@ def test_a_config_error_carries_every_problem_in_order() -> None:
 )
 def test_a_printable_text_is_one_line_that_no_terminal_acts_upon(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+ARGUMENTS: dict[type[errors.CnntrainError], tuple[Any, ...]] = {
+    ConfigError: (Problem(Mark("a.yaml", 1, 1), "wrong"), Problem(Mark("a.yaml", 2, 1), "wrong")),
+    errors.DivergedError: ("the loss became nan", {"step": 3}),
+    errors.StoppedError: ("stopped", signal.SIGINT),
+}
+
+
+def kinds(base: type[errors.CnntrainError] = errors.CnntrainError) -> Iterator[type[errors.CnntrainError]]:
+    yield base
+    for kind in base.__subclasses__():
+        yield from kinds(kind)
+
+
+@pytest.mark.parametrize("again", [lambda error: pickle.loads(pickle.dumps(error)), copy.deepcopy])
+def test_every_error_comes_back_from_another_process_as_it_was(again: Callable[[Exception], Exception]) -> None:
+    assert StandstillError in {*kinds()}
+    for kind in kinds():
+        error = kind(*ARGUMENTS.get(kind, ("a message",)))
+        vars(error)["result"] = {"run_dir": "runs/a"}
+        error.add_note("a note")
+        came = again(error)
+        assert type(came) is kind
+        assert (str(came), came.args, vars(came)) == (str(error), error.args, vars(error))
+        assert came.exit_code == error.exit_code
