@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
 
+from cnntrain.core import terminal
 from cnntrain.core.errors import printable
 
 
@@ -24,11 +24,10 @@ class Bar:
     """A count on its way to `total`, such as bytes of a download or files of a folder. One thread advances it."""
 
     def __init__(self, what: str, total: int, unit: str, start: int = 0) -> None:
-        terminal = sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
         scale = unit == "B"
         self._bar: Any = (
             Meter(None, printable(what), total=total, initial=start, unit=unit, unit_scale=scale, leave=False)
-            if terminal
+            if terminal.watched()
             else None
         )
 

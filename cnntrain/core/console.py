@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
+from cnntrain.core import terminal
 from cnntrain.core.bar import Meter
 from cnntrain.core.errors import printable
 from cnntrain.core.sparkline import sparkline
@@ -88,10 +89,9 @@ class Console:
         warned: Callable[[str], None] | None = None,
     ) -> None:
         """`warned` is called with warnings, which then do not go to stderr."""
-        there = sys.stderr is not None and not sys.stderr.closed  # None after `2>&-`
         if progress == "auto":
-            progress = "bar" if there and sys.stderr.isatty() else "plain"
-        elif progress == "bar" and not there:
+            progress = "bar" if terminal.watched() else "plain"
+        elif progress == "bar" and not terminal.heard():
             progress = "plain"
         self._progress: Progress = "none" if quiet else progress
         self._quiet, self._verbose = quiet, verbose
@@ -158,7 +158,7 @@ class Console:
     def _advance(self, epoch: int, done: int, steps: int, values: Callable[[], dict[str, str]] | None) -> None:
         with contextlib.suppress(OSError, ValueError):
             if self._bar is None:
-                columns, lines = _terminal_size()
+                columns, lines = terminal.size()  # as tqdm does not ask: for 0 it would show nothing
                 self._bar = Meter(
                     desc=f"epoch {epoch}",
                     total=steps,
@@ -201,15 +201,6 @@ class Console:
             raw(text)
             if self._bar is not None:
                 self._bar.refresh()
-
-
-def _terminal_size() -> tuple[int, int]:
-    """Columns and lines of stderr's terminal; 80 and 24 where it says 0, for which tqdm would show nothing."""
-    try:
-        size = os.get_terminal_size(sys.stderr.fileno())
-    except (OSError, ValueError):
-        return 80, 24
-    return size.columns or 80, size.lines or 24
 
 
 def _colours() -> bool:

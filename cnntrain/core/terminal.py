@@ -64,6 +64,25 @@ def raw(text: str, end: str = "\n") -> None:
         print(text, end=end, file=sys.stderr, flush=True)
 
 
+def heard() -> bool:
+    """Whether there is a stderr: none after `2>&-`. What a program puts in its place may not say if it is open."""
+    return sys.stderr is not None and not getattr(sys.stderr, "closed", False)
+
+
+def watched() -> bool:
+    """Whether stderr is a terminal; what does not say is none."""
+    return heard() and hasattr(sys.stderr, "isatty") and sys.stderr.isatty()
+
+
+def size() -> tuple[int, int]:
+    """Columns and lines of stderr's terminal; 80 and 24 where it has none, or says 0."""
+    try:
+        found = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):
+        return 80, 24
+    return found.columns or 80, found.lines or 24
+
+
 @contextlib.contextmanager
 def writing() -> Any:
     """Within it, an error of the system is reported as one of stdout."""

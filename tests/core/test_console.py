@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from cnntrain.core import console as module
+from cnntrain.core.bar import Bar
 from cnntrain.core.console import Console, Epoch
 
 
@@ -287,3 +288,29 @@ def test_a_curve_is_for_terminals_that_have_its_letters(clock, stderr):
     Console().curve("val/loss", [3.0])
     Console(quiet=True).curve("val/loss", [3.0, 2.0])
     assert stream.getvalue() == ""
+
+
+class Logger:
+    """What many a program puts in the place of stderr, to have it in its log: it writes, and knows nothing else."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    def write(self, text: str) -> None:
+        self.written += text.splitlines()
+
+    def flush(self) -> None:
+        """There is nothing to do."""
+
+
+@pytest.mark.parametrize("progress", ["auto", "bar", "plain"])
+def test_a_stderr_may_know_nothing_but_to_write(progress, clock, monkeypatch):
+    logger = Logger()
+    monkeypatch.setattr(sys, "stderr", logger)
+    console = Console(progress)
+    use(console, clock)
+    console.epoch(Epoch(1, 1, MEASURED, 1.0, best=False))
+    console.curve("val/loss", [3.0, 2.0])
+    assert {"before", WARNING, "after"} <= {*logger.written}
+    with Bar("files", 3, "file") as bar:
+        bar.advance()
