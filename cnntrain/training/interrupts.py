@@ -105,8 +105,12 @@ class Interrupts:
     def at_once(self) -> Iterator[None]:
         """Within it, a signal that asks to stop raises StoppedError where it arrives: there is nothing to finish.
 
-        If it arrives in something that lets no error out, such as a finalizer, the error is raised at the end.
+        If it arrives in something that lets no error out, such as a finalizer, the error is raised at the end. None
+        arrives outside the main thread, where this does nothing: hooks are the process's.
         """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         self._at_once, hook = True, sys.unraisablehook
         sys.unraisablehook = lambda lost: None if isinstance(lost.exc_value, StoppedError) else hook(lost)
         try:

@@ -186,3 +186,24 @@ def test_within_another_it_is_that_one() -> None:
     with Interrupts() as another:
         assert another.stop is None
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_sessions_in_threads_leave_the_hooks_of_the_process_alone() -> None:
+    before = sys.unraisablehook
+    inside, done = threading.Barrier(2), threading.Barrier(2)
+
+    def session(leave_first: bool) -> None:
+        with Interrupts() as interrupts:
+            with interrupts.at_once():
+                inside.wait(10)
+                if not leave_first:
+                    done.wait(10)
+            if leave_first:
+                done.wait(10)
+
+    threads = [threading.Thread(target=session, args=(first,)) for first in (True, False)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sys.unraisablehook is before
