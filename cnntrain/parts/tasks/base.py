@@ -15,7 +15,7 @@ import numpy as np
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.counts import counted
-from cnntrain.core.description import VALUES, Description, size_text
+from cnntrain.core.description import CLASSES, VALUES, Description, size_text
 from cnntrain.core.display import Annotation, Answer, Gallery, Rendering, Section
 from cnntrain.core.errors import printable
 from cnntrain.core.letters import isolated
@@ -127,6 +127,7 @@ class Task(Part):
     remains: ClassVar[str] = ""  # what an export leaves to its user to get from outputs to answers, in words
     annotates: ClassVar[bool] = False  # whether answers have the forms of annotation tools: `annotation`
     learned_from: ClassVar[str] = "sample"  # what teaches a class: a sample of it, a box, a pixel
+    otherwise: ClassVar[str] = ""  # what to do where the targets were meant as classes
     follows: ClassVar[bool] = False  # whether targets are places in the picture, to be `moved` with what it shows
 
     # -- which task it is, and what fits it -----------------------------------------------------------------------
@@ -160,7 +161,7 @@ class Task(Part):
             if self.target not in term.scores:
                 raise ValueError(
                     f"{term.name_in_config} needs {' or '.join(term.scores)}, the data has {self.target}: "
-                    f"use {self.loss}"
+                    f"use {self.loss}{self.otherwise if CLASSES in term.scores else ''}"
                 )
         if not self.answered_by(loss):
             raise ValueError(f"{loss.name_in_config} does not fit the task {self.name_in_config}: use {self.loss}")
@@ -436,6 +437,7 @@ class OfValues(Task):
     """Base of the tasks whose targets are rows of numbers (n, k), one for each output."""
 
     target: ClassVar[str] = VALUES
+    otherwise: ClassVar[str] = ", or, if they are one-hot labels, save the number of each class: y.argmax(1)"
     shown: ClassVar[int] = 24  # samples in the gallery
     worst: ClassVar[str] = "Under each, the values farthest from the truth. The largest squared errors come first."
 
