@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cnntrain.api.arguments import Configs, Paths, Set, configs_of, overrides, path_of
+from cnntrain.api.arguments import Configs, Paths, Set, Texts, configs_of, overrides, path_of, texts_of
 from cnntrain.api.training import Told, as_python_does
+from cnntrain.core import bounds
 from cnntrain.core.errors import StorageError, UsageError
 
 # Each function imports what it needs when it is called.
@@ -20,7 +21,7 @@ def fetch(name: str, root: Paths = "data") -> dict[str, Any]:
     """
     from cnntrain.data import fetch as data
 
-    if name not in data.KNOWN:
+    if not isinstance(name, str) or name not in data.KNOWN:
         raise UsageError(f"no data set {name!r} is known: expected one of {', '.join(data.KNOWN)}")
     fetched = data.fetch(data.KNOWN[name], path_of(root))
     return {"name": name, "folder": str(fetched.folder), "fetched": list(fetched.new)}
@@ -30,7 +31,7 @@ def init(
     data: Paths,
     output: Paths = "config.yaml",
     *,
-    targets: tuple[str, ...] = (),
+    targets: Texts = (),
     size: int | None = None,
     minutes: float | None = None,
     pretrained: bool | None = None,
@@ -40,13 +41,14 @@ def init(
 ) -> dict[str, Any]:
     """Look at data, write a config for it that trains at once, and return what `init --json` prints.
 
-    targets     of a table, the columns to predict
-    size        the shorter side of pictures
+    targets     of a table, the column to predict, or several
+    size        the shorter side of pictures, from 8 to 1024
     minutes     how long training may take on this machine; by default 30
     pretrained  whether to start from the network that comes with cnntrain; by default where there are few pictures
     weights     a .safetensors file of torchvision or timm to start from, with its network
 
-    Raises StorageError where `output` exists, DataError for data that is not recognized.
+    Raises StorageError where `output` exists, DataError for data that is not recognized, UsageError for an argument
+    that cannot be used.
     """
     from cnntrain.checks.proposal import Preferences, propose
     from cnntrain.core import machine
@@ -55,7 +57,8 @@ def init(
     from cnntrain.reading.attended import attended
     from cnntrain.reading.reader import Reader, once
 
-    place, config = path_of(data), path_of(output)
+    place, config, columns = path_of(data), path_of(output), texts_of("targets", targets)
+    size, minutes = bounds.SIZE.optional("size", size), bounds.MINUTES.optional("minutes", minutes)
     written = Output(config)
     if written.is_there and not overwrite:
         raise StorageError(f"{config.absolute()} exists already. Replace it with --overwrite, or name another with -o")
@@ -63,7 +66,7 @@ def init(
         raise UsageError("--weights already says where to start. Leave --pretrained and --from-scratch out")
     preferences = Preferences(size, minutes, pretrained, None if weights is None else path_of(weights))
     reader = Reader(machine.threads(None), warn=once(Console("none", warned=warn).warn))
-    proposal = attended(lambda: propose(place, config, reader, targets, preferences))
+    proposal = attended(lambda: propose(place, config, reader, columns, preferences))
     written.write(proposal.text)
     return {"config": str(config)} | proposal.document()
 
@@ -75,7 +78,7 @@ def summary(source: Configs, *, set: Set = None, threads: int | None = None) -> 
     """
     from cnntrain.checks.summary import summarize
 
-    return summarize(configs_of(source), overrides(set), threads)
+    return summarize(configs_of(source), overrides(set), bounds.THREADS.optional("threads", threads))
 
 
 def time(
@@ -89,7 +92,8 @@ def time(
     from cnntrain.core import machine
     from cnntrain.training.job import prepare
 
-    usable = machine.threads(threads)
+    steps = bounds.SOME.number("steps", steps)
+    usable = machine.threads(bounds.THREADS.optional("threads", threads))
     return measure(prepare(configs_of(config), overrides(set), usable, warn), usable, steps)
 
 
@@ -111,6 +115,7 @@ def gradcheck(
     from cnntrain.config.load import load
     from cnntrain.core import blas
 
+    coordinates = bounds.SOME.number("coordinates", coordinates)
     blas.pin()
     findings = check(load(configs_of(config), overrides(set)), coordinates)
     if findings.failed and announce is not None:
@@ -132,8 +137,9 @@ def lr_find(
 ) -> dict[str, Any]:
     """Train for some steps under a rate that grows from `low` to `high`, and return what `lr-find --json` prints.
 
-    The steps are thrown away. `picture` is a PNG file to write the chart to, or True for runs/NAME/lr-find.png. Raises
-    DivergedError where the loss is infinite within a few steps, MissingExtraError for a picture without Matplotlib.
+    The steps, 10 or more, are thrown away. `picture` is a PNG file to write the chart to, or True for
+    runs/NAME/lr-find.png. Raises DivergedError where the loss is infinite within a few steps, MissingExtraError for a
+    picture without Matplotlib.
     """
     from cnntrain.checks.lr_find import find
     from cnntrain.core import machine
@@ -142,11 +148,13 @@ def lr_find(
     from cnntrain.rundir.directory import RUNS
     from cnntrain.training.job import prepare
 
+    low, high = bounds.RATE.number("low", low), bounds.RATE.number("high", high)
+    steps = bounds.RANGE_TEST.number("steps", steps)
     if low >= high:
         raise UsageError(f"--low {low:g} is not below --high {high:g}. Lower the one or raise the other")
     if picture:
         paper.require()
-    usable = machine.threads(threads)
+    usable = machine.threads(bounds.THREADS.optional("threads", threads))
     job = prepare(configs_of(config), overrides(set), usable, warn)
     target = None
     if picture:

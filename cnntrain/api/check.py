@@ -7,6 +7,7 @@ from typing import Any
 
 from cnntrain.api.arguments import Configs, Paths, Set, configs_of, overrides, path_of
 from cnntrain.api.training import Told, as_python_does
+from cnntrain.core import bounds
 
 
 def check(
@@ -32,7 +33,7 @@ def check(
     """
     from cnntrain.checks.preflight import examine, rehearse
 
-    files = configs_of(config)
+    files, threads = configs_of(config), bounds.THREADS.optional("threads", threads)
     if not data:
         return rehearse(files, overrides(set), threads, warn)
     found, error = examine(files, overrides(set), threads, None if picture is None else path_of(picture), warn)

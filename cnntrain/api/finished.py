@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from cnntrain.api.arguments import Paths, Set, overrides, path_of, paths_of
+from cnntrain.api.arguments import Paths, Set, Texts, overrides, path_of, paths_of, texts_of
 from cnntrain.api.training import Told, as_python_does
+from cnntrain.core import bounds
 from cnntrain.core.errors import UsageError
 
 # Each function imports what it needs when it is called: a comparison need not wait for the code of reports.
@@ -39,6 +40,7 @@ def report(
     from cnntrain.results.report import Wish, write
 
     page, sets = None if output is None else path_of(output), tuple(overrides(set))
+    threads = bounds.THREADS.optional("threads", threads)
     if film and (split or png or sets):
         raise UsageError("--film shows what training kept: leave out --split, --png and --set")
     if film:
@@ -52,14 +54,14 @@ def report(
 
 def compare(
     runs: Paths | Sequence[Paths],
-    filters: Sequence[str] = (),
+    filters: Texts = (),
     sort: str | None = None,
     *,
     warn: Told = as_python_does,
 ) -> dict[str, Any]:
     """Set runs side by side and return what `compare --json` prints. A folder stands for all runs below it.
 
-    filters  conditions that must all hold: "optimizer.type=adam", "val/accuracy>=0.9"
+    filters  a condition, or several that must all hold: "optimizer.type=adam", "val/accuracy>=0.9"
     sort     the name to sort by, the largest first with "-" before it; by default the best run comes first
     warn     called for runs that cannot be read; with None that is printed
 
@@ -67,7 +69,9 @@ def compare(
     """
     from cnntrain.results import compare as results
 
-    return results.compare(paths_of(runs), filters, sort, warn)
+    if sort is not None and not isinstance(sort, str):
+        raise UsageError(f"sort: expected the name of a metric or a key, got {sort!r}")
+    return results.compare(paths_of(runs), texts_of("filters", filters), sort, warn)
 
 
 def average(checkpoints: Sequence[Paths], output: Paths, *, overwrite: bool = False) -> dict[str, Any]:
@@ -105,7 +109,7 @@ def replay(
     """
     from cnntrain.results import replay as results
 
-    return results.replay(path_of(run), overrides(set), threads, warn)
+    return results.replay(path_of(run), overrides(set), bounds.THREADS.optional("threads", threads), warn)
 
 
 def verify(
@@ -123,6 +127,7 @@ def verify(
     """
     from cnntrain.results import replay as results
 
+    threads, steps = bounds.THREADS.optional("threads", threads), bounds.SOME.number("steps", steps)
     return results.verify(path_of(run), overrides(set), threads, steps, warn)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnntrain.api.arguments import Configs, Paths, Set
-from cnntrain.api.training import Told, as_python_does, train
-from cnntrain.config.fields import Duration
-from cnntrain.core.console import Progress
+from cnntrain.api.arguments import Configs, Paths, Set, Texts
+from cnntrain.api.training import Pause, Showing, Told, as_python_does, train
 
 if TYPE_CHECKING:
     from cnntrain.api.run import Run
@@ -27,11 +25,11 @@ def fit(
     allow_data_change: bool = False,
     threads: int | None = None,
     max_time: float | None = None,
-    pause_at: Duration | str | None = None,
-    figures: str | Sequence[str] = (),
+    pause_at: Pause = None,
+    figures: Texts = (),
     tensorboard: bool = False,
     live: bool = False,
-    progress: Progress = "none",
+    progress: Showing = "none",
     quiet: bool | None = None,
     verbose: bool = False,
     announce: Callable[[Path], None] | None = None,
@@ -49,18 +47,19 @@ def fit(
     allow_data_change  resume although the training data has changed
     threads            workers; by default one per processor. They change no bit of the result
     max_time           seconds after which it pauses
-    pause_at           how much of the training to pause after: "2ep", "500st", "10%"
+    pause_at           how much of the training to pause after: "2ep", "500st", "10%", or a number of epochs
     figures            metrics that it has to measure, such as "val/accuracy": without one of them it does not begin
     tensorboard        write event files for TensorBoard, too
     live               write what `cnntrain watch` shows besides curves: the last batch, filters and confusion matrix
-    progress           "bar", "plain", "auto" or "none"
+    progress           "bar", "plain", "auto" or "none"; True is "auto", False and None are "none"
     quiet              print only warnings; by default if `progress` is "none"
     verbose            print more: versions, threads, memory, every save
     announce           called with the run directory as soon as it is known
     warn               called with every warning. By default they are Python's; with None they are printed
 
     Raises a CnntrainError of `cnntrain.core.errors` with the line the command prints: ConfigError, DataError,
-    DivergedError, StoppedError after Ctrl-C, PausedError after `max_time` or at `pause_at`, and so on.
+    DivergedError, StoppedError after Ctrl-C, PausedError after `max_time` or at `pause_at`, and so on; UsageError for
+    an argument that cannot be used, before anything is touched.
     """
     result = train(
         config,
@@ -75,7 +74,7 @@ def fit(
         threads=threads,
         max_time=max_time,
         pause_at=pause_at,
-        figures=(figures,) if isinstance(figures, str) else figures,
+        figures=figures,
         tensorboard=tensorboard,
         live=live,
         quiet=quiet,

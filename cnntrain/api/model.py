@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import reprlib
 import weakref
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from cnntrain.api.arguments import Paths, Set, overrides, path_of, paths_of
+from cnntrain.api.arguments import Paths, Set, is_path, overrides, path_of, paths_of
 from cnntrain.api.training import Told, as_python_does
-from cnntrain.core import machine
+from cnntrain.core import bounds, machine
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import UsageError
 from cnntrain.engine.pool import Pool
 from cnntrain.network.counterparts import Names
+from cnntrain.reading.array_files import finite
 from cnntrain.results.export.files import export
 from cnntrain.trained.along_time import along
 from cnntrain.trained.inference import Trained
@@ -25,8 +27,8 @@ from cnntrain.trained.inference import Trained
 class Model:
     """The network of a checkpoint, ready to be used, with worker threads of its own.
 
-    `with cnntrain.load(...) as model:` ends the threads at once; otherwise they end when the model is collected. Callers
-    in several threads take turns; a process forked from the one that loaded it has its answers without those threads.
+    `with cnntrain.load(...) as model:` ends the threads at once; otherwise they end when the model is collected.
+    Callers in several threads take turns; a process forked from the one that loaded it computes without these threads.
     """
 
     def __init__(
@@ -44,7 +46,8 @@ class Model:
         out of every answer. `warn` is told of what is odd about data; with None that is printed. Raises
         CheckpointError, UsageError.
         """
-        pool = Pool(machine.threads(threads))
+        score = bounds.SCORE.optional("score", score)
+        pool = Pool(machine.threads(bounds.THREADS.optional("threads", threads)))
         self.close = weakref.finalize(self, pool.close)
         try:
             self.trained = Trained(path_of(source), pool, overrides(set), score, warn)
@@ -82,24 +85,29 @@ class Model:
         `images` is a path, or several, or an array (n, h, w, c) or (h, w, c) of pixels as the training data has them:
         uint8 from 0 to 255, or float32. One path of a file or one picture gives one answer, everything else a list.
         Recordings are answered along time, with an answer for each window, where `every` says how many seconds lie
-        between the starts of two. Raises DataError for files that cannot be read and UsageError for arrays of another
-        shape.
+        between the starts of two. Raises DataError for files that cannot be read and pixels that are not finite, and
+        UsageError for arrays of another shape.
         """
+        top, images = bounds.SOME.number("top", top), _listed(images)
         if every is not None:
+            every = bounds.APART.number("every", every)
             return [window.document for window in along(self.trained, paths_of(images), every, top)]
-        if isinstance(images, str | os.PathLike):
+        if is_path(images):
             place = path_of(images)
             answers = self.trained.predict([place], top)
             return answers[0] if place.is_file() and len(answers) == 1 else answers
-        if _are_paths(images):
-            return self.trained.predict([path_of(image) for image in images], top)
-        pixels, one = self._pixels(images)
+        if isinstance(images, list) and any(map(is_path, images)):
+            return self.trained.predict(paths_of(images), top)
+        pixels, one = self._pixels(images, "predict", "Name files instead, which are resized")
         answers = [answer.document for answer in self.trained.answers_to(pixels, top)]
         return answers[0] if one else answers
 
     def outputs(self, images: Any) -> Array:
-        """The network's outputs (n, *shape) for an array of pictures (n, h, w, c), before any softmax."""
-        pixels, _ = self._pixels(images)
+        """The network's outputs (n, *shape) for an array of pictures (n, h, w, c), before any softmax.
+
+        Raises DataError for pixels that are not finite, and UsageError for anything but pictures of the network's size.
+        """
+        pixels, _ = self._pixels(_listed(images), "outputs", "predict reads and resizes files")
         return self.trained.outputs(pixels)
 
     def export(
@@ -118,21 +126,24 @@ class Model:
         """
         return export(self.trained, format, None if output is None else path_of(output), fold, overwrite, names)
 
-    def _pixels(self, images: Any) -> tuple[Array, bool]:
+    def _pixels(self, images: Any, caller: str, advice: str) -> tuple[Array, bool]:
         """Pictures as an array (n, *shape), and whether there was only one."""
         shape = self.trained.network.image_shape
-        pixels = np.asarray(images)
+        try:
+            pixels = np.asarray(images)
+        except ValueError:  # a list of pictures of different sizes
+            pixels = np.empty(0, object)
         one = pixels.shape == shape
         if one:
             pixels = pixels[np.newaxis]
-        if pixels.shape[1:] != shape or not len(pixels):
+        if pixels.dtype.kind not in "buif" or pixels.shape[1:] != shape or not len(pixels):
+            numbers = pixels.dtype.kind in "buif"
+            got = f"an array of shape {pixels.shape}" if numbers else f"no array of numbers but {reprlib.repr(images)}"
             raise UsageError(
-                f"predict: got an array of shape {pixels.shape}, expected (n, {', '.join(map(str, shape))}): pictures "
-                "of the size the network was trained on. Name files instead, which are resized"
+                f"{caller}: got {got}, expected (n, {', '.join(map(str, shape))}): pictures of the size the network "
+                f"was trained on. {advice}"
             )
-        if pixels.dtype != np.uint8:
-            pixels = pixels.astype(np.float32)
-        return pixels, one
+        return pixels if pixels.dtype == np.uint8 else finite(pixels, "the input"), one
 
     def __enter__(self) -> Model:
         return self
@@ -158,5 +169,11 @@ def load(
     return Model(source, threads=threads, set=set, score=score, warn=warn)
 
 
-def _are_paths(images: Any) -> bool:
-    return isinstance(images, list | tuple) and bool(images) and all(isinstance(i, str | os.PathLike) for i in images)
+def _listed(images: Any) -> Any:
+    """What is asked about, where it is a collection of any kind: as a list. Paths and arrays stay as they are."""
+    if is_path(images) or isinstance(images, bytes | Mapping) or not isinstance(images, Iterable):
+        return images
+    if hasattr(images, "__array__"):
+        array = np.asarray(images)
+        return array.tolist() if array.dtype.kind in "UO" else array
+    return [*images]

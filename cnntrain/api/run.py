@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from cnntrain.api import finished
 from cnntrain.api.arguments import Paths, Set, path_of
 from cnntrain.api.history import History
-from cnntrain.api.training import as_python_does, train
-from cnntrain.config.fields import Duration
-from cnntrain.core.console import Progress
+from cnntrain.api.training import Pause, Showing, as_python_does, train
+from cnntrain.core.errors import CnntrainError
 from cnntrain.rundir import history
 from cnntrain.rundir.history import Record
 
@@ -23,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """One run directory. Everything is read when it is asked for, so the run may still be training."""
+    """One run directory. Everything is read when it is asked for, so the run may still be training.
+
+    It stands for its path wherever one is asked for: `cnntrain.report(run)`. A pickled one reads its network anew.
+    """
 
     def __init__(self, path: Paths, result: Mapping[str, Any] | None = None) -> None:
         """Raises UsageError where there is no run.
@@ -33,6 +35,12 @@ class Run:
         self.path, self.result = path_of(path), dict(result or {})
         if not result:
             _ = self._record
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "model"}
 
     @property
     def _record(self) -> Record:
@@ -107,9 +115,9 @@ class Run:
         set: Set = None,
         threads: int | None = None,
         max_time: float | None = None,
-        pause_at: Duration | str | None = None,
+        pause_at: Pause = None,
         tensorboard: bool = False,
-        progress: Progress = "none",
+        progress: Showing = "none",
         strict_env: bool = False,
         allow_data_change: bool = False,
     ) -> Run:
@@ -155,8 +163,12 @@ class Run:
         return f'<iframe srcdoc="{page}" style="{style}" title="{escape(str(self))}"></iframe>'
 
     def __repr__(self) -> str:
-        record = self._record
-        return f"Run({str(self.path)!r}, {record.state}, {len(record.epochs)} epochs)"
+        try:
+            record = self._record
+            how = f"{record.state}, {len(record.epochs)} epochs"
+        except CnntrainError:
+            how = "not there or damaged"
+        return f"Run({str(self.path)!r}, {how})"
 
 
 def runs(place: Paths = "runs") -> list[Run]:

@@ -35,15 +35,12 @@ def _place(_context: click.Context, _option: click.Parameter, text: str | None) 
     """A place in the training, as a duration from its beginning."""
     if text is None:
         return None
-    from cnntrain.config.fields import Duration
+    from cnntrain.config.fields import place
 
     try:
-        place = Duration.parse(text)
+        return place(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
-    if not place.value:
-        raise click.BadParameter(f"expected a duration greater than zero, got {text!r}")
-    return place
 
 
 @click.command(

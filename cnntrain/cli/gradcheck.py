@@ -9,6 +9,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, WholeNumber, as_json, debug, print_json, sets
 from cnntrain.cli.text import show, table
+from cnntrain.core import bounds
 
 
 @click.command(cls=Command, examples=["cnntrain gradcheck configs/quickstart.yaml"])
@@ -16,7 +17,7 @@ from cnntrain.cli.text import show, table
 @sets
 @click.option(
     "--coordinates",
-    type=WholeNumber(1),
+    type=WholeNumber(bounds.SOME),
     metavar="N",
     default=8,
     show_default=True,

@@ -8,7 +8,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, Number, WholeNumber, as_json, debug, print_json
 from cnntrain.cli.text import duration, show
-from cnntrain.core import shell
+from cnntrain.core import bounds, shell
 from cnntrain.core.counts import counted
 
 
@@ -34,10 +34,10 @@ from cnntrain.core.counts import counted
 @click.option(
     "--target", "targets", multiple=True, metavar="COLUMN", help="The column of a table to predict. Repeatable."
 )
-@click.option("--size", type=WholeNumber(8, 1024), metavar="PIXELS", help="The shorter side of pictures.")
+@click.option("--size", type=WholeNumber(bounds.SIZE), metavar="PIXELS", help="The shorter side of pictures.")
 @click.option(
     "--minutes",
-    type=Number(0, min_open=True),
+    type=Number(bounds.MINUTES),
     metavar="N",
     help="How long training may take here; by default 30. A few steps are taken to measure it.",
 )

@@ -9,7 +9,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, Number, WholeNumber, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import show
-from cnntrain.core import shell
+from cnntrain.core import bounds, shell
 
 
 @click.command(
@@ -18,14 +18,15 @@ from cnntrain.core import shell
 )
 @click.argument("configs", nargs=-1, required=True, type=PATH, metavar="CONFIG...")
 @sets
+@click.option("--low", type=Number(bounds.RATE), metavar="RATE", default=1e-6, show_default=True, help="First rate.")
+@click.option("--high", type=Number(bounds.RATE), metavar="RATE", default=10.0, show_default=True, help="Last rate.")
 @click.option(
-    "--low", type=Number(0, min_open=True), metavar="RATE", default=1e-6, show_default=True, help="First rate."
-)
-@click.option(
-    "--high", type=Number(0, min_open=True), metavar="RATE", default=10.0, show_default=True, help="Last rate."
-)
-@click.option(
-    "--steps", type=WholeNumber(10), metavar="N", default=100, show_default=True, help="Steps of training to take."
+    "--steps",
+    type=WholeNumber(bounds.RANGE_TEST),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="Steps of training to take.",
 )
 @click.option("--png", type=PATH, help="Where the chart goes; by default runs/NAME/lr-find.png.")
 @threads

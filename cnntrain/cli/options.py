@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
 
 from cnntrain.cli.documents import DOCUMENTS, stamped
-from cnntrain.core import terminal
+from cnntrain.core import bounds, terminal
+from cnntrain.core.bounds import Bounds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,35 +39,39 @@ class NamedPath(click.Path):
 class WholeNumber(click.IntRange):
     """A whole number within bounds, which a refusal tells."""
 
+    def __init__(self, within: Bounds) -> None:
+        super().__init__(cast(int, within.low), cast(int | None, within.high), within.open)
+        self.within = within
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number."""
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
-            raise _refusal(f"a whole number {_bounds(self)}", value, param, ctx) from error
+            raise _refusal(self.within, value, param, ctx) from error
 
 
 class Number(click.FloatRange):
     """A finite number within bounds, which a refusal tells."""
+
+    def __init__(self, within: Bounds) -> None:
+        super().__init__(within.low, within.high, within.open)
+        self.within = within
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number."""
         try:
             found = super().convert(value, param, ctx)
         except click.BadParameter as error:
-            raise _refusal(f"a number {_bounds(self)}", value, param, ctx) from error
-        if not math.isfinite(found):
-            raise _refusal(f"a number {_bounds(self)}", value, param, ctx)
+            raise _refusal(self.within, value, param, ctx) from error
+        if found not in self.within:  # NaN and infinity
+            raise _refusal(self.within, value, param, ctx)
         return found
 
 
-def _bounds(kind: click.IntRange | click.FloatRange) -> str:
-    if kind.max is None:
-        return f"greater than {kind.min}" if kind.min_open else f"of at least {kind.min}"
-    return f"from {kind.min} to {kind.max}"
-
-
-def _refusal(expected: str, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> click.BadParameter:
+def _refusal(
+    expected: Bounds, value: Any, param: click.Parameter | None, ctx: click.Context | None
+) -> click.BadParameter:
     """The error of a value, which names the environment variable where it comes from one."""
     source = ctx.get_parameter_source(param.name) if ctx and param and param.name else None
     variable = param.envvar if param and source is click.core.ParameterSource.ENVIRONMENT else None
@@ -136,7 +140,7 @@ def threads(command: F) -> F:
     return click.option(
         "-j",
         "--threads",
-        type=WholeNumber(1, 256),
+        type=WholeNumber(bounds.THREADS),
         metavar="N",
         envvar="CNNTRAIN_THREADS",
         help="Worker threads; by default one per processor. Changes the speed, never a bit of the result.",

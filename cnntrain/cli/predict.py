@@ -11,7 +11,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, Number, WholeNumber, as_json, debug, print_json, reading_sets, threads
 from cnntrain.cli.text import pairs, show
-from cnntrain.core import csv_text, terminal
+from cnntrain.core import bounds, csv_text, terminal
 from cnntrain.core.errors import printable
 from cnntrain.core.letters import plain
 
@@ -26,7 +26,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
         return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(ms|s)?", value)
     seconds = float(found[1]) / (1000 if found[2] == "ms" else 1) if found else 0.0
-    if not 0.001 <= seconds <= 86_400:
+    if seconds not in bounds.APART:
         raise click.BadParameter(
             f"expected a time such as 0.5s or 200ms, from 1 ms to a day, got {value!r}", ctx=ctx, param=param
         )
@@ -47,7 +47,9 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
 )
 @click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
 @click.argument("paths", nargs=-1, required=True, type=PATH, metavar="PATH...")
-@click.option("--top", type=WholeNumber(1), metavar="N", default=1, show_default=True, help="How many classes to show.")
+@click.option(
+    "--top", type=WholeNumber(bounds.SOME), metavar="N", default=1, show_default=True, help="How many classes to show."
+)
 @reading_sets
 @click.option("--csv", "as_csv", is_flag=True, help="Print a table: path, class, every probability.")
 @click.option(
@@ -73,7 +75,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
 )
 @click.option(
     "--score",
-    type=Number(0, 1),
+    type=Number(bounds.SCORE),
     metavar="THRESHOLD",
     help="Answer, show and write boxes from this score up, the 100 best of a picture at most. By default, those from "
     "0.05 up are answered; those shown and written as text are from the score that was best in validation, or 0.5 if "

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import shlex
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +15,7 @@ import click
 from cnntrain.cli.compare import show_groups
 from cnntrain.cli.options import PATH, Command, WholeNumber, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import duration, show, table
-from cnntrain.core import letters, shell, terminal
+from cnntrain.core import bounds, letters, shell, terminal
 from cnntrain.core.counts import counted
 from cnntrain.core.errors import StorageError, printable
 
@@ -51,7 +49,7 @@ _GONE = (OSError, StorageError)  # what printing raises where the terminal of a 
 @click.option(
     "-p",
     "--processes",
-    type=WholeNumber(1, 256),
+    type=WholeNumber(bounds.JOBS),
     metavar="N",
     help="Runs at the same time, which share the threads; by default one per thread.",
 )
@@ -298,9 +296,8 @@ class _Board:
     """What is shown on stderr meanwhile: on a terminal a table, refreshed; elsewhere a line per event."""
 
     def __init__(self, quiet: bool) -> None:
-        there = sys.stderr is not None and not sys.stderr.closed
         self._quiet = quiet
-        self._live = there and not quiet and sys.stderr.isatty()
+        self._live = not quiet and terminal.watched()
         self._lines = 0  # of the table on the screen
         self._rendered = 0.0
         self._said: set[str] = set()
@@ -343,15 +340,15 @@ class _Board:
 
     def _render(self, standings: Sequence[Standing]) -> None:
         self._rendered = time.monotonic()
-        size = _terminal()
+        columns, height = terminal.size()
         begun = [one for one in standings if one.since is not None]
-        shown = standings if len(standings) + 4 < size.lines else begun[-max(size.lines - 6, 1) :]
+        shown = standings if len(standings) + 4 < height else begun[-max(height - 6, 1) :]
         done = sum(one.code is not None for one in standings)
         rows = table([_head(standings), *map(_row, shown)], right={1, 3, 4, 5}).splitlines()
         lines = [*rows, f"{done} of {len(standings)} runs done"]
         self.clear()
         self._lines = len(lines)
-        terminal.err("\n".join(letters.cut(line, size.columns - 1) for line in lines))
+        terminal.err("\n".join(letters.cut(line, columns - 1) for line in lines))
 
     def clear(self) -> None:
         """Take the table away."""
@@ -362,11 +359,3 @@ class _Board:
     def _write(self, text: str) -> None:
         self.clear()
         terminal.err(printable(text))
-
-
-def _terminal() -> os.terminal_size:
-    try:
-        size = os.get_terminal_size(sys.stderr.fileno())
-    except (OSError, ValueError):
-        return os.terminal_size((80, 24))
-    return os.terminal_size((size.columns or 80, size.lines or 24))

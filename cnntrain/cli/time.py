@@ -9,6 +9,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, WholeNumber, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import pairs, show, table
+from cnntrain.core import bounds
 from cnntrain.core.counts import counted
 
 
@@ -16,7 +17,9 @@ from cnntrain.core.counts import counted
     cls=Command, examples=["cnntrain time configs/quickstart.yaml", "cnntrain time configs/quickstart.yaml -j 1"]
 )
 @click.argument("configs", nargs=-1, required=True, metavar="CONFIG...", type=PATH)
-@click.option("--steps", type=WholeNumber(1), metavar="N", default=10, show_default=True, help="Steps to measure.")
+@click.option(
+    "--steps", type=WholeNumber(bounds.SOME), metavar="N", default=10, show_default=True, help="Steps to measure."
+)
 @sets
 @threads
 @as_json

@@ -8,6 +8,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, WholeNumber, as_json, data_sets, debug, print_json, threads
 from cnntrain.cli.text import pairs, show
+from cnntrain.core import bounds
 from cnntrain.core.counts import counted
 
 
@@ -18,7 +19,12 @@ from cnntrain.core.counts import counted
 @click.argument("run", metavar="RUN", type=PATH)
 @data_sets
 @click.option(
-    "--steps", type=WholeNumber(1), metavar="N", default=1, show_default=True, help="Go back at least this many steps."
+    "--steps",
+    type=WholeNumber(bounds.SOME),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Go back at least this many steps.",
 )
 @threads
 @as_json

@@ -15,7 +15,7 @@ from types import FrameType
 import click
 
 from cnntrain.cli.options import PATH, Command, WholeNumber, debug
-from cnntrain.core import terminal
+from cnntrain.core import bounds, terminal
 
 _TOKEN = "watch-token"  # a file of the user's own, kept so that an open page still works after a resume
 _PATIENCE = 5.0  # seconds in which the page's process must end
@@ -31,7 +31,10 @@ _PATIENCE = 5.0  # seconds in which the page's process must end
 )
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option(
-    "--port", type=WholeNumber(1, 65535), metavar="PORT", help="Where to listen; by default the first free from 8265."
+    "--port",
+    type=WholeNumber(bounds.PORT),
+    metavar="PORT",
+    help="Where to listen; by default the first free from 8265.",
 )
 @click.option("--listener", type=int, hidden=True, help="A socket that listens already; the token comes on stdin.")
 @debug

@@ -141,6 +141,14 @@ class Duration:
         return f"{digits.removesuffix('.0')}{self.unit}"
 
 
+def place(text: str) -> Duration:
+    """Read a place in a training: a duration from its beginning. Raises ValueError for none, and for its beginning."""
+    found = Duration.parse(text)
+    if not found.value:
+        raise ValueError(f"expected a duration greater than zero, got {text!r}")
+    return found
+
+
 def key_of(field: dataclasses.Field[Any]) -> str:
     """The YAML key of a field: its name, less the underscore that keeps `from_` from being Python's keyword."""
     return field.name.removesuffix("_")

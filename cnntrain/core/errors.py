@@ -146,7 +146,7 @@ class CheckFailedError(CnntrainError):
 class UnfinishedError(CnntrainError):
     """Training was asked to stop before its end; the run directory holds a checkpoint that resumes exactly.
 
-    `result` is what `fit --json` prints of the run; None where it had not begun to train.
+    `result` is what `fit --json` prints of the run; None where it had not begun to train: nothing was changed.
     """
 
     result: dict[str, Any] | None = None

@@ -121,7 +121,7 @@ class ArrayFiles:
             if pixels.dtype.kind == "f":
                 _check_finite((pixels[rows] for rows in pixels.blocks()), where)
             return pixels
-        return _finite(pixels, where) if pixels.dtype.kind == "f" else pixels
+        return finite(pixels, where) if pixels.dtype.kind == "f" else pixels
 
     def targets(self, split: str) -> Array:
         """The targets of a split: integers (n,), not negative, or float32 (n, k), finite."""
@@ -136,7 +136,7 @@ class ArrayFiles:
                     f"{where} has {values.dtype} values of shape {values.shape}, expected integers (n,) for classes or "
                     "floats (n, k) for regression. Save y.astype(int), or y.reshape(n, k)"
                 )
-            return _finite(values, where)
+            return finite(values, where)
         if values.ndim == 2 and values.shape[1] == 1:
             values = values[:, 0]
         if values.ndim != 1:
@@ -349,7 +349,7 @@ def _is_float(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "f" and dtype.itemsize in (4, 8)
 
 
-def _finite(values: Array, where: str) -> Array:
+def finite(values: Array, where: str) -> Array:
     """Values as float32. Raises DataError for the first that is NaN, infinite, or becomes so."""
     with np.errstate(over="ignore", invalid="ignore"):
         values = values.astype(np.float32, copy=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -268,10 +269,8 @@ class Met(Fixed):
 
     def fill(self, start: int, stop: int, out: Array) -> tuple[Array, Array]:
         found = super().fill(start, stop, out)
-        try:
+        with contextlib.suppress(threading.BrokenBarrierError):
             self.meeting.wait(0.1)
-        except threading.BrokenBarrierError:
-            pass
         return found
 
 

@@ -49,7 +49,6 @@ def test_closing_ends_the_threads():
     assert threading.active_count() == before
 
 
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_forked_process_works_alone_with_a_lock_of_its_own():
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
