@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 # BLAS must run on one thread inside the workers. It reads these variables when NumPy loads it, so they are set here, in
 # the module that Python runs before any other of the package; `cnntrain.core.blas` verifies that the library obeyed.
@@ -31,12 +31,44 @@ _DOOR = {  # what Python code calls -> the module of the room `api` that has it
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import what notebooks call when it is asked for: help and version answer without NumPy."""
-    if name in _DOOR:
-        return getattr(importlib.import_module(f"cnntrain.api.{_DOOR[name]}"), name)
-    raise AttributeError(f"module 'cnntrain' has no attribute {name!r}")
+__all__ = [  # the same names, for `from cnntrain import *`, help and type checkers
+    "History",
+    "Model",
+    "Run",
+    "average",
+    "check",
+    "compare",
+    "explain",
+    "fetch",
+    "fit",
+    "gradcheck",
+    "init",
+    "inspect",
+    "load",
+    "lr_find",
+    "replay",
+    "report",
+    "runs",
+    "summary",
+    "time",
+    "verify",
+]
 
+if TYPE_CHECKING:
+    from cnntrain.api.beforehand import fetch, gradcheck, init, lr_find, summary, time
+    from cnntrain.api.check import check
+    from cnntrain.api.finished import average, compare, explain, inspect, replay, report, verify
+    from cnntrain.api.fit import fit
+    from cnntrain.api.history import History
+    from cnntrain.api.model import Model, load
+    from cnntrain.api.run import Run, runs
+else:  # which a type checker would take as leave for every name, and every call
 
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_DOOR])
+    def __getattr__(name):
+        """Import what notebooks call when it is asked for: help and version answer without NumPy."""
+        if name in _DOOR:
+            return getattr(importlib.import_module(f"cnntrain.api.{_DOOR[name]}"), name)
+        raise AttributeError(f"module 'cnntrain' has no attribute {name!r}")
+
+    def __dir__():
+        return sorted([*globals(), *_DOOR])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
+import pydoc
 import subprocess
 import sys
 import warnings
@@ -195,6 +197,45 @@ def test_importing_the_package_imports_no_numpy() -> None:
     assert done.stdout.strip() == "False"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = cnntrain.nothing
+
+
+def test_the_lists_of_what_the_package_offers_agree() -> None:
+    (checked,) = (
+        node for node in ast.parse(Path(cnntrain.__file__).read_text(encoding="utf-8")).body if isinstance(node, ast.If)
+    )
+    imports = {
+        alias.name: str(line.module).removeprefix("cnntrain.api.")
+        for line in checked.body
+        if isinstance(line, ast.ImportFrom)
+        for alias in line.names
+    }
+    assert imports == cnntrain._DOOR
+    assert cnntrain.__all__ == sorted(cnntrain._DOOR)
+    assert {*cnntrain.__all__} <= {*dir(cnntrain)}
+    offered: dict[str, object] = {}
+    exec("from cnntrain import *", offered)
+    assert {*cnntrain.__all__} <= {*offered}
+    assert "Train what a config describes" in pydoc.plain(pydoc.render_doc(cnntrain))
+
+
+MISTAKEN = """
+import cnntrain
+
+run = cnntrain.fit("a.yaml", thread=2)
+cnntrain.fti("a.yaml")
+cnntrain.fit("a.yaml", progress="tqdm")
+cnntrain.load(3)
+cnntrain.report([run, "a"])
+score: str = run.history["val/accuracy"]
+"""
+
+
+def test_type_checkers_find_mistaken_calls(tmp_path: Path) -> None:
+    api = pytest.importorskip("mypy.api", exc_type=ImportError)
+    script, cache = tmp_path / "script.py", tmp_path / "cache"
+    script.write_text(MISTAKEN)
+    out, _, _ = api.run(["--follow-imports=silent", f"--cache-dir={cache}", "--config-file=", str(script)])
+    assert [int(line.split(":")[1]) for line in out.splitlines() if ": error: " in line] == [4, 5, 6, 7, 9], out
 
 
 # -- what the other commands do ----------------------------------------------------------------------------------------
