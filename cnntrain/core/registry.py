@@ -13,6 +13,7 @@ import functools
 import importlib
 import pkgutil
 import re
+import threading
 import typing
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -51,6 +52,7 @@ _OURS = "cnntrain."  # prefix of our own modules' names
 _parts: dict[str, dict[str, type[Part]]] = {kind: {} for kind in KINDS}
 _discovered: set[str] = set()  # kinds whose folder has been imported
 _extended: set[str] = set()  # kinds whose installed parts have been looked for
+_extending = threading.RLock()  # by one thread; what it loads may ask for parts meanwhile, other threads wait
 _packages: dict[type[Part], str] = {}  # part -> the installed package it comes from, "waves 0.1"
 _unusable: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}  # installed parts, and why they cannot be used
 _added: list[tuple[str, str]] = []  # kind and name, in the order they were registered
@@ -82,15 +84,16 @@ def own(kind: str) -> dict[str, type[Part]]:
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"cnntrain.parts.{kind}.{module.name}")
         _discovered.add(kind)
-    mine = {name: cls for name, cls in _parts[kind].items() if cls.__module__.startswith(_OURS)}
+    mine = {name: cls for name, cls in [*_parts[kind].items()] if cls.__module__.startswith(_OURS)}
     return dict(sorted(mine.items()))
 
 
 def parts(kind: str) -> dict[str, type[Part]]:
     """All parts of a kind by name, in alphabetical order: the package's own, and those of installed packages."""
-    if kind not in _extended:
-        _extended.add(kind)
-        _extend(kind)
+    with _extending:
+        if kind not in _extended:
+            _extended.add(kind)
+            _extend(kind)
     return dict(sorted(_parts[kind].items()))
 
 

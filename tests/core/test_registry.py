@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -104,3 +106,17 @@ def test_an_error_in_a_config_does_not_wait_for_what_trains(tmp_path: Path) -> N
         "assert not [name for name in sys.modules if name.startswith(('cnntrain.engine', 'cnntrain.training.s'))]\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path)
+
+
+def test_threads_wait_for_the_one_that_looks_for_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+
+    def slowly(kind: str) -> None:
+        time.sleep(0.1)
+        looked.append(kind)
+
+    monkeypatch.setattr(registry, "_extended", set[str]())
+    monkeypatch.setattr(registry, "_extend", slowly)
+    with ThreadPoolExecutor(3) as threads:
+        found = threads.map(lambda _: (registry.parts("tasks"), [*looked])[1], range(3))
+        assert [*found] == [["tasks"]] * 3
