@@ -14,7 +14,6 @@ import importlib
 import pkgutil
 import re
 import threading
-import typing
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -153,20 +152,26 @@ def _extend(kind: str) -> None:
         before, sound = len(_added), False  # the module, in which other parts may lie
         try:
             found = origin.load()
-            _require_declared(_added[before:], {(one.kind, one.name) for one in installed.declared()})
+            _require_declared(_foreign(before), {(one.kind, one.name) for one in installed.declared()})
             sound = True
             cls = _parts[kind].get(name)
             if cls is None or not is_declared(cls) or (isinstance(found, type) and found is not cls):
                 raise TypeError(f"it is, or has, no dataclass with @register({name!r}) that is of the kind {kind}")
-            typing.get_type_hints(cls)  # a name that its file does not import would fail only where a config is read
+            importlib.import_module("cnntrain.config.vocabulary").require_keys(cls)
             _packages[cls] = origin.package
         except (Exception, SystemExit) as error:  # anything a foreign module may raise
-            for other, undone in [*([] if sound else _added[before:]), (kind, name)]:
+            for other, undone in [*([] if sound else _foreign(before)), (kind, name)]:
                 _parts[other].pop(undone, None)
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             _unusable[kind][name] = (
                 f"of {origin.package} ({origin.value}) cannot be loaded: {reason}. Mend or uninstall the package"
             )
+
+
+def _foreign(before: int) -> list[tuple[str, str]]:
+    """What has been registered since then by others than us: with a part of theirs, our own of its kind come in."""
+    known = ((kind, name) for kind, name in _added[before:] if name in _parts[kind])
+    return [(kind, name) for kind, name in known if not _parts[kind][name].__module__.startswith(_OURS)]
 
 
 def is_declared(cls: type[Part]) -> bool:

@@ -196,6 +196,10 @@ WRONG = {
     "has a key of no type": (
         "layers.odd = odd", {"odd": snake("odd").replace("initial: Positive", "initial: Posit")}, "name 'Posit' is not"
     ),
+    "has a key of a type that no config holds": (
+        "layers.odd = odd", {"odd": snake("odd").replace("initial: Positive = 1.0", "initial: dict[str, float] = None")},
+        "key initial: dict[str, float] is no type that a config can hold. Use bool, int,",
+    ),
     "registers more": ("layers.odd = odd", {"odd": snake("more")}, "the layer 'more' too. Declare layers.more"),
     "takes a name of ours": ("layers.odd = odd", {"odd": snake("relu")}, "layers 'relu' is registered twice"),
 }  # fmt: skip
@@ -230,6 +234,16 @@ def test_nor_does_it_disturb_a_sound_part_of_its_module_whichever_comes_first(de
     assert "'odd' of odds 1 (odd) cannot be loaded: NameError: name 'Posit' is not defined" in listed.stderr
     assert "'sound'" not in listed.stderr
     assert [name in listed.stdout for name in ("sound ", "odd ")] == [True, False]
+
+
+def test_a_module_may_have_parts_of_two_kinds_whichever_comes_first(desk, tmp_path):
+    jaccard = (HERE / "waves/waves/jaccard.py").read_text()
+    module = f"{snake('odd')}\n{jaccard[jaccard.index('from cnntrain.parts') :].replace('waves_jaccard', 'odd_too')}"
+    site = package(tmp_path / "site", "odds", "layers.odd = odd\nmetrics.odd_too = odd", odd=module)
+    for kinds in (("layers", "metrics"), ("metrics", "layers")):
+        listed = dict(zip(kinds, several(desk, site, *(f"list {kind}" for kind in kinds)), strict=True))
+        assert {"odd", "relu", "dense"} <= {line.partition(" ")[0] for line in fine(listed["layers"]).splitlines()}
+        assert {"odd_too", "accuracy"} <= {line.partition(" ")[0] for line in fine(listed["metrics"]).splitlines()}
 
 
 def test_two_packages_with_one_name_are_both_refused_and_both_named(desk, tmp_path):

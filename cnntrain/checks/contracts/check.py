@@ -56,7 +56,10 @@ _OF_KIND: dict[str, Any] = {
     "tasks": task,
     "transforms": transform,
 }
-_OF_EVERY_PART = (part.says_what_it_is, part.is_a_dataclass_itself, part.has_keys_of_its_own, part.bounds_its_numbers)
+_OF_EVERY_PART = (
+    *(part.says_what_it_is, part.is_a_dataclass_itself),
+    *(part.has_keys_of_its_own, part.has_keys_that_configs_can_hold, part.bounds_its_numbers),
+)
 
 
 @dataclass(frozen=True)

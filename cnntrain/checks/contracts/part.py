@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from cnntrain.checks.contracts.base import hold
-from cnntrain.config.fields import annotations_of, unbounded
-from cnntrain.core.registry import Part, is_declared
+from cnntrain.config.fields import annotations_of, keys_of, unbounded
+from cnntrain.config.vocabulary import require_keys
+from cnntrain.core.registry import KINDS, Part, is_declared
 
 
 def says_what_it_is(cls: type[Part]) -> None:
@@ -26,7 +27,7 @@ def is_a_dataclass_itself(cls: type[Part]) -> None:
 
 
 def has_keys_of_its_own(cls: type[Part]) -> None:
-    """None of its keys is what a base class says of the class, or a method."""
+    """None of its keys is what a base class says of the class, a method, or a key that its place in configs takes."""
     for base in cls.__mro__[1:]:
         keys = _keys(base)
         taken = [key for key in _keys(cls) if key in vars(base) and key not in keys]
@@ -35,6 +36,18 @@ def has_keys_of_its_own(cls: type[Part]) -> None:
             not taken,
             f"{cls.__name__}.{names} would be a key of configs: annotate it as ClassVar, or rename it",
         )
+    of_its_place = ["type", *(keys_of(cls.options) if cls.options else ())]
+    taken = [key for key in keys_of(cls) if key in of_its_place]
+    whose = f"{KINDS[cls.kind]} takes {'itself' if len(taken) == 1 else 'themselves'}"
+    hold(not taken, f"{cls.__name__}.{', '.join(taken)} would be a key that the place of a {whose}: rename it")
+
+
+def has_keys_that_configs_can_hold(cls: type[Part]) -> None:
+    """The type and the default of each can be written into a config."""
+    try:
+        require_keys(cls)
+    except TypeError as error:
+        raise AssertionError(f"{cls.__name__}: {error}") from error
 
 
 def _keys(cls: type) -> list[str]:

@@ -125,6 +125,27 @@ SLIPS = [
         "has keys of its own",
         "SignSGD.examples",
     ),
+    (
+        "snake",
+        "initial: Positive = 1.0",
+        "initial: Positive = 1.0\n    type: str = ''",
+        "has keys of its own",
+        "Snake.type",
+    ),
+    (
+        "snake",
+        "initial: Positive = 1.0",
+        "initial: Positive = 1.0\n    name: str = ''\n    freeze: bool = False",
+        "has keys of its own",
+        "Snake.name, freeze would be a key that the place of a layer takes themselves: rename it",
+    ),
+    (
+        "snake",
+        "initial: Positive = 1.0",
+        "initial: list[float] | None = None",
+        "has keys that configs can hold",
+        "Snake: key initial: list[float] | None is no type that a config can hold. Use bool",
+    ),
     ("signsgd", "def update(", "def updates(", "resumes to the bit", "it has no method update"),
     ("signsgd", "lr: NonNegative", "lr: Least", "bounds its numbers", "NameError: name 'Least' is not defined"),
     (
