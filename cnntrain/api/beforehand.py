@@ -8,6 +8,7 @@ from typing import Any
 from cnntrain.api.arguments import Configs, Paths, Set, Texts, configs_of, overrides, path_of, texts_of
 from cnntrain.api.training import Told, as_python_does
 from cnntrain.core import bounds
+from cnntrain.core.culprits import noting
 from cnntrain.core.errors import StorageError, UsageError
 
 # Each function imports what it needs when it is called.
@@ -27,6 +28,7 @@ def fetch(name: str, root: Paths = "data") -> dict[str, Any]:
     return {"name": name, "folder": str(fetched.folder), "fetched": list(fetched.new)}
 
 
+@noting
 def init(
     data: Paths,
     output: Paths = "config.yaml",
@@ -71,6 +73,7 @@ def init(
     return {"config": str(config)} | proposal.document()
 
 
+@noting
 def summary(source: Configs, *, set: Set = None, threads: int | None = None) -> dict[str, Any]:
     """The network of a config, a run or a checkpoint in numbers, node by node: what `summary --json` prints.
 
@@ -81,6 +84,7 @@ def summary(source: Configs, *, set: Set = None, threads: int | None = None) -> 
     return summarize(configs_of(source), overrides(set), bounds.THREADS.optional("threads", threads))
 
 
+@noting
 def time(
     config: Configs, *, steps: int = 10, set: Set = None, threads: int | None = None, warn: Told = as_python_does
 ) -> dict[str, Any]:
@@ -97,6 +101,7 @@ def time(
     return measure(prepare(configs_of(config), overrides(set), usable, warn), usable, steps)
 
 
+@noting
 def gradcheck(
     config: Configs,
     *,
@@ -124,6 +129,7 @@ def gradcheck(
     return findings.document()
 
 
+@noting
 def lr_find(
     config: Configs,
     *,

@@ -8,8 +8,10 @@ from typing import Any
 from cnntrain.api.arguments import Configs, Paths, Set, configs_of, overrides, path_of
 from cnntrain.api.training import Told, as_python_does
 from cnntrain.core import bounds
+from cnntrain.core.culprits import noting
 
 
+@noting
 def check(
     config: Configs,
     *,

@@ -8,11 +8,13 @@ from typing import Any, Literal
 from cnntrain.api.arguments import Paths, Set, Texts, overrides, path_of, paths_of, texts_of
 from cnntrain.api.training import Told, as_python_does
 from cnntrain.core import bounds
+from cnntrain.core.culprits import noting
 from cnntrain.core.errors import UsageError
 
 # Each function imports what it needs when it is called: a comparison need not wait for the code of reports.
 
 
+@noting
 def report(
     runs: Paths | Sequence[Paths],
     output: Paths | None = None,
@@ -74,6 +76,7 @@ def compare(
     return results.compare(paths_of(runs), texts_of("filters", filters), sort, warn)
 
 
+@noting
 def average(checkpoints: Sequence[Paths], output: Paths, *, overwrite: bool = False) -> dict[str, Any]:
     """Write the mean of the parameters of checkpoints of one network, and return what `average --json` prints.
 
@@ -94,6 +97,7 @@ def inspect(checkpoint: Paths, verify: bool = False) -> dict[str, Any]:
     return inspection.inspect(path_of(checkpoint), verify)
 
 
+@noting
 def replay(
     run: Paths,
     *,
@@ -112,6 +116,7 @@ def replay(
     return results.replay(path_of(run), overrides(set), bounds.THREADS.optional("threads", threads), warn)
 
 
+@noting
 def verify(
     run: Paths,
     *,
@@ -131,6 +136,7 @@ def verify(
     return results.verify(path_of(run), overrides(set), threads, steps, warn)
 
 
+@noting
 def explain(
     checkpoint: Paths,
     path: Paths,

@@ -15,6 +15,7 @@ from cnntrain.api.arguments import Paths, Set, is_path, overrides, path_of, path
 from cnntrain.api.training import Told, as_python_does
 from cnntrain.core import bounds, machine
 from cnntrain.core.arrays import Array
+from cnntrain.core.culprits import noting
 from cnntrain.core.errors import UsageError
 from cnntrain.engine.pool import Pool
 from cnntrain.network.counterparts import Names
@@ -31,6 +32,7 @@ class Model:
     Callers in several threads take turns; a process forked from the one that loaded it computes without these threads.
     """
 
+    @noting
     def __init__(
         self,
         source: Paths,
@@ -70,6 +72,7 @@ class Model:
         """How many steps it has been trained for."""
         return self.trained.step
 
+    @noting
     def evaluate(self, split: str | None = None, data: Paths | None = None) -> dict[str, Any]:
         """Return loss and metrics on a split of its data, or on other data: what `cnntrain eval --json` prints.
 
@@ -77,6 +80,7 @@ class Model:
         """
         return self.trained.evaluate(split, None if data is None else path_of(data))
 
+    @noting
     def predict(
         self, images: Any, top: int = 1, *, every: float | None = None
     ) -> list[dict[str, Any]] | dict[str, Any]:
@@ -102,6 +106,7 @@ class Model:
         answers = [answer.document for answer in self.trained.answers_to(pixels, top)]
         return answers[0] if one else answers
 
+    @noting
     def outputs(self, images: Any) -> Array:
         """The network's outputs (n, *shape) for an array of pictures (n, h, w, c), before any softmax.
 
@@ -110,6 +115,7 @@ class Model:
         pixels, _ = self._pixels(_listed(images), "outputs", "predict reads and resizes files")
         return self.trained.outputs(pixels)
 
+    @noting
     def export(
         self,
         format: str,

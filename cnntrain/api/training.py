@@ -14,6 +14,7 @@ from cnntrain.config.fields import Duration, place
 from cnntrain.config.load import load
 from cnntrain.core import bounds, launcher
 from cnntrain.core.console import Progress
+from cnntrain.core.culprits import noting
 from cnntrain.core.errors import UsageError
 from cnntrain.training.interrupts import Interrupts
 
@@ -30,6 +31,7 @@ def as_python_does(text: str) -> None:
     warnings.warn(text, UserWarning, stacklevel=level)
 
 
+@noting
 def train(
     configs: Configs,
     set: Set,

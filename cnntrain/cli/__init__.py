@@ -161,7 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
         code = 141
     except KeyboardInterrupt:
         code = _say(130, "interrupted")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if state["debug"]:
             terminal.err(traceback.format_exc())
         code = tell(error)
@@ -186,6 +186,8 @@ def _run(arguments: list[str], state: dict[str, Any]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except SystemExit as error:
+        if COMPLETE not in os.environ:  # a part of another package must not end the program without a word
+            raise
         return int(error.code or 0)
     return 0
 
@@ -210,7 +212,7 @@ def _require_alone(arguments: list[str]) -> None:
         )
 
 
-def tell(error: Exception) -> int:
+def tell(error: Exception | SystemExit) -> int:
     """Say on stderr what went wrong and what to do; return the exit code."""
     if isinstance(error, click.UsageError):
         return _fail(2, _usage_message(error))
@@ -329,8 +331,9 @@ def _fail_config(error: ConfigError) -> int:
     return _fail(error.exit_code, f"{what} in the config, see above; nothing was started")
 
 
-def _crash(error: Exception) -> int:
-    """A bug: one line for the user, the traceback in a file for the report."""
+def _crash(error: Exception | SystemExit) -> int:
+    """A bug, ours or that of a part which is not ours: one line for the user, the traceback in a file."""
+    from cnntrain.core.culprits import culprit, suspects
     from cnntrain.core.files import write_atomic
 
     text = "".join(traceback.format_exception(error))
@@ -339,11 +342,16 @@ def _crash(error: Exception) -> int:
     try:
         if not written:
             write_atomic(path, f"cnntrain {__version__}: {' '.join(sys.argv)}\n{text}".encode(errors="replace"))
-        where = f"The traceback is in {path}; please report it"
+        where = f"in {path}"
     except CnntrainError:
         terminal.err(text)
-        where = "Please report the traceback above"
-    return _fail(1, f"a bug in cnntrain: {type(error).__name__}: {error}. {where}")
+        where = "above"
+    if whose := culprit(error):
+        return _fail(1, f"{whose}. Mend it; the traceback is {where}")
+    others = " and ".join(suspects())
+    unless = f", unless `cnntrain selftest --part FILE` finds a fault in the parts of {others}" if others else ""
+    what = f"{type(error).__name__}: {error}"
+    return _fail(1, f"a bug in cnntrain: {what}. The traceback is {where}; please report it{unless}")
 
 
 def _warn_of_unknown_variables() -> None:

@@ -30,8 +30,7 @@ def require_keys(cls: type) -> None:
         if not _holds(annotation):
             written = inspect.formatannotation(annotation)
             raise TypeError(f"key {key}: {written} is no type that a config can hold. Use {_INSTEAD}")
-        made = field.default_factory is not dataclasses.MISSING
-        default = field.default_factory() if made else field.default
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
         if default is not dataclasses.MISSING and not _is_plain(default):
             found = type(default).__name__
             raise TypeError(f"key {key}: its default is of the type {found}, which no config can hold. Use {_INSTEAD}")

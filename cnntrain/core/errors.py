@@ -1,6 +1,7 @@
 """An error is what the user can mend: one class per exit code, one line per problem.
 
-Anything else that escapes is a bug in cnntrain, and ends with exit code 1 and a crash log.
+Anything else that escapes is a bug, in cnntrain or in a part of another package (culprits.py), and ends with exit code
+1 and a crash log.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ import numpy as np
 
 from cnntrain.core import keeper, launcher, terminal
 from cnntrain.core.arrays import Array
+from cnntrain.core.culprits import packed, unpacked
 from cnntrain.core.errors import (
     CheckpointError,
     CnntrainError,
@@ -520,14 +521,12 @@ def _line(error: BaseException) -> str:
 
 def _document(error: BaseException) -> dict[str, Any]:
     """What the others are told of an error."""
-    import traceback
-
     if isinstance(error, CnntrainError):
         lost = {"lost": True} if isinstance(error, LostWorkerError) else {}
         return {"code": error.exit_code, "text": str(error)[:_TEXT], **lost}
     if isinstance(error, MemoryError):
         return {"code": OutOfMemoryError.exit_code, "text": str(error) or "out of memory"}
-    return {"code": 1, "text": "".join(traceback.format_exception(error))[-_TEXT:]}
+    return {"code": 1, "text": packed(error, _TEXT).decode(errors="replace")}
 
 
 def _error(said: Mapping[str, Any], who: str) -> BaseException:
@@ -536,6 +535,6 @@ def _error(said: Mapping[str, Any], who: str) -> BaseException:
     if code > 128:
         return StoppedError(text, code - 128)
     if code == 1:
-        return RuntimeError(f"{who} failed:\n{text}")
+        return unpacked(text.encode(errors="replace"), who)
     whole = said.get("whole") or said.get("lost") or code == PausedError.exit_code
     return _BY_CODE.get(code, StorageError)(text if whole else f"{who}: {text}")

@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
@@ -22,6 +21,7 @@ import numpy as np
 
 from cnntrain.core import machine
 from cnntrain.core.arrays import shared
+from cnntrain.core.culprits import packed, unpacked
 from cnntrain.core.errors import DataError, LostWorkerError, OutOfMemoryError, StorageError
 from cnntrain.core.signals import HEEDED, end_with
 from cnntrain.core.watchdog import Watchdog, bark
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SPINS = 200, 4000  # times a token is looked for before sleeping, at least and at most: 0.1 to 2 ms
 WORTH = 1e-3  # seconds: instead of a shorter sleep, looking on would have been better; waking up takes a tenth of that
 PATIENCE = 0.5  # seconds between looks at whether the others live
-_TEXT = 8192  # bytes of a traceback that come back
+_TEXT = 8192  # bytes of what is told of an error
 _EXPECTED = (MemoryError, OutOfMemoryError, StorageError, DataError)  # what a worker may meet that is no bug
 _NUMBERS = 8  # the most that are told at a time, their count included
 
@@ -82,8 +82,8 @@ class Processes(Together):
         """Call task(rank), and return when every process has done so.
 
         Raises MemoryError where another had too little, LostWorkerError where one has ended, StorageError where one
-        hangs; StorageError, DataError or OutOfMemoryError where another met that, RuntimeError with its traceback
-        where it met anything else.
+        hangs; StorageError, DataError or OutOfMemoryError where another met that, RuntimeError with its words, and its
+        traceback for a cause, where it met anything else.
         """
         task(self.rank)
         self._release()
@@ -160,10 +160,10 @@ class Processes(Together):
         if self.rank:
             self._wait_for_the_end()
         rank, length, expected = self._failed.tolist()
-        text = bytes(self._text[:length]).decode(errors="replace")
+        said = bytes(self._text[:length])
         if expected:
-            raise _EXPECTED[expected - 1](text or f"worker process {rank} got no memory")
-        raise RuntimeError(f"worker process {rank} failed:\n{text}")
+            raise _EXPECTED[expected - 1](said.decode(errors="replace") or f"worker process {rank} got no memory")
+        raise unpacked(said, f"worker process {rank}")
 
     def _fork(self, rank: int, work: Work) -> int:
         with warnings.catch_warnings():
@@ -199,7 +199,7 @@ class Processes(Together):
                 work(self, self._numbers[1 : 1 + int(self._numbers[0])].tolist())
             except BaseException as error:
                 expected = next((number for number, kind in enumerate(_EXPECTED, 1) if isinstance(error, kind)), 0)
-                said = (str(error) if expected else traceback.format_exc()).encode(errors="replace")[-_TEXT:]
+                said = str(error).encode(errors="replace")[-_TEXT:] if expected else packed(error, _TEXT)
                 self._text[: len(said)] = np.frombuffer(said, np.uint8)
                 self._failed[:] = self.rank, len(said), expected
                 self._release()

@@ -367,7 +367,7 @@ def _outcome(run: RunDirectory | Follower) -> Iterator[None]:
             run.status(state=state, exit_code=error.exit_code)
             run.write_csv()
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         with contextlib.suppress(StorageError):  # then the bug is told without it
             vars(error)["crash_log"] = run.write_crash(traceback.format_exc())
             run.log(traceback.format_exc())

@@ -449,7 +449,7 @@ def test_where_no_crash_log_can_be_written_the_traceback_is_shown(cnntrain, conf
     outcome = cnntrain("config", config)
     assert outcome.code == 1
     assert outcome.err.startswith("Traceback (most recent call last)")
-    assert outcome.err.endswith("Please report the traceback above\n")
+    assert outcome.err.endswith("The traceback is above; please report it\n")
 
 
 # -- 8: run directories --------------------------------------------------------------------------------------------

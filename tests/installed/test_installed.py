@@ -197,7 +197,7 @@ WRONG = {
         "layers.odd = odd", {"odd": snake("odd").replace("initial: Positive", "initial: Posit")}, "name 'Posit' is not"
     ),
     "has a key of a type that no config holds": (
-        "layers.odd = odd", {"odd": snake("odd").replace("initial: Positive = 1.0", "initial: dict[str, float] = None")},
+        "layers.odd = odd", {"odd": snake("odd").replace("Positive = 1.0", "dict[str, float] = None")},
         "key initial: dict[str, float] is no type that a config can hold. Use bool, int,",
     ),
     "registers more": ("layers.odd = odd", {"odd": snake("more")}, "the layer 'more' too. Declare layers.more"),
@@ -219,6 +219,32 @@ def test_a_part_that_cannot_be_loaded_disturbs_only_whoever_asks_for_it(desk, tm
         assert "the layer 'odd' of odds 1 (odd" in text or "the layer 'odd' of odds 1 (nowhere" in text
         assert reason in text
     assert ": the layer 'odd' of" in asked.stderr.splitlines()[0]
+
+
+FAULTS = {
+    "raises": ("def forward", "def forward(self, f): raise KeyError('x')\n    def before", "in forward: KeyError: 'x'"),
+    "leaves": ("def forward", "def forward(self, f): raise SystemExit(3)\n    def before", "in forward: SystemExit: 3"),
+    "is misspelt": ("def forward", "def foward", "(FILE) has no method 'forward', but one called 'foward'"),
+    "gives another thing": (
+        "return Workspace(",
+        "return dict(",
+        "unless `cnntrain selftest --part FILE` finds a fault",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FAULTS)
+def test_a_part_that_fails_is_named_with_its_line(desk, tmp_path, what):
+    before, after, said = FAULTS[what]
+    site = package(tmp_path / "site", "odds", "layers.odd = odd", odd=snake("odd").replace(before, after))
+    (desk / "odd.yaml").write_text(FULL.replace("    - relu\n", "    - odd\n"))
+    for done in several(desk, site, "fit odd.yaml -q -j 1 -o one", "fit odd.yaml -q -j 2 -o two"):
+        (line,) = done.stderr.splitlines()
+        assert done.returncode == 1
+        assert said.replace("FILE)", f"{site}/odd.py)") in line
+        assert line.startswith("cnntrain: error: the layer 'odd' of odds 1 ") or "selftest" in said
+        assert ("please report it" in line) == ("selftest" in said)
+        assert "crash.log" in line
 
 
 @pytest.mark.parametrize("names", ["odd sound", "sound odd"])

@@ -17,7 +17,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import cnntrain
 from cnntrain.checks.contracts import (
     average,
     dataset,
@@ -36,6 +35,7 @@ from cnntrain.checks.contracts import (
     transform,
 )
 from cnntrain.core import registry
+from cnntrain.core.culprits import place, words
 from cnntrain.core.errors import CheckFailedError, UsageError
 from cnntrain.core.registry import KINDS, Part
 from cnntrain.rundir.environment import environment
@@ -119,23 +119,30 @@ def check(path: Path) -> Verdicts:
 
 def parts_of(path: Path) -> list[type[Part]]:
     """The parts that a Python file registers. Raises UsageError where it cannot be read, or registers none."""
+    if not path.exists():
+        raise UsageError(
+            f"{path.absolute()} does not exist, expected a Python file of parts. Relative paths count from the working "
+            "directory"
+        )
     try:
         module = _module(path.resolve())
+        found = [cls for kind in KINDS for cls in registry.known(kind).values() if cls.__module__ == module.__name__]
+        for cls in found:
+            registry.own(cls.kind)  # whose other files may have the name already
     except (Exception, SystemExit) as error:  # whatever the file's own lines raise
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UsageError(f"{path} cannot be imported: {reason}. Mend the file") from error
-    found = [cls for kind in KINDS for cls in registry.known(kind).values() if cls.__module__ == module.__name__]
+        raise UsageError(f"{path} cannot be imported: {words(error)}. Mend the file") from error
     if not found:
         raise UsageError(f"{path} registers no part. Put @register('NAME') before the part's class")
     return found
 
 
 def _module(path: Path) -> ModuleType:
-    """The module of a file: under its own name in our package, any other under a name that nothing else has."""
-    root = Path(cnntrain.__file__).resolve().parent
-    if path.is_relative_to(root):
-        inside = path.relative_to(root).with_suffix("").parts
-        return importlib.import_module(".".join(["cnntrain", *inside]))
+    """The module of a file: under its own name in a package, any other under a name that nothing else has."""
+    names, folder = [path.stem], path.parent
+    while (folder / "__init__.py").is_file():
+        names, folder = [folder.name, *names], folder.parent
+    if names[1:] and path.suffix == ".py":
+        return _of_package(".".join(names).removesuffix(".__init__"), folder, path)
     spec = importlib.util.spec_from_file_location(f"part_of_file.{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ImportError("its name does not end with .py")
@@ -145,24 +152,36 @@ def _module(path: Path) -> ModuleType:
     return module
 
 
+def _of_package(name: str, folder: Path, path: Path) -> ModuleType:
+    """A module of a package that lies in a folder, installed or not."""
+    sys.path.insert(0, str(folder))
+    try:
+        module = importlib.import_module(name)
+    finally:
+        sys.path.remove(str(folder))
+    found = Path(module.__file__ or "").resolve()
+    if found != path:
+        raise ImportError(f"another package of that name has been imported: {name} is {found}")
+    return module
+
+
 def verdicts_on(cls: type[Part]) -> Iterator[Verdict]:
     """Every check of a part."""
-    name = f"{KINDS[cls.kind]} {cls.name_in_config}"
     contract: Any = _OF_KIND.get(cls.kind)
     for of_class in _OF_EVERY_PART:
-        yield _verdict(name, of_class, [(cls,)])
+        yield _verdict(cls, of_class, [(cls,)])
     examples = getattr(cls, "examples", ())
     if hasattr(contract, "CHECKS") and (examples or cls.kind != "datasets"):  # which may need files
         subjects_of = getattr(contract, "subjects", part.subjects)
-        yield _verdict(name, _has_examples, [(cls, subjects_of)])
+        yield _verdict(cls, _has_examples, [(cls, subjects_of)])
         try:
             subjects = list(subjects_of(cls))
-        except Exception:  # an example cannot be made: the verdict before says so
+        except (Exception, SystemExit):  # an example cannot be made: the verdict before says so
             return
         for one in contract.CHECKS if subjects else ():
-            yield _verdict(name, one, subjects)
+            yield _verdict(cls, one, subjects)
     for of_class in getattr(contract, "OF_CLASS", ()):
-        yield _verdict(name, of_class, [(cls,)])
+        yield _verdict(cls, of_class, [(cls,)])
 
 
 def _has_examples(cls: Any, subjects_of: Callable[[Any], Iterable[Any]]) -> None:
@@ -172,23 +191,27 @@ def _has_examples(cls: Any, subjects_of: Callable[[Any], Iterable[Any]]) -> None
         pass
 
 
-def _verdict(name: str, one: Callable[..., None], subjects: Sequence[tuple[Any, ...]]) -> Verdict:
+def _verdict(cls: type[Part], one: Callable[..., None], subjects: Sequence[tuple[Any, ...]]) -> Verdict:
     """The verdict of a check, about the first subject that fails it; a NumPy warning counts as an error."""
-    words = one.__name__.strip("_").replace("_", " ")
+    about = f"{KINDS[cls.kind]} {cls.name_in_config}", one.__name__.strip("_").replace("_", " "), len(subjects)
     for subject in subjects:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", RuntimeWarning)
                 one(*subject)
         except AssertionError as error:
-            return Verdict(name, words, len(subjects), f"{_settings(subject)}{' '.join(str(error).split())}")
-        except NotImplementedError as error:
-            method = traceback.extract_tb(error.__traceback__)[-1].name
-            return Verdict(name, words, len(subjects), f"{_settings(subject)}it has no method {method}")
-        except Exception as error:  # whatever the part raises
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            return Verdict(name, words, len(subjects), f"{_settings(subject)}it raised {reason}")
-    return Verdict(name, words, len(subjects), "")
+            return Verdict(*about, f"{_settings(subject)}{' '.join(str(error).split())}")
+        except (Exception, SystemExit) as error:  # whatever the part raises
+            return Verdict(*about, f"{_settings(subject)}{_raised(error, cls)}")
+    return Verdict(*about, "")
+
+
+def _raised(error: BaseException, cls: type[Part]) -> str:
+    """What a part raised, and where in its file; of a base class's stub, that the part lacks the method."""
+    if isinstance(error, NotImplementedError) and not error.args:
+        return f"it has no method {traceback.extract_tb(error.__traceback__)[-1].name}"
+    where = place(error, cls.__module__)
+    return f"it raised {words(error)}{f' at {where}' if where else ''}"
 
 
 def _settings(subject: Sequence[Any]) -> str:

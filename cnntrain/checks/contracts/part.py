@@ -36,10 +36,13 @@ def has_keys_of_its_own(cls: type[Part]) -> None:
             not taken,
             f"{cls.__name__}.{names} would be a key of configs: annotate it as ClassVar, or rename it",
         )
-    of_its_place = ["type", *(keys_of(cls.options) if cls.options else ())]
-    taken = [key for key in keys_of(cls) if key in of_its_place]
-    whose = f"{KINDS[cls.kind]} takes {'itself' if len(taken) == 1 else 'themselves'}"
-    hold(not taken, f"{cls.__name__}.{', '.join(taken)} would be a key that the place of a {whose}: rename it")
+    of_its_place = {"type", *(_in_configs(cls.options) if cls.options else ())}
+    names = ", ".join(key for key in _in_configs(cls) if key in of_its_place)
+    hold(not names, f"{cls.__name__}.{names} is what every {KINDS[cls.kind]} in a config may have beside it: rename it")
+
+
+def _in_configs(cls: type) -> list[str]:
+    return list(keys_of(cls))
 
 
 def has_keys_that_configs_can_hold(cls: type[Part]) -> None:

@@ -11,9 +11,11 @@ import pytest
 
 from cnntrain.cli import main
 from cnntrain.core import registry
+from cnntrain.parts import layers
 
 WAVES = Path(__file__).parents[2] / "installed/waves/waves"
 ONE_OF_EACH = Path(__file__).parent / "one_of_each.py"
+PASSING = ("part_of_file", "waves", "bays", "cnntrain.parts.layers.own")  # modules of the files that are checked
 PARTS = Path(registry.__file__).parents[1] / "parts"
 
 
@@ -25,7 +27,7 @@ def _registry_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(registry, "_parts", known)
     before = set(sys.modules)
     yield
-    for name in {name for name in set(sys.modules) - before if name.startswith("part_of_file")}:
+    for name in {name for name in set(sys.modules) - before if name.startswith(PASSING)}:
         del sys.modules[name]
 
 
@@ -137,7 +139,7 @@ SLIPS = [
         "initial: Positive = 1.0",
         "initial: Positive = 1.0\n    name: str = ''\n    freeze: bool = False",
         "has keys of its own",
-        "Snake.name, freeze would be a key that the place of a layer takes themselves: rename it",
+        "Snake.name, freeze is what every layer in a config may have beside it: rename it",
     ),
     (
         "snake",
@@ -178,7 +180,20 @@ SLIPS = [
         "leaves its state alone",
         "asking for its value changes its state",
     ),
-    ("jaccard", "return hit, predicted + true - hit", "raise KeyError('odd')", "is nan of nothing", "KeyError: 'odd'"),
+    (
+        "jaccard",
+        "return hit, predicted + true - hit",
+        "raise KeyError('odd')",
+        "is nan of nothing",
+        "KeyError: 'odd' at ",
+    ),
+    (
+        "jaccard",
+        "return hit, predicted + true - hit",
+        "raise SystemExit(3)",
+        "is nan of nothing",
+        "own.py:19 in ratio",
+    ),
 ]
 
 NEGATIVE, ABSOLUTE = "return 1 - images", "return np.abs(difference), np.sign(difference)"
@@ -330,7 +345,7 @@ def test_a_slip_in_a_part_of_a_smaller_kind_is_named(
         ("own.py", "def (\n", "cannot be imported: SyntaxError: invalid syntax"),
         ("own.py", "raise SystemExit(0)\n", "cannot be imported: SystemExit: 0"),
         ("own.txt", "", "cannot be imported: ImportError: its name does not end with .py"),
-        ("own.py", None, "cannot be imported: FileNotFoundError: "),
+        ("own.py", None, "does not exist, expected a Python file of parts. Relative paths count from the working"),
         (
             "own.py",
             (WAVES / "snake.py").read_text().replace('"waves_snake"', '"relu"'),
@@ -357,3 +372,46 @@ def test_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0].split() == ["part", "check", "cases"]
     assert lines[2].split() == ["optimizer", "waves_signsgd", "says", "what", "it", "is", "1", "ok"]
     assert lines[-1].split()[1:3] == ["checks", "in"]
+
+
+def test_a_file_of_a_package_imports_what_lies_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Relatively or by the package's name, installed or not."""
+    inner = tmp_path / "bays" / "inner"
+    inner.mkdir(parents=True)
+    for folder in (tmp_path / "bays", inner):
+        (folder / "__init__.py").touch()
+    (inner / "twos.py").write_text("TWO = 2\n")
+    text = (WAVES / "snake.py").read_text().replace("waves_snake", "bays_snake")
+    text = text.replace("\n\n@register", "from .twos import TWO\nfrom bays.inner import twos\n\n\n@register")
+    (inner / "snake.py").write_text(text.replace("np.multiply(x, 2, out", "np.multiply(x, TWO + twos.TWO - 2, out"))
+    before = list(sys.path)
+    code, checks, err = checked(inner / "snake.py", capsys)
+    assert (code, err, sys.path) == (0, "", before)
+    assert all(check["passed"] for check in checks)
+    other = tmp_path / "other" / "bays"
+    other.mkdir(parents=True)
+    (other / "__init__.py").touch()
+    (other / "inner.py").write_text("")
+    code, _, err = checked(other / "inner.py", capsys)
+    assert code == 2
+    assert f"ImportError: another package of that name has been imported: bays.inner is {inner}" in err
+
+
+def test_a_file_of_ours_that_takes_a_name_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cnntrain" / "parts" / "layers" / "own.py"
+    for folder in list(path.parents)[:3]:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "__init__.py").touch()
+    path.write_text((WAVES / "snake.py").read_text().replace("waves_snake", "relu"))
+    monkeypatch.setattr(layers, "__path__", [*layers.__path__, str(path.parent)])
+    monkeypatch.setitem(registry._parts, "layers", {})
+    monkeypatch.setattr(registry, "_discovered", set())
+    for name in [name for name in sys.modules if name.startswith("cnntrain.parts.layers.activations")]:
+        monkeypatch.delitem(sys.modules, name)
+    code, _, err = checked(path, capsys)
+    assert code == 2
+    assert "cannot be imported: ValueError: layers 'relu' is registered twice" in err
