@@ -64,7 +64,7 @@ def _verify(checkpoint: Checkpoint) -> None:
 def _declared(checkpoint: Checkpoint) -> dict[str, tuple[Shape, npt.DTypeLike]]:
     """The arrays that a checkpoint with this config has, with shape and dtype: those of `State.arrays`."""
     loaded, description = saved.experiment(checkpoint)
-    with saved.blaming(checkpoint.path):
+    with saved.blaming(checkpoint):
         network = build.network(loaded, description)
     entries = network.graph.layout.entries
     parameters = {name: (entry.param.shape, np.float32) for name, entry in entries.items()}

@@ -25,7 +25,7 @@ from cnntrain.engine.examination import What
 from cnntrain.engine.pool import Pool
 from cnntrain.parts.schedules.base import Horizon
 from cnntrain.rundir import numbering
-from cnntrain.rundir.checkpoint import FOLDER, Checkpoint, last_of, read, read_meta
+from cnntrain.rundir.checkpoint import FOLDER, Checkpoint, changed_packages, last_of, read, read_meta
 from cnntrain.rundir.directory import FLIGHT_RECORD
 from cnntrain.rundir.environment import compare_environments, environment
 from cnntrain.rundir.journal import Unwritten
@@ -146,7 +146,7 @@ def _elsewhere(checkpoint: Checkpoint) -> list[str]:
     """In what that decides bits the environment that wrote a checkpoint differs from this one."""
     then = checkpoint.meta.get("environment")
     now = environment(libraries(saved.experiment(checkpoint)[0].experiment))
-    return compare_environments(then, now) if isinstance(then, dict) else []
+    return (compare_environments(then, now) if isinstance(then, dict) else []) + changed_packages(checkpoint.meta)
 
 
 def _why(start: Checkpoint, last: Checkpoint) -> str:

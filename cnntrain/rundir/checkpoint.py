@@ -29,8 +29,9 @@ from cnntrain.core.archive import Bytes, DamagedError, ForeignError, Member
 from cnntrain.core.arrays import Array, Shape, aligned, from_file, to_file
 from cnntrain.core.errors import CheckpointError, StorageError, UsageError
 from cnntrain.core.output import ANY, Output
-from cnntrain.core.registry import KINDS, parts, unusable
+from cnntrain.core.registry import KINDS, package_of, parts, unusable
 from cnntrain.core.regular_file import open_regular
+from cnntrain.rundir.environment import compare_versions
 
 FORMAT = 1  # of the files this version writes; it reads 1 to this
 MIN_READER = 1  # the oldest reader that understands those files
@@ -193,6 +194,19 @@ def require_parts(path: Path, meta: Meta) -> None:
         noun, whose = f"{KINDS[kind]} {_shown(name)}", _shown(package)
         why = unusable(kind).get(name, "is not installed. Install it, if you trust it, and try again")
         raise CheckpointError(f"{path} needs the {noun} of the package {whose}, which {why}")
+
+
+def changed_packages(meta: Meta) -> list[str]:
+    """The parts that come from another package, or another version of it, than when a checkpoint was written.
+
+    Each as "layers.snake waves 0.1 -> waves 0.2": under the same name, it may compute something else.
+    """
+    recorded, now = meta.get("packages", {}), {}
+    for place in recorded if isinstance(recorded, dict) else ():
+        kind, _, name = place.partition(".")
+        if kind in KINDS and name in (found := parts(kind)):
+            now[place] = package_of(found[name]) or "cnntrain"
+    return compare_versions(recorded, now)
 
 
 def last_of(run: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import itertools
 import os
 import platform
 from collections.abc import Iterable, Mapping
@@ -31,14 +32,16 @@ DECIDES_BITS = {  # what in the environment can change the bits of a result -> w
 }
 
 
-def environment(libraries: Iterable[str] = ()) -> dict[str, Any]:
+def environment(libraries: Iterable[str] = (), packages: Mapping[str, str] | None = None) -> dict[str, Any]:
     """What the bits of a result depend on besides config, data and seed, and the machine; for env.json, checkpoints.
 
     `libraries` are modules that not every run computes with; one that is missing is left to the part that needs it.
-    They are imported, so their names must be those that parts declare, never what a file says.
+    They are imported, so their names must be those that parts declare, never what a file says. `packages` are those
+    that parts come from, {"layers.snake": "waves 0.1"}.
     """
     versions = {name: version for name in libraries if (version := _version(name))}
-    return _environment() | ({"libraries": versions} if versions else {})
+    further = {"libraries": versions, "packages": dict(packages or {})}
+    return _environment() | {key: found for key, found in further.items() if found}
 
 
 @functools.cache
@@ -79,19 +82,21 @@ def _version(module: str) -> str | None:
 def compare_environments(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs and can change bits: "NumPy 2.3.1 -> 2.4.6"; empty where a resume is bit-identical.
 
-    A library that not every run uses counts where both have it, for earlier records have none.
+    A library that not every run uses, or a package of parts, counts where both have it: earlier records have none.
     """
     saved = _with_kernel(saved)
     pairs = [(label, saved.get(key), now.get(key)) for key, label in DECIDES_BITS.items()]
-    then, there = _libraries(saved), _libraries(now)
-    pairs += [(name, version, there[name]) for name, version in then.items() if name in there]
-    return [f"{label} {_word(before)} -> {_word(after)}" for label, before, after in pairs if before != after]
+    found = [f"{label} {_word(before)} -> {_word(after)}" for label, before, after in pairs if before != after]
+    further = (compare_versions(saved.get(key), now.get(key)) for key in ("libraries", "packages"))
+    return [*found, *itertools.chain.from_iterable(further)]
 
 
-def _libraries(recorded: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The libraries that an environment has because its run computed with them, with their versions."""
-    libraries = recorded.get("libraries")
-    return libraries if isinstance(libraries, dict) else {}
+def compare_versions(then: Any, now: Any) -> list[str]:
+    """What differs among what both know the version of: "cv2 4.9 -> 4.10"; nothing where one of them is no mapping."""
+    if not isinstance(then, dict) or not isinstance(now, dict):
+        return []
+    both = [(name, before, now[name]) for name, before in then.items() if name in now]
+    return [f"{_word(name)} {_word(before)} -> {_word(after)}" for name, before, after in both if before != after]
 
 
 def _with_kernel(saved: Mapping[str, Any]) -> Mapping[str, Any]:

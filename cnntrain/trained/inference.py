@@ -103,6 +103,8 @@ class Trained:
                 f"{machine.human(machine.available())}. Use a machine with more"
             )
         warn = warn or Console("none").warn
+        for line in saved.warnings(checkpoint):
+            warn(line)
         self.own = Own(checkpoint, self.loaded, warn)
         told = {override.partition("=")[0].rpartition(".")[2] for override in sets}
         images = "images" in told and "path" not in told  # else they are those of that path

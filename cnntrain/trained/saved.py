@@ -30,7 +30,7 @@ from cnntrain.parts.datasets.base import PLACES, Dataset
 from cnntrain.parts.datasets.labels import MAX_CLASSES
 from cnntrain.parts.tasks.base import Task
 from cnntrain.parts.transforms.base import Transform
-from cnntrain.rundir.checkpoint import FOLDER, LAST, Checkpoint, read_meta, require_parts
+from cnntrain.rundir.checkpoint import FOLDER, LAST, Checkpoint, changed_packages, read_meta, require_parts
 
 
 def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = False) -> tuple[Loaded, Description]:
@@ -49,7 +49,7 @@ def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = 
         config["data"] = config["data"] | {"eval_transforms": meta["eval_transforms"]}
         config["loss"] = meta.get("loss", config.get("loss"))  # class weights as they were counted
     require_parts(checkpoint.path, checkpoint.meta)
-    with blaming(checkpoint.path):
+    with blaming(checkpoint):
         loaded = load_plain(config, file)
         build.network(loaded, description)
     return (load_plain(config, file, sets) if sets else loaded), description
@@ -169,16 +169,24 @@ def operating(checkpoint: Checkpoint, task: Task) -> Task:
 
 
 @contextlib.contextmanager
-def blaming(path: Path) -> Iterator[None]:
+def blaming(checkpoint: Checkpoint) -> Iterator[None]:
     """Turn a ConfigError into a CheckpointError, one line, because the config stands in this checkpoint."""
     try:
         yield
     except ConfigError as error:
         first, *others = error.problems
-        more = f" (and {len(others)} more)" if others else ""
+        what = f"{first.message} (and {len(others)} more)" if others else first.message
+        changed = changed_packages(checkpoint.meta)
+        advice = f"Install what its parts came from ({'; '.join(changed)})" if changed else "Restore it from a copy"
         raise CheckpointError(
-            f"{path} holds a config that cannot be used: {first.message}{more}. Restore it from a copy"
+            f"{checkpoint.path} holds a config that cannot be used: {what}{'' if what.endswith('?') else '.'} {advice}"
         ) from error
+
+
+def warnings(checkpoint: Checkpoint) -> list[str]:
+    """What may make the network of a checkpoint answer otherwise than it did: parts of other packages or versions."""
+    changed = "; ".join(changed_packages(checkpoint.meta))
+    return [f"{checkpoint.path} may not answer as when it was written: {changed}"] if changed else []
 
 
 def _shown(text: Any) -> str:

@@ -13,7 +13,7 @@ from cnntrain.data import manifest
 from cnntrain.network import build
 from cnntrain.parts.datasets.base import PLACES
 from cnntrain.parts.schedules.base import Schedule
-from cnntrain.rundir.checkpoint import Checkpoint
+from cnntrain.rundir.checkpoint import Checkpoint, changed_packages
 from cnntrain.rundir.environment import compare_environments, environment
 from cnntrain.training.job import Job
 from cnntrain.training.rates import horizon, schedule
@@ -67,8 +67,9 @@ def _is_harmless(key: str) -> bool:
 
 
 def of_environment(checkpoint: Checkpoint, now: Loaded, strict: bool) -> list[str]:
-    """Warnings where versions or the processor differ; under `strict`, raises CheckpointError instead."""
+    """Warnings where versions, packages or the processor differ; under `strict`, raises CheckpointError instead."""
     differences = compare_environments(checkpoint.meta["environment"], environment(libraries(now.experiment)))
+    differences += changed_packages(checkpoint.meta)
     if differences and strict:
         raise CheckpointError(
             f"{checkpoint.path} was written in another environment ({'; '.join(differences)}), "

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cnntrain.config.dump import fingerprint, libraries
+from cnntrain.config.dump import fingerprint, libraries, packages
 from cnntrain.core import launcher, machine
 from cnntrain.core.errors import CheckpointError, DataError, UsageError
 from cnntrain.data import fingerprint as of_data
@@ -62,7 +62,8 @@ def _flagged(flag: str, value: Any) -> str:
 
 def require_alike(ranks: Ranks, job: Job, warm: WarmStart | None = None) -> None:
     """Raise UsageError, DataError or CheckpointError where the ranks' versions, configs, data or warm starts differ."""
-    about = {**environment(libraries(job.loaded.experiment)), "config": fingerprint(job.loaded.experiment)}
+    experiment = job.loaded.experiment
+    about = environment(libraries(experiment), packages(experiment)) | {"config": fingerprint(experiment)}
     data = of_data.fingerprint(job.data, *job.identities)
     start = None if warm is None else [warm.digest, str(warm.path.absolute())]
     said = ranks.tell([platform.node(), about, data, start])

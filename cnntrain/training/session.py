@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from cnntrain.config.dump import fingerprint, libraries, plain, to_line, to_yaml
+from cnntrain.config.dump import fingerprint, libraries, packages, plain, to_line, to_yaml
 from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, load, problem
 from cnntrain.config.mapping import Config
@@ -183,7 +183,7 @@ def _describe(
     _announce(run, options)
     run.write_config(loaded.text, to_yaml(plain(loaded.experiment)))
     run.write_json("origins.json", loaded.origins())
-    about = environment(libraries(loaded.experiment))
+    about = environment(libraries(loaded.experiment), packages(loaded.experiment))
     run.write_json("env.json", about | {"threads": machine.threads(options.threads), "ranks": ranks.size})
     run.write_json("data.json", _data_summary(job.data) | ancestry.recorded(job, warm))
     run.write_command(sys.argv)
@@ -229,7 +229,7 @@ def _resume(
             with one_look():
                 for line in changes.of_files(run.path / manifest.FILE, before, loaded):
                     console.warn(line)
-                with interrupts.at_once(), contextlib.nullcontext() if configs or sets else saved.blaming(path):
+                with interrupts.at_once(), contextlib.nullcontext() if configs or sets else saved.blaming(checkpoint):
                     return make_job(loaded, options.threads, console)
 
         with collector.resting():

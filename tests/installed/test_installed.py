@@ -153,6 +153,28 @@ def test_without_the_package_a_config_is_wrong_and_a_checkpoint_says_what_it_nee
         assert "needs the layer 'waves_snake' of the package 'waves 0.1', which is not installed. Install it" in line
 
 
+def test_another_version_of_the_package_is_told(trained, site, tmp_path):
+    newer = shutil.copytree(site, tmp_path / "newer")
+    (metadata,) = newer.glob("waves-*.dist-info/METADATA")
+    metadata.write_text(metadata.read_text().replace("Version: 0.1", "Version: 0.2"))
+    run = shutil.copytree(trained / "straight", tmp_path / "run")
+    resume = "fit -q -o run --resume"
+    commands = ("eval run", f"{resume} --strict-env", f"{resume} -s train.epochs=3")
+    judged, refused, resumed = several(tmp_path, newer, *commands)
+    changed = "layers.waves_snake waves 0.1 -> waves 0.2"
+    assert [done.returncode for done in (judged, refused, resumed)] == [0, 4, 0]
+    assert f"best.npz may not answer as when it was written: {changed}" in judged.stderr.replace("last.npz", "best.npz")
+    assert f"written in another environment ({changed}" in refused.stderr
+    assert f"not bit-identical to an uninterrupted run: {changed}" in resumed.stderr
+    assert json.loads((run / "env.json").read_text())["packages"]["layers.waves_snake"] == "waves 0.1"
+    snake = newer / "waves/snake.py"
+    snake.write_text(snake.read_text().replace("    initial: Positive", "    start: Positive"))
+    done = cnntrain(trained, newer, "eval", "straight")
+    assert done.returncode == 4
+    assert "unknown key 'initial' of waves_snake" in done.stderr
+    assert f"Install what its parts came from ({changed}" in done.stderr
+
+
 def test_help_looks_at_no_package(desk, site):
     program = """\
 import sys

@@ -48,3 +48,10 @@ def test_a_library_counts_where_both_runs_computed_with_it(monkeypatch) -> None:
     assert environment.compare_environments(then, environment.environment()) == []
     assert environment.compare_environments(environment.environment(), now) == [], "an earlier record has none"
     assert environment.compare_environments(then | {"libraries": "?"}, now) == []
+
+
+def test_so_does_a_package_that_parts_come_from() -> None:
+    then, now = (environment.environment((), {"layers.odd": f"odds {version}"}) for version in (1, 2))
+    assert environment.compare_environments(then, now) == ["layers.odd odds 1 -> odds 2"]
+    assert environment.compare_environments(environment.environment(), now) == []
+    assert "packages" not in environment.environment()

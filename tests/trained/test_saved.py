@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cnntrain.config.load import load
+from cnntrain.core import registry
 from cnntrain.core.errors import CheckpointError, ConfigError, Mark, Problem
 from cnntrain.core.registry import make
 from cnntrain.rundir.checkpoint import Checkpoint, read, save
@@ -105,6 +106,19 @@ def test_packages_that_are_not_needed_or_make_no_sense_are_no_hindrance(finished
 
 def test_blame_counts_further_problems():
     problems = [Problem(Mark("x", 1, 1), text) for text in ("first", "second", "third")]
-    with pytest.raises(CheckpointError) as caught, saved.blaming(Path("a.npz")):
+    with pytest.raises(CheckpointError) as caught, saved.blaming(Checkpoint(Path("a.npz"), {}, {})):
         raise ConfigError(*problems)
     assert str(caught.value) == "a.npz holds a config that cannot be used: first (and 2 more). Restore it from a copy"
+
+
+def test_where_a_part_comes_from_another_package_now_that_is_to_blame(finished, monkeypatch):
+    monkeypatch.setitem(registry._packages, registry.lookup("layers", "relu"), "waves 0.2")
+    finished.meta["packages"] = {"layers.relu": "waves 0.2", "layers.\x1b": "x"}
+    assert saved.warnings(finished) == []
+    finished.meta["packages"] = {"layers.relu": "waves 0.1\x1b", "layers.dense": "other 3"}
+    changed = r"layers.relu waves 0.1\x1b -> waves 0.2; layers.dense other 3 -> cnntrain"
+    assert saved.warnings(finished) == [f"{finished.path} may not answer as when it was written: {changed}"]
+    finished.meta["config"]["sed"] = 1
+    with pytest.raises(CheckpointError) as caught:
+        saved.experiment(finished)
+    assert f"unknown key 'sed'; did you mean 'seed'? Install what its parts came from ({changed})" in str(caught.value)

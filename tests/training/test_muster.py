@@ -50,7 +50,7 @@ def test_ranks_with_another_config_or_other_libraries_are_told(tmp_path, monkeyp
     with pytest.raises(UsageError, match=r"rank 1 on \S+ was given another config than rank 0"):
         require_alike(*jobs)
     found = iter([muster.environment(), muster.environment() | {"numpy": "1.0"}])
-    monkeypatch.setattr(muster, "environment", lambda _: next(found))
+    monkeypatch.setattr(muster, "environment", lambda *_: next(found))
     with pytest.raises(UsageError, match=r"not compute the same bits: from rank 0 to rank 1 on \S+, NumPy "):
         require_alike(jobs[0], jobs[0])
 
