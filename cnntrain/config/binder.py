@@ -296,7 +296,8 @@ class Binder:
             elif in_layers and (layer := own_layer(key, entry.value)):
                 message = f"unknown key {shown}{of_owner}: it is a layer of its own, the next in the list: '- {layer}'"
             elif not in_layers and (place := whereabouts.home(key)) not in (None, at.key(key).path):
-                message = f"unknown key {shown}{of_owner}; did you mean {place!r}?"
+                hint = ": it stands at the top level" if place == key else f"; did you mean {place!r}?"
+                message = f"unknown key {shown}{of_owner}{hint}"
             elif not in_layers and (advice := foreign.elsewhere(key)):
                 message = f"unknown key {shown}{of_owner}: {advice}"
             else:

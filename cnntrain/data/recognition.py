@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from cnntrain.core.counts import counted
+from cnntrain.core.culprits import culprit, words
 from cnntrain.core.errors import DataError
-from cnntrain.core.registry import parts
+from cnntrain.core.registry import package_of, parts
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.reading import pictures, sounds
 from cnntrain.reading.input_files import opened, reading
@@ -43,6 +45,9 @@ def recognize(path: Path, targets: Sequence[str] = ()) -> Dataset:
         except DataError as error:
             failed, least = failed or error, max(least, kind.sure)
             continue
+        except Exception as error:
+            _pass_over(kind, error)
+            continue
         if source is not None:
             return source
     if failed is not None:
@@ -50,6 +55,15 @@ def recognize(path: Path, targets: Sequence[str] = ()) -> Dataset:
     if targets:
         raise DataError(f"{path.absolute()} is no table, and has no columns to choose among. Leave --target out")
     raise DataError(f"{path.absolute()} {_instead(path)}")
+
+
+def _pass_over(kind: type[Dataset], error: Exception) -> None:
+    """Go on without a source of another package that fails, for the data need not be its own. Raises what ours do."""
+    package = package_of(kind)
+    if package is None:
+        raise error
+    said = culprit(error) or f"the dataset {kind.name_in_config!r} of {package} failed: {words(error)}"
+    warnings.warn(f"{said}. It is passed over in telling what the data is; mend or uninstall it", stacklevel=3)
 
 
 def _instead(path: Path) -> str:

@@ -53,6 +53,14 @@ def test_origins_tell_defaults_files_and_overrides(tmp_path: Path) -> None:
     assert origins["optimizer.lr"] == origins["schedule.type"] == origins["model.layers.0.stride"] == "default"
 
 
+def test_a_key_of_the_top_level_in_a_section_is_sent_there() -> None:
+    misplaced = SMALL.replace("model:\n", "model:\n  init: {weights: he_normal}\n") + "  seed: 1\n"
+    assert [text.partition(" ")[2] for text in complaints(misplaced)] == [
+        "unknown key 'init' of model: it stands at the top level",
+        "unknown key 'seed' of train: it stands at the top level",
+    ]
+
+
 def test_a_resolved_text_has_nothing_left_to_resolve() -> None:
     known = (
         "known: name, seed, data, model, init, task, loss, optimizer, schedule, momentum_schedule, train, "

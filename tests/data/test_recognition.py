@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from cnntrain.core import registry
 from cnntrain.core.errors import DataError
 from cnntrain.data.recognition import recognize
+from cnntrain.parts.datasets.base import Dataset
 from tests.support.pictures import png
 
 
@@ -59,3 +62,25 @@ def test_a_table_beside_one_folder_of_pictures_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"do you mean the table {tmp_path / 'list.csv'}"):
         recognize(tmp_path).load("train")
     assert recognize(tmp_path / "list.csv").load("train").classes == ("x", "y")
+
+
+def test_a_source_of_another_package_that_fails_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class Odd(Dataset):
+        sure = 9
+
+        @classmethod
+        def at(cls, path: Path) -> Dataset | None:
+            raise KeyError(path.name)
+
+    registry.parts("datasets")
+    Odd.name_in_config = "odd"
+    monkeypatch.setitem(registry._parts["datasets"], "odd", Odd)
+    put(tmp_path, "cat/a.png", "cat/b.png", "dog/c.png", "dog/d.png")
+    with pytest.raises(KeyError):
+        recognize(tmp_path)
+    monkeypatch.setitem(registry._packages, Odd, "odds 1")
+    with pytest.warns(
+        UserWarning, match=r"^the dataset 'odd' of odds 1 failed at .*\.py:\d+ in at: KeyError: .*uninstall"
+    ):
+        assert recognize(tmp_path).name_in_config == "image_folder"
