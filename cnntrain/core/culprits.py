@@ -22,8 +22,8 @@ _ROOT = Path(cnntrain.__file__).parent
 _PARTS = _ROOT / "parts"
 _LONGEST = 1000  # characters of what is told of an error that another process met
 
-Place = tuple[FrameType, int]  # a frame, and the line in it
-Call = TypeVar("Call", bound=Callable[..., Any])
+_Spot = tuple[FrameType, int]  # a frame, and the line in it
+_Call = TypeVar("_Call", bound=Callable[..., Any])
 
 
 def culprit(error: BaseException) -> str | None:
@@ -47,7 +47,7 @@ def suspects() -> list[str]:
     return sorted({package for cls in _foreign() if (package := package_of(cls))})
 
 
-def noting(call: Call) -> Call:
+def noting(call: _Call) -> _Call:
     """A function whose errors have a note that says whose code they arose in, and stay what they are."""
 
     @functools.wraps(call)
@@ -60,7 +60,7 @@ def noting(call: Call) -> Call:
                 error.add_note(f"{said}. Mend it")
             raise
 
-    return cast(Call, noted)
+    return cast(_Call, noted)
 
 
 def words(error: BaseException) -> str:
@@ -91,7 +91,7 @@ def unpacked(said: bytes, who: str) -> RuntimeError:
     return error
 
 
-def _places(error: BaseException) -> list[Place]:
+def _places(error: BaseException) -> list[_Spot]:
     """The places an error passed through, the innermost first; without those of whoever called us."""
     walked = traceback.walk_tb(error.__traceback__)
     places = [one for one in walked if not one[0].f_code.co_filename.startswith("<")]  # what dataclasses write
@@ -99,15 +99,15 @@ def _places(error: BaseException) -> list[Place]:
     return places[first:][::-1]
 
 
-def _module(one: Place) -> str:
+def _module(one: _Spot) -> str:
     return str(one[0].f_globals.get("__name__", ""))
 
 
-def _top(one: Place) -> str:
+def _top(one: _Spot) -> str:
     return _module(one).partition(".")[0]
 
 
-def _where(one: Place) -> str:
+def _where(one: _Spot) -> str:
     frame, line = one
     return f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
 
