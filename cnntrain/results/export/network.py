@@ -10,7 +10,6 @@ from typing import Any, cast
 from cnntrain.config.dump import plain
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import UsageError
-from cnntrain.data.loader import output_shape
 from cnntrain.network.folding import absorbed, taken_over
 from cnntrain.network.graph import BATCH, Graph
 from cnntrain.ops.trace import Trace, Value
@@ -129,7 +128,10 @@ def traced(trained: Trained, fold: bool = False, whole: bool = False) -> Exporte
     graph = trained.network.graph
     params = [trained.engine.node_params(index) for index in range(len(graph.nodes))]
     before, within = ((), trained.transforms) if whole else split(trained.transforms)
-    trace, images = Trace(), Value(INPUT, output_shape(before, trained.description.shape))
+    shape = trained.description.shape
+    for transform in before:
+        shape = transform.shape_after(shape)
+    trace, images = Trace(), Value(INPUT, shape)
     output = trace_graph(trace, graph, params, trace_transforms(trace, images, within), fold)
     name, classes = trained.loaded.experiment.name, trained.network.classes
     words = trained.pixels, trained.description.columns
