@@ -161,8 +161,8 @@ def save(path: Path, meta: Meta, arrays: Mapping[str, Array]) -> int:
 def read(path: Path) -> Checkpoint:
     """A checkpoint, every byte of it verified.
 
-    Raises CheckpointError, one line, for anything else; for a damaged file it names another one in the same folder
-    that is sound, if there is one, and does not use it. Raises StorageError where the device fails.
+    Raises CheckpointError, one line, for anything else; for a damaged file it names the newest one in the same
+    folder that is sound, if there is one, and does not use it. Raises StorageError where the device fails.
     """
     try:
         with _opened(path) as file:
@@ -212,6 +212,12 @@ def changed_packages(meta: Meta) -> list[str]:
 def last_of(run: Path) -> Path:
     """Where a run keeps the checkpoint from which it goes on."""
     return run / FOLDER / LAST
+
+
+def to_go_on_without_last(run: Path) -> str:
+    """How a run goes on whose last.npz is gone: from the newest sound one of its others. Empty where it has none."""
+    found = _sound_beside(last_of(run))
+    return f"{found} is sound: {_going_on_from(found, last_of(run))}" if found else ""
 
 
 def find(path: Path) -> Path:
@@ -279,10 +285,30 @@ def _fail(path: Path, error: DamagedError) -> NoReturn:
     elif isinstance(error, ForeignError):
         message = f"is not a checkpoint of cnntrain: {error}. {_WANTED}"
     else:
-        sound = next((other for other in _siblings(path) if _is_sound(other)), None)
+        sound = _sound_beside(path)
         advice = f"{sound} is sound: name it to use it" if sound else "Restore it from a copy"
+        if sound and path == last_of(path.parent.parent):  # which commands of a run read by themselves
+            advice += f"; {_going_on_from(sound, path)}"
         message = f"is damaged: {error}. {advice}"
     raise CheckpointError(f"{path} {message}") from None
+
+
+def _going_on_from(sound: Path, last: Path) -> str:
+    return f"to go on from it, copy it over {last.name}: cp {shell.word(sound)} {shell.word(last)}"
+
+
+def _sound_beside(path: Path) -> Path | None:
+    """The newest of the other checkpoints of a folder every byte of which verifies."""
+    return next((other for other in sorted(_siblings(path), key=_step, reverse=True) if _is_sound(other)), None)
+
+
+def _step(path: Path) -> int:
+    """How far training had come in a checkpoint; before the first step where it does not say."""
+    position = None
+    with contextlib.suppress(CheckpointError, DamagedError, StorageError), _opened(path) as file:
+        position = _contents(file)[0].get("position")
+    step = position.get("step") if isinstance(position, dict) else None
+    return step if type(step) is int else -1
 
 
 def _siblings(path: Path) -> list[Path]:

@@ -39,10 +39,10 @@ EVENT_FILES = "tensorboard/events.out.tfevents.*"
 LIVE = "live.json"
 
 _WORTH_SHARING = 2**20  # bytes from which runs share one file
-_FILES = (  # what --overwrite removes besides checkpoints; everything else in the directory belongs to the user
+_FIRST = (checkpoint.FOLDER, "metrics.jsonl", "timing.jsonl", "train.log")  # what a run makes before its config
+_FILES = (  # what --overwrite removes besides those and checkpoints; everything else in there belongs to the user
     *(
         "config.yaml",
-        RESOLVED,
         "origins.json",
         "env.json",
         "data.json",
@@ -56,6 +56,7 @@ _FILES = (  # what --overwrite removes besides checkpoints; everything else in t
     FLIGHT_RECORD,
     LIVE,
 )
+_MOST_LINKS = 40  # that lead on from one to the next, as on Linux
 _NUMBERED = re.compile(r"(epoch|step)-(\d+)\.npz")
 
 
@@ -70,6 +71,7 @@ class RunDirectory:
         self.path = path
         self.checkpoints = path / checkpoint.FOLDER
         self._status: dict[str, Any] = {}
+        self.as_it_was = False  # opened to be resumed, and its status is still that of an earlier session
         self.followers: list[Callable[[Mapping[str, Any]], None]] = []  # told every row of metrics.jsonl
         make_directory(path)
         make_own_directory(self.checkpoints)
@@ -97,29 +99,28 @@ class RunDirectory:
 
         Raises RunDirectoryError where `path` is in use or not empty. With `overwrite` a run of cnntrain may be there,
         with `restart` one that was killed before its first checkpoint, and always one that had not begun to train,
-        as where the disk was full; its files are removed, and no others.
+        as where the disk was full; its files are removed, and no others. One that has any checkpoint is kept.
         """
-        if path is None:
-            path = _new_directory(name, config_hash)
+        path = _new_directory(name, config_hash) if path is None else _followed(path)
         with _locked(path) as held:
-            if _names(path) and not (overwrite or (not resumable(path) and (restart or not _has_trained(path)))):
-                further = "--resume to go on with it, " if resumable(path) else ""
-                raise RunDirectoryError(
-                    f"{path} holds a run already. Add {further}--overwrite to replace it, or choose another --run-dir"
-                )
+            if _names(path) and not (overwrite or (not _has_checkpoint(path) and (restart or not _has_trained(path)))):
+                raise RunDirectoryError(f"{path} holds a run already{_how_to_keep(path)}")
             _clear(path)
             return cls(path, held)
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
         """The directory of a run to resume. Raises RunDirectoryError where it is in use or has nothing to resume."""
+        path = _followed(path)
         if not resumable(path):
+            how = checkpoint.to_go_on_without_last(path) or _how_to_start(path)
             raise RunDirectoryError(
-                f"{path} holds nothing to resume: there is no {checkpoint.last_of(path.absolute())}. "
-                + _how_to_start(path)
+                f"{path} holds nothing to resume: there is no {checkpoint.last_of(path.absolute())}. {how}"
             )
         with _locked(path) as held:
-            return cls(path, held)
+            run = cls(path, held)
+        run.as_it_was = True
+        return run
 
     def close(self) -> None:
         """Close the logs and release the lock; a second call does nothing."""
@@ -142,7 +143,11 @@ class RunDirectory:
 
     def write_config(self, given: str, resolved: str) -> None:
         """Keep the config as the user gave it, and as YAML with every default filled in and override applied."""
+        self.write_resolved(resolved)  # first: by this the directory is known as a run's
         self._write("config.yaml", given)
+
+    def write_resolved(self, resolved: str) -> None:
+        """Replace the config with every default."""
         self._write(RESOLVED, resolved)
 
     def write_json(self, name: str, value: Any) -> None:
@@ -254,6 +259,7 @@ class RunDirectory:
         """Replace status.json; fields not given again keep their last value. `step` is that of the last checkpoint."""
         self._status |= {"state": state, **fields, "pid": os.getpid()}
         self._status.setdefault("exit_code", None)
+        self.as_it_was = False
         resume = None if state == "finished" else self._resume
         self.write_json("status.json", self._status | {"resume": resume})
 
@@ -331,18 +337,34 @@ def _json(value: Any) -> bytes:
 
 
 def resumable(path: Path) -> bool:
-    """Whether a directory holds a checkpoint to resume from."""
-    return os.path.exists(checkpoint.last_of(path))
+    """Whether a directory holds a checkpoint to resume from; a link in its place, wherever it leads, is one to mend."""
+    return os.path.lexists(checkpoint.last_of(path))
+
+
+def _followed(path: Path) -> Path:
+    """Where a link to a directory leads: a run's own place, also once `latest` leads to another run."""
+    for _ in range(_MOST_LINKS):
+        if not (os.path.islink(path) and os.path.isdir(path)):
+            break
+        path = path.parent / os.readlink(path)
+    return path
 
 
 def _holds_run(path: Path) -> bool:
-    """Whether a directory is a run's: it has the lock, which is the first file of one, or all that a copy may have.
+    """Whether a directory is a run's: it has two of what makes one, or nothing but what comes first in one.
 
-    A sweep's has a lock, too, and other runs.
+    A copy may lack the lock; and a folder with a lock may be a sweep's, or a place where anything else lies.
     """
-    if os.path.lexists(path / RESOLVED):
-        return os.path.lexists(path / LOCK) or resumable(path)
-    return os.path.lexists(path / LOCK) and not _holds_runs(path)
+    locked, described = (os.path.lexists(path / name) for name in (LOCK, RESOLVED))
+    names = _names(path)
+    if locked and not described and {*names} <= {*_FIRST} and (not names or checkpoint.FOLDER in names):
+        return True
+    return locked + described + any(map(_is_ours, _names(path / checkpoint.FOLDER))) >= 2
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a run gives a checkpoint this name."""
+    return name in ("last.npz", "best.npz") or bool(_NUMBERED.fullmatch(name))
 
 
 def _holds_runs(path: Path) -> bool:
@@ -350,10 +372,16 @@ def _holds_runs(path: Path) -> bool:
     return any(os.path.lexists(path / name / RESOLVED) for name in _names(path))
 
 
-def _has_trained(run: Path) -> bool:
-    """Whether a run has got as far as a checkpoint or numbers, or what it wrote cannot be read."""
-    if any(name.endswith(".npz") for name in _names(run / checkpoint.FOLDER)):
+def _has_checkpoint(run: Path) -> bool:
+    """Whether a run has any checkpoint, or one cannot know, since its folder is a link that leads nowhere now."""
+    folder = run / checkpoint.FOLDER
+    if os.path.lexists(folder) and not os.path.isdir(folder):
         return True
+    return any(name.endswith(".npz") for name in _names(folder))
+
+
+def _has_trained(run: Path) -> bool:
+    """Whether a run without a checkpoint has got as far as numbers, or what it wrote cannot be read."""
     metrics = run / "metrics.jsonl"
     try:
         return os.path.lexists(metrics) and any(row.get("event") != "start" for row in read_rows(metrics))
@@ -389,6 +417,16 @@ def _new_directory(name: str, config_hash: str) -> Path:
     return path
 
 
+def _how_to_keep(path: Path) -> str:
+    """The end of a message about a directory that another run cannot have: how its own run goes on, and what else."""
+    otherwise = "or choose another --run-dir"
+    if resumable(path):
+        return f". Add --resume to go on with it, --overwrite to replace it, {otherwise}"
+    if how := checkpoint.to_go_on_without_last(path):
+        return f", without its last.npz. {how}. Or add --overwrite to lose the run, {otherwise}"
+    return f". Add --overwrite to replace it, {otherwise}"
+
+
 def _how_to_start(path: Path) -> str:
     """What to do where there is nothing to resume: a run of its own, where this directory can take one."""
     if hint := checkpoint.the_latest(path):
@@ -400,11 +438,14 @@ def _how_to_start(path: Path) -> str:
 
 
 def _clear(path: Path) -> None:
-    """Remove the files of an older run; without last.npz, the first to go, the rest cannot be mistaken for a run."""
+    """Remove the files of an older run.
+
+    Without last.npz, the first to go, the rest cannot be resumed; by its config, the last, it is known as a run.
+    """
     folder = path / checkpoint.FOLDER
     numbered = [folder / name for name in _names(folder) if _NUMBERED.fullmatch(name)]
     derived = [*_film_of(path), *sorted(path.glob(EVENT_FILES)), *(path / name for name in _FILES)]
-    for old in (folder / "last.npz", folder / "best.npz", *numbered, *derived):
+    for old in (folder / "last.npz", folder / "best.npz", *numbered, *derived, path / RESOLVED):
         files.remove(old)
 
 

@@ -6,6 +6,8 @@ import importlib.util
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 
 import numpy as np
@@ -121,6 +123,25 @@ def test_resume_or_start_starts_goes_on_and_does_nothing(cnntrain, config, desk)
     assert outcome.code == 0
     assert "was finished already: all steps taken after 2 epochs, 16 steps" in outcome.err
     assert evidence(desk / "run") == before
+
+
+def test_a_run_that_has_lost_its_last_checkpoint_goes_on_from_another_to_the_same_bits(cnntrain, config, desk):
+    assert (
+        cnntrain("fit", config, "--run-dir", "run", "-s", "checkpoint.every=6st", "-s", "checkpoint.keep=9").code == 0
+    )
+    (desk / "run/checkpoints/best.npz").unlink(missing_ok=True)
+    files = [*sorted((desk / "run/checkpoints").glob("*.npz")), desk / "run/metrics.jsonl", desk / "run/metrics.csv"]
+    whole = {path: path.read_bytes() for path in files}
+    early = sorted((desk / "run/checkpoints").glob("step-*.npz"))[1]
+    for path in {*files[:-2]} - {early}:
+        path.unlink()
+    refused = cnntrain("fit", config, "--run-dir", "run", "-s", "checkpoint.every=6st", "--resume-or-start")
+    assert refused.code == 8
+    words = shlex.split(refused.error.partition(": cp ")[2].partition(". Or ")[0])
+    shutil.copy(*words)
+    assert cnntrain("fit", "--run-dir", "run", "--resume").code == 0
+    assert {path: path.read_bytes() for path in files if path.exists()} == {p: whole[p] for p in files if p.exists()}
+    assert read(desk / "run/checkpoints/last.npz").meta["position"]["finished"]
 
 
 def test_what_changed_is_listed_and_a_stretched_schedule_is_warned_of(cnntrain, finished):

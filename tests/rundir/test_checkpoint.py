@@ -350,7 +350,16 @@ def test_what_is_no_help_beside_a_damaged_file_is_passed_over(tmp_path: Path, mo
         return opened(path, *arguments, **further)
 
     monkeypatch.setattr(os, "open", failing)
-    assert refused(folder / "last.npz").endswith("epoch-0001.npz is sound: name it to use it")
+    assert refused(folder / "last.npz").endswith(
+        "epoch-0001.npz is sound: name it to use it; to go on from it, copy it over last.npz: cp epoch-0001.npz last.npz"
+    )
+
+
+def test_of_the_sound_files_beside_a_damaged_one_the_newest_is_named(tmp_path: Path) -> None:
+    for name, step in (("best", 2), ("epoch-0002", 4), ("epoch-0001", 6)):
+        checkpoint.save(tmp_path / f"{name}.npz", META | {"position": {"step": step}}, small())
+    (tmp_path / "last.npz").write_bytes(b"PK\x03\x04")
+    assert refused(tmp_path / "last.npz").endswith("epoch-0001.npz is sound: name it to use it")
 
 
 # -- hostility -------------------------------------------------------------------------------------------------------

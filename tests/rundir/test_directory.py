@@ -99,6 +99,7 @@ def test_a_run_that_had_not_begun_to_train_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "run"
     for rows in ([], [{"event": "start"}]):
         with RunDirectory.create(path, "name", HASH) as directory:
+            directory.write_config("", "")
             for row in rows:
                 directory.metric(row)
             directory.write_crash("no space left")
@@ -116,6 +117,69 @@ def test_a_run_that_had_not_begun_to_train_is_replaced(tmp_path: Path) -> None:
     (path / "metrics.jsonl").write_text("no row\n")
     with pytest.raises(RunDirectoryError, match="holds a run already"):
         RunDirectory.create(path, "name", HASH)
+
+
+@pytest.mark.parametrize("how", ["removed", "link that leads nowhere", "folder that is not mounted"])
+def test_a_run_that_has_lost_its_last_checkpoint_is_kept(tmp_path: Path, how: str) -> None:
+    """By `--resume-or-start`, too, as every sweep calls it: all its other checkpoints and its rows would be gone."""
+    path = started(tmp_path / "run")
+    last, folder = path / "checkpoints/last.npz", path / "checkpoints"
+    if how == "folder that is not mounted":
+        shutil.move(folder, tmp_path / "disk")
+        folder.symlink_to(tmp_path / "elsewhere")
+    else:
+        last.unlink()
+    if how == "link that leads nowhere":
+        last.symlink_to(tmp_path / "elsewhere")
+    before = content(path)
+    for options in ({}, {"restart": True}):
+        with pytest.raises(RunDirectoryError, match="holds a run already"):
+            RunDirectory.create(path, "name", HASH, **options)
+    assert content(path) == before
+    assert run_directory.resumable(path) == (how == "link that leads nowhere"), "reading it tells what is wrong"
+
+
+def test_without_its_last_checkpoint_the_newest_of_the_others_is_named(tmp_path: Path) -> None:
+    path = started(tmp_path / "run")
+    with RunDirectory.open(path) as directory:
+        for step in (4, 12, 8):
+            directory.save_checkpoint({"position": {"step": step}}, ARRAYS, keep_as=f"epoch-{step:04d}", keep=3)
+    (path / "checkpoints/last.npz").unlink()
+    sound, last = (path / "checkpoints" / name for name in ("epoch-0012.npz", "last.npz"))
+    expected = re.escape(f"{sound} is sound: to go on from it, copy it over last.npz: cp {sound} {last}")
+    for make in (lambda: RunDirectory.open(path), lambda: RunDirectory.create(path, "name", HASH, restart=True)):
+        with pytest.raises(RunDirectoryError, match=expected):
+            make()
+    shutil.copy(sound, last)
+    RunDirectory.open(path).close()
+
+
+def test_a_folder_with_a_lock_and_files_of_somebody_is_not_touched(tmp_path: Path) -> None:
+    """Every sweep leaves a lock, also where none of its runs began."""
+    with held(tmp_path):
+        pass
+    for name in ("report.html", "config.yaml", "data.json", "train.log"):
+        (tmp_path / name).write_text("the user's own")
+        there = content(tmp_path)
+        for options in ({}, {"overwrite": True}, {"restart": True}):
+            with pytest.raises(RunDirectoryError, match="is not empty and holds no run of cnntrain"):
+                RunDirectory.create(tmp_path, "name", HASH, **options)
+        assert content(tmp_path) == there
+
+
+def test_a_link_to_a_run_is_followed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a run that was opened by `latest` goes on where it is once that leads to another one."""
+    monkeypatch.chdir(tmp_path)
+    RunDirectory.create(None, "lenet", HASH).close()
+    latest = Path("runs/lenet/latest")
+    first = latest.parent / os.readlink(latest)
+    started(latest)
+    with RunDirectory.open(latest) as directory:
+        RunDirectory.create(None, "lenet", HASH).close()
+        assert os.readlink(latest) != first.name
+        directory.save_checkpoint({}, ARRAYS)
+        directory.status("running", step=1)
+        assert (directory.path, directory.last.parent.parent) == (first, first)
 
 
 def test_overwrite_removes_our_files_and_no_others(tmp_path: Path) -> None:
@@ -186,6 +250,7 @@ def test_restart_replaces_only_a_run_without_a_checkpoint(tmp_path: Path) -> Non
         with RunDirectory.create(path, "name", HASH, restart=True) as directory:
             assert directory.metrics_length == 0
             assert not (path / "crash.log").exists()
+            directory.write_config("", "")
             directory.metric({"event": "start"})
             directory.write_crash("killed before the first checkpoint")
     with RunDirectory.create(path, "name", HASH, restart=True) as directory:
