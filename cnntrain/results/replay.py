@@ -266,10 +266,15 @@ def _length(path: Path, experiment: Experiment) -> Horizon:
 
 
 def _deciding(meta: Mapping[str, Any]) -> Any:
-    """The part of a checkpoint's config that decides bits: all but the name, the checkpoints kept and the warnings."""
+    """The part of a checkpoint's config that decides bits: all but the name, the checkpoints kept and the warnings.
+
+    What the best one is judged by does decide: it is in the rows and in the monitor's standing.
+    """
     config = meta.get("config")
-    left_out = ("name", "checkpoint", "warnings")
-    return {key: value for key, value in config.items() if key not in left_out} if isinstance(config, dict) else None
+    if not isinstance(config, dict):
+        return None
+    judged = config["checkpoint"].get("best") if isinstance(config.get("checkpoint"), dict) else None
+    return {key: value for key, value in config.items() if key not in ("name", "warnings")} | {"checkpoint": judged}
 
 
 def _differences(last: Checkpoint, state: State, journal: Unwritten) -> list[str]:

@@ -23,6 +23,7 @@ class Follower:
     """Has the methods of RunDirectory that a session calls in any rank; those that write do nothing."""
 
     metrics_length = 0
+    as_it_was = False
 
     def __init__(self, path: Path, lock: str) -> None:
         """`lock` is what the leader has written into the directory's lock.

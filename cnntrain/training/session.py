@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from cnntrain.config.dump import fingerprint, libraries, packages, plain, to_line, to_yaml
 from cnntrain.config.fields import Duration
-from cnntrain.config.load import Loaded, load, problem
+from cnntrain.config.load import Loaded, load, load_resolved, problem
 from cnntrain.config.mapping import Config
 from cnntrain.config.tree import RESOLVED
 from cnntrain.core import blas, collector, machine, shell
@@ -21,6 +21,7 @@ from cnntrain.core.console import Console, Progress
 from cnntrain.core.counts import counted
 from cnntrain.core.errors import (
     CnntrainError,
+    ConfigError,
     DivergedError,
     OutOfMemoryError,
     StorageError,
@@ -39,6 +40,7 @@ from cnntrain.rundir.directory import RunDirectory, resumable
 from cnntrain.rundir.environment import environment
 from cnntrain.rundir.event_files import following
 from cnntrain.rundir.follower import Follower
+from cnntrain.rundir.json_files import read_object
 from cnntrain.trained import saved
 from cnntrain.training import advice, ancestry, changes, film, learned, muster
 from cnntrain.training.interrupts import Interrupts
@@ -276,6 +278,8 @@ def _train(
             _keep_samples(trainer, run, origin, console)
             run.resume_logs(origin.meta["metrics_length"])
             run.cut_film(trainer.state.step)
+            if isinstance(run, RunDirectory) and trainer.state.finished is None:
+                _describe_anew(run, job.loaded)
             trainer.note()
         else:
             trainer.start(origin)
@@ -300,6 +304,21 @@ def _train(
         )
     _say_what_next(trainer, run, done, console)
     return result
+
+
+def _describe_anew(run: RunDirectory, loaded: Loaded) -> None:
+    """Where a run goes on with other settings, have its config be those from now on, and say where they come from."""
+    resolved, now = to_yaml(plain(loaded.experiment)), loaded.origins()
+    try:
+        before = load_resolved(run.path / RESOLVED)
+        origins = read_object(run.path / "origins.json")
+    except (ConfigError, StorageError):  # lost or damaged: written anew
+        changed, origins = now.keys(), {}
+    else:
+        changed = changes.differing(plain(before.experiment), plain(loaded.experiment)).keys()
+    if changed:
+        run.write_json("origins.json", now | {key: origins[key] for key in origins.keys() & now.keys() - changed})
+        run.write_resolved(resolved)  # last: until it is there, the next resume does both
 
 
 def _keep_samples(trainer: Trainer, run: RunDirectory | Follower, origin: Checkpoint, console: Console) -> None:
@@ -349,7 +368,7 @@ def _idle(trainer: Trainer, pool: Pool) -> str | None:
 
 @contextlib.contextmanager
 def _outcome(run: RunDirectory | Follower) -> Iterator[None]:
-    """Record in the run directory how the session ended."""
+    """Record in the run directory how the session ended; a resume that was refused leaves its status as it was."""
     try:
         yield
     except UnfinishedError as error:
@@ -364,14 +383,16 @@ def _outcome(run: RunDirectory | Follower) -> Iterator[None]:
             error.args = (run.going_on(str(error)),)
         with contextlib.suppress(StorageError):  # if the disk is full, that is what the user must hear about, once
             run.log(f"cnntrain: error: {error}")
-            run.status(state=state, exit_code=error.exit_code)
-            run.write_csv()
+            if not run.as_it_was:
+                run.status(state=state, exit_code=error.exit_code)
+                run.write_csv()
         raise
     except (Exception, SystemExit) as error:
         with contextlib.suppress(StorageError):  # then the bug is told without it
             vars(error)["crash_log"] = run.write_crash(traceback.format_exc())
             run.log(traceback.format_exc())
-            run.status(state="failed", exit_code=1)
+            if not run.as_it_was:
+                run.status(state="failed", exit_code=1)
         raise
 
 

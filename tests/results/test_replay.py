@@ -70,6 +70,17 @@ def test_a_run_that_was_resumed_verifies_too(copy):
     assert verify(copy)["steps"] <= 5
 
 
+def test_a_run_whose_best_is_judged_otherwise_since_verifies_from_where_that_began(tmp_path):
+    sets = ("train.epochs=2", "checkpoint.keep=9", "checkpoint.every=4st", "checkpoint.best.monitor=val/accuracy")
+    run(write(tmp_path), tmp_path / "run", sets)
+    other = "checkpoint.best.monitor=train/loss"
+    run(None, tmp_path / "run", ("train.epochs=3", other, "checkpoint.every=40st"), resume=True)
+    with pytest.raises(RunDirectoryError, match="holds no checkpoint 1 step or more before its last one"):
+        verify(tmp_path / "run")
+    run(None, tmp_path / "run", ("train.epochs=4", "checkpoint.every=3st", "checkpoint.keep=8"), resume=True)
+    assert verify(tmp_path / "run")["same"] is True
+
+
 def test_one_bit_of_a_weight_is_enough(copy, capsys):
     def change(_meta, arrays):
         arrays["param/dense_1.weight"].view("u4")[0, 0] ^= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 from PIL import Image
 
 from cnntrain.config.fields import Duration
+from cnntrain.config.load import load_resolved
 from cnntrain.core.errors import ConfigError, DataError, PausedError
 from cnntrain.parts.datasets.base import PLACES
-from cnntrain.rundir.checkpoint import read
+from cnntrain.rundir import history
+from cnntrain.rundir.checkpoint import read, save
+from cnntrain.rundir.directory import RunDirectory
 from cnntrain.rundir.json_files import read_object, read_rows
 from cnntrain.training import changes
 from tests.support.experiments import TINY, evidence, run, write
@@ -189,3 +193,50 @@ def test_no_epoch_that_ended_is_opened_again(tmp_path):
     np.savez(tmp_path / "data.npz", x_train=x, y_train=y)
     run(None, folder, resume=True, allow_data_change=True)
     assert [row["epoch"] for row in epochs(folder)] == [1, 2, 3, 4, 5]
+
+
+def test_the_config_of_a_run_is_that_by_which_it_goes_on(tmp_path, monkeypatch):
+    """So that `compare` groups it, and `--filter` finds it, by what it is now; a kill in between is made up for."""
+    config, folder = write(tmp_path, TINY), tmp_path / "run"
+    with pytest.raises(PausedError):
+        run(config, folder, pause_at=Duration(1))
+    before = {name: (folder / name).read_bytes() for name in ("config.resolved.yaml", "origins.json")}
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    for number in range(2):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt if number == 0 else PausedError):
+            if number == 0:
+                patch.setattr(RunDirectory, "write_resolved", killed)
+            run(None, folder, ("train.epochs=5",), resume=True, pause_at=Duration(1))
+    found, origins = load_resolved(folder / "config.resolved.yaml").experiment, read_object(folder / "origins.json")
+    assert found.train.epochs == 5
+    assert origins["train.epochs"].startswith("--set:1:")
+    was = json.loads(before["origins.json"])
+    assert {key for key in was if origins[key] != was[key]} == {"train.epochs"}
+    run(None, folder, resume=True)
+    assert history.read(folder).settings["train.epochs"] == 5
+    run(None, folder, ("train.epochs=2",), resume=True)  # it has trained for five already, and takes no step
+    assert history.read(folder).settings["train.epochs"] == 5
+
+
+def test_the_config_of_a_run_that_goes_on_as_it_was_is_not_written_again(tmp_path, monkeypatch):
+    config, folder = write(tmp_path, TINY), tmp_path / "run"
+    with pytest.raises(PausedError):
+        run(config, folder, pause_at=Duration(1))
+    monkeypatch.setattr(RunDirectory, "write_resolved", None)
+    run(None, folder, resume=True)
+
+
+def test_a_resume_that_is_refused_leaves_the_status_of_the_run(tmp_path):
+    config, folder = write(tmp_path, TINY), tmp_path / "run"
+    run(config, folder, ("data.source.noise=0.1",))
+    before = (folder / "status.json").read_bytes(), (folder / "metrics.csv").read_bytes()
+    checkpoint = read(folder / "checkpoints/last.npz")
+    meta = {key: value for key, value in checkpoint.meta.items() if key not in ("format", "min_reader", "arrays")}
+    save(folder / "checkpoints/last.npz", meta | {"data": meta["data"] | {"samples": 7}}, checkpoint.arrays)
+    with pytest.raises(DataError):
+        run(None, folder, resume=True)
+    assert ((folder / "status.json").read_bytes(), (folder / "metrics.csv").read_bytes()) == before
+    assert "cnntrain: error: the training data is not what" in (folder / "train.log").read_text()
