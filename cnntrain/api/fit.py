@@ -23,6 +23,7 @@ def fit(
     overwrite: bool = False,
     strict_env: bool = False,
     allow_data_change: bool = False,
+    fingerprint: str | None = None,
     threads: int | None = None,
     max_time: float | None = None,
     pause_at: Pause = None,
@@ -45,6 +46,8 @@ def fit(
     overwrite          replace the run in `run_dir`
     strict_env         refuse to resume with other versions or another kind of processor
     allow_data_change  resume although the training data has changed
+    fingerprint        refuse an experiment of any other fingerprint than this: a run of a sweep is trained by what the
+                       sweep has checked, whatever becomes of the config meanwhile
     threads            workers; by default one per processor. They change no bit of the result
     max_time           seconds after which it pauses
     pause_at           how much of the training to pause after: "2ep", "500st", "10%", or a number of epochs
@@ -71,6 +74,7 @@ def fit(
         overwrite=overwrite,
         strict_env=strict_env,
         allow_data_change=allow_data_change,
+        fingerprint=fingerprint,
         threads=threads,
         max_time=max_time,
         pause_at=pause_at,

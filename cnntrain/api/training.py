@@ -64,6 +64,7 @@ def train(
         "quiet": shown == "none" if quiet is None else quiet,
     }
     starts = files and not (options.get("resume") or options.get("resume_or_start"))
+    starts = starts and options.get("fingerprint") is None
     alone = launcher.size() == 1  # a rank that does not see the config must be able to tell the others
     with Interrupts() as interrupts, interrupts.at_once():  # importing NumPy takes a while
         loaded = load(files, overrides(set)) if starts and alone else None  # its errors do not wait for that

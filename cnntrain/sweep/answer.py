@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.config.dump import plain, to_yaml
+from cnntrain.config.load import load_resolved
+from cnntrain.config.tree import RESOLVED
 from cnntrain.core import files, shell, strict_json
+from cnntrain.core.errors import ConfigError, StorageError
 from cnntrain.sweep.sampler import SearchTrial, importances, journal_of
 from cnntrain.sweep.search import SearchQueue
 from cnntrain.sweep.space import Spread
@@ -58,12 +61,16 @@ def _document(queue: SearchQueue) -> dict[str, Any]:
 
 
 def _best_config(queue: SearchQueue, best: SearchTrial) -> str:
-    """The config of the best trial, every default filled in."""
+    """The config by which the best trial was trained, every default filled in."""
     standing = queue.standings[best.number]
+    try:
+        experiment = load_resolved(standing.run_dir / RESOLVED).experiment
+    except (ConfigError, StorageError):  # its files are gone: only its value is left
+        experiment = standing.cell.loaded.experiment
     head = [
         f"The best of {len(queue.trials)} trials of the search {queue.sweep.name}: {queue.metric} {best.value:.6g}.",
         f"It is trained already, in {shell.word(standing.run_dir)}.",
         *(f"  {key}: {text}" for key, text in best.texts.items()),
     ]
     comment = "".join(f"# {line}\n" for line in head)
-    return comment + to_yaml(plain(standing.cell.loaded.experiment))
+    return comment + to_yaml(plain(experiment))

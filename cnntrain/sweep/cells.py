@@ -116,6 +116,10 @@ class Sweep:
         sets = [word for text in self.overrides(cell) for word in ("--set", text)]
         return ["fit", *self.configs, *sets, "--run-dir", str(folder / cell.name), "--resume-or-start"]
 
+    def words(self, cell: Cell, folder: Path) -> list[str]:
+        """The same for a process that this sweep begins: it trains what has been checked, or nothing."""
+        return [*self.arguments(cell, folder), "--fingerprint", fingerprint(cell.loaded.experiment)]
+
 
 def read_sweep(path: Path, sets: Sequence[str] = ()) -> Sweep:
     """What a sweep file says; `sets` are `KEY=VALUE` overrides for all cells, which win over the file.

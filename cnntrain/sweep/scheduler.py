@@ -56,7 +56,7 @@ class Cells:
     """A queue: the cells of a sweep file, in their order; those that are finished already are not begun."""
 
     def __init__(self, sweep: Sweep, folder: Path) -> None:
-        self.standings = [Standing(cell, folder / cell.name, sweep.arguments(cell, folder)) for cell in sweep.cells]
+        self.standings = [Standing(cell, folder / cell.name, sweep.words(cell, folder)) for cell in sweep.cells]
         self._left = deque(self.standings)
 
     @property

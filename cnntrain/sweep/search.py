@@ -19,6 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cnntrain.config.dump import plain
+from cnntrain.config.load import load_plain
 from cnntrain.core import strict_json
 from cnntrain.core.append_log import AppendLog
 from cnntrain.core.errors import (
@@ -37,6 +39,7 @@ from cnntrain.sweep.space import Pruning, Spread
 from cnntrain.sweep.standing import Standing
 from cnntrain.sweep.value_text import to_text
 from cnntrain.sweep.yardstick import Yardstick
+from cnntrain.training.changes import CHANGED, decides, differing
 
 JOURNAL = "search.jsonl"
 _RESULTS = (ConfigError.exit_code, DivergedError.exit_code, OutOfMemoryError.exit_code)  # caused by values
@@ -111,7 +114,7 @@ class SearchQueue:
                 trial.until = None  # it may have ended early
             self._write({"event": "tell", "trial": trial.number, "epochs": trial.until, "value": value})
             self._note(trial, float(value))
-        elif code in _RESULTS:
+        elif code in _RESULTS and _is_of_values(standing):
             self._write({"event": "fail", "trial": trial.number, "exit_code": code})
             self._note_failure(trial, code)
         else:
@@ -236,7 +239,7 @@ class SearchQueue:
 
     def _words(self, cell: Cell, trial: SearchTrial) -> list[str]:
         pause = [] if trial.until is None else ["--pause-at", f"{trial.until}ep"]
-        return [*self.sweep.arguments(cell, self._folder), *pause]
+        return [*self.sweep.words(cell, self._folder), *pause]
 
     def _write(self, row: dict[str, Any]) -> None:
         self._log.append(strict_json.encode(row))
@@ -251,8 +254,9 @@ class SearchQueue:
         then, now = dict(rows[0]), strict_json.decode(strict_json.encode(rules))
         if then.get("metric") in self._yardstick.values():
             then["metric"] = self.metric  # earlier versions wrote val/loss for val_average/loss
-        if then != now:
-            changed = [key for key in rules if then.get(key) != now[key]]
+        config = then.pop("config", now["config"])  # earlier versions wrote none
+        changed = [key for key in rules if key != "config" and then.get(key) != now[key]]
+        if changed := changed or [f"config: {key}" for key in self._decided_otherwise(config)]:
             raise RunDirectoryError(
                 f"{self._folder} holds a search with other rules than the file has now ({', '.join(changed)}). "
                 "Choose another --run-dir, or undo the change; only count may grow"
@@ -268,6 +272,15 @@ class SearchQueue:
             if trial.told:
                 standing.end(trial.failed or (0 if trial.finished else PausedError.exit_code), 0.0)
                 standing.kept = True
+
+    def _decided_otherwise(self, config: Any) -> list[str]:
+        """The keys of a config that earlier trials had otherwise, and that decide what a trial comes to."""
+        try:
+            before = load_plain(config, f"{self._log.path}:1").experiment
+        except ConfigError as error:
+            first = str(error).splitlines()[0]
+            raise StorageError(f"{self._log.path}:1 is damaged: {first}. Restore it from a copy") from error
+        return [*filter(decides, differing(plain(before), plain(self._example.loaded.experiment)))]
 
     def _take_up(self, row: dict[str, Any]) -> None:
         event = row["event"]
@@ -286,7 +299,7 @@ class SearchQueue:
             raise KeyError(event)
 
     def _rules(self) -> dict[str, Any]:
-        """The settings that decide on trials, except their number."""
+        """The settings that decide on trials, except their number; the config with the first values of the keys."""
         keys: dict[str, Any] = {}
         for key, choice in self.sweep.choices:
             keys[key.text] = vars(choice) if isinstance(choice, Spread) else [*map(to_text, choice)]
@@ -301,7 +314,17 @@ class SearchQueue:
             "keys": keys,
             "set": {key.text: to_text(node) for key, node in self.sweep.constant},
             "sets": [*self.sweep.sets],
+            "config": plain(self._example.loaded.experiment),
         }
+
+
+def _is_of_values(standing: Standing) -> bool:
+    """Whether a run's exit code is caused by its values.
+
+    A refusal is not where the config has changed under the search, or where the run had begun to train before.
+    """
+    refused = standing.code == ConfigError.exit_code
+    return not refused or (CHANGED not in standing.said and standing.status.get("step") is None)
 
 
 def _rule(prune: Pruning) -> list[str]:

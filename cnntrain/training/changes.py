@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from cnntrain.config.dump import libraries, plain
+from cnntrain.config.dump import fingerprint, libraries, plain
 from cnntrain.config.fields import Duration
-from cnntrain.config.load import Loaded, leaves, problem
-from cnntrain.core.errors import CheckpointError
+from cnntrain.config.load import Loaded, leaves, load, problem
+from cnntrain.config.mapping import Config
+from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
 from cnntrain.data import manifest
 from cnntrain.network import build
 from cnntrain.parts.datasets.base import PLACES
@@ -30,6 +32,15 @@ HARMLESS = (  # keys that may change on resume: they say how long to train and w
     "warnings",
     "data.cache",
 )
+
+
+CHANGED = "the config is no longer the one that the sweep has read"  # in the message of a run of one
+_WEIGHTY = ("train.epochs", "train.steps", "train.samples", "train.until", "train.early_stopping", "checkpoint.best")
+
+
+def decides(key: str) -> bool:
+    """Whether a key decides what a run comes to: how long it trains and what it judges itself by included."""
+    return not _is_harmless(key) or any(key == weighty or key.startswith(weighty + ".") for weighty in _WEIGHTY)
 
 
 def of_settings(saved: Loaded, now: Loaded) -> list[str]:
@@ -60,10 +71,26 @@ def differing(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
 
 def _is_harmless(key: str) -> bool:
     """Whether a key may change; of one that says where data or a teacher lies, digests show that it is the same."""
-    room, *_, field = key.split(".")
+    room, field = key.partition(".")[0], key.rpartition(".")[2]
     if (room == "data" and field in PLACES) or (room == "loss" and field == "teacher"):
         return True
     return any(key == harmless or key.startswith(harmless + ".") for harmless in HARMLESS)
+
+
+def load_unchanged(configs: Sequence[str | Path | Config], sets: Sequence[str], expected: str) -> Loaded:
+    """The experiment of these files, which a sweep has read before this run of it: then it had that fingerprint.
+
+    Raises UsageError where they have been edited, moved or removed since: no run is trained by what nobody checked.
+    """
+    try:
+        loaded = load(configs, sets)
+    except (ConfigError, UsageError) as error:
+        first = str(error).splitlines()[0]
+        raise UsageError(f"{CHANGED}: {first}. Undo the change, or run the sweep again") from error
+    if fingerprint(loaded.experiment) != expected:
+        files = ", ".join(str(config) for config in configs if not isinstance(config, Mapping))
+        raise UsageError(f"{CHANGED}: {files} was edited. Undo the change, or run the sweep again")
+    return loaded
 
 
 def of_environment(checkpoint: Checkpoint, now: Loaded, strict: bool) -> list[str]:

@@ -66,6 +66,7 @@ class Options:
     overwrite: bool = False
     strict_env: bool = False
     allow_data_change: bool = False
+    fingerprint: str | None = None  # of the experiment that a sweep has read, where this is a run of it
     figures: Sequence[str] = ()  # metrics that the caller wants to know in the end
     progress: Progress = "auto"
     quiet: bool = False
@@ -125,7 +126,13 @@ def _fit(
             raise UsageError(
                 f"fit needs a config file. {example or 'Write one for your data with: cnntrain init --data DATA'}"
             )
-        return _start(loaded or load(configs, sets), options, console, held, ranks)
+        return _start(loaded or _load(configs, sets, options), options, console, held, ranks)
+
+
+def _load(configs: Sequence[str | Path | Config], sets: Sequence[str], options: Options) -> Loaded:
+    if options.fingerprint is None:
+        return load(configs, sets)
+    return changes.load_unchanged(configs, sets, options.fingerprint)
 
 
 def _resumes(options: Options, ranks: Ranks) -> bool:
@@ -216,7 +223,9 @@ def _resume(
             run.write_command(sys.argv)
         checkpoint.require(environment=dict)
         before, _ = saved.experiment(checkpoint)
-        loaded = load(configs, sets) if configs else saved.located(saved.experiment(checkpoint, sets)[0], run.path)
+        loaded = (
+            _load(configs, sets, options) if configs else saved.located(saved.experiment(checkpoint, sets)[0], run.path)
+        )
         console.log_to(run.log)
         if changed := changes.of_settings(before, loaded):
             console.say("changed since the run was started: " + "; ".join(changed))
@@ -313,9 +322,9 @@ def _describe_anew(run: RunDirectory, loaded: Loaded) -> None:
         before = load_resolved(run.path / RESOLVED)
         origins = read_object(run.path / "origins.json")
     except (ConfigError, StorageError):  # lost or damaged: written anew
-        changed, origins = now.keys(), {}
+        changed, origins = {*now}, {}
     else:
-        changed = changes.differing(plain(before.experiment), plain(loaded.experiment)).keys()
+        changed = {*changes.differing(plain(before.experiment), plain(loaded.experiment))}
     if changed:
         run.write_json("origins.json", now | {key: origins[key] for key in origins.keys() & now.keys() - changed})
         run.write_resolved(resolved)  # last: until it is there, the next resume does both

@@ -350,9 +350,8 @@ def test_what_is_no_help_beside_a_damaged_file_is_passed_over(tmp_path: Path, mo
         return opened(path, *arguments, **further)
 
     monkeypatch.setattr(os, "open", failing)
-    assert refused(folder / "last.npz").endswith(
-        "epoch-0001.npz is sound: name it to use it; to go on from it, copy it over last.npz: cp epoch-0001.npz last.npz"
-    )
+    cure = "to go on from it, copy it over last.npz: cp epoch-0001.npz last.npz"
+    assert refused(folder / "last.npz").endswith(f"epoch-0001.npz is sound: name it to use it; {cure}")
 
 
 def test_of_the_sound_files_beside_a_damaged_one_the_newest_is_named(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cnntrain.cli import main
 from cnntrain.core.directory_lock import IN_USE
 from cnntrain.core.errors import LostWorkerError
 from cnntrain.core.signals import SAVING
@@ -17,8 +18,9 @@ from cnntrain.sweep.cells import read_sweep
 from cnntrain.sweep.executor import Ended
 from cnntrain.sweep.scheduler import Cells, Outcome, train
 from cnntrain.sweep.standing import Standing
+from cnntrain.training.changes import CHANGED
 from cnntrain.training.interrupts import Interrupts
-from tests.support.experiments import write
+from tests.support.experiments import FULL, write
 
 Turn = tuple[int | None, str, int]  # exit code, what it said, the step it has reached
 LOST, DONE, BUSY = (None, "", 0), (0, "", 9), (8, f"runs/a {IN_USE} process 7\n", 0)
@@ -104,6 +106,32 @@ def test_each_cell_is_begun_once_and_the_worst_code_is_the_sweeps(tmp_path, monk
     assert first.said == f"{tmp_path}/sweep.yaml:2:8: it diverged\n", (
         "said of the sweep file, not of a --set nobody typed"
     )
+
+
+def test_a_cell_trains_what_was_checked_or_nothing(tmp_path, capsys):
+    """Where the config is edited, or moved away, while earlier cells train."""
+    write(tmp_path)
+    (tmp_path / "sweep.yaml").write_text(
+        "config: full.yaml\nset: {train.epochs: 1}\ngrid: {optimizer.lr: [0.1, 0.2]}\n"
+    )
+    first, second = Cells(read_sweep(tmp_path / "sweep.yaml"), tmp_path / "runs").standings
+    write(tmp_path, "# a comment changes nothing\n" + FULL)
+    assert main([*first.words, "-q", "-j", "1"]) == 0
+    for text in (FULL.replace("momentum: 0.9", "momentum: 0.8"), FULL.replace("momentum: 0.9", "momentum: 8"), None):
+        write(tmp_path, text) if text else (tmp_path / "full.yaml").unlink()
+        for standing in (first, second):
+            assert main([*standing.words, "-q", "-j", "1"]) == 2
+            said = capsys.readouterr().err
+            assert f"{CHANGED}: " in said
+            assert f"{tmp_path}/full.yaml" in said
+    assert not second.run_dir.exists()
+
+
+def test_a_cell_that_says_nothing_of_its_directory_or_has_another_code_is_not_tried_again(tmp_path, monkeypatch):
+    turns = {"lr=0.1": [(8, "runs/a holds a run already\n", 0)], "lr=0.2": [(5, f"runs/b {IN_USE} process 7\n", 0)]}
+    outcome, _ = swept(tmp_path, monkeypatch, executor := Scripted(turns))
+    assert names(executor) == ["lr=0.1", "lr=0.2"]
+    assert [one.code for one in outcome.standings] == [8, 5]
 
 
 def test_a_cell_lost_time_after_time_without_progress_is_given_up(tmp_path, monkeypatch):

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from cnntrain.cli import main
-from cnntrain.config.load import load
+from cnntrain.config.dump import plain as plain_of
+from cnntrain.config.dump import to_yaml
+from cnntrain.config.load import load, load_plain
 from cnntrain.core.append_log import AppendLog
 from cnntrain.core.errors import ConfigError, MissingExtraError, RunDirectoryError, StorageError
 from cnntrain.core.extras import install
@@ -26,8 +28,9 @@ from cnntrain.sweep.executor import Ended
 from cnntrain.sweep.scheduler import train
 from cnntrain.sweep.search import SearchQueue, _first, searching
 from cnntrain.sweep.standing import Standing
+from cnntrain.training.changes import CHANGED
 from cnntrain.training.interrupts import Interrupts
-from tests.support.experiments import call, evidence, run, start, write
+from tests.support.experiments import FULL, call, evidence, run, start, write
 from tests.sweep.test_processes import kill_everything, needs_proc
 
 SEED = random.randrange(10**6)
@@ -251,8 +254,9 @@ def test_the_rules_of_a_journal_are_those_of_its_first_version(tmp_path, rule, t
         (line,) = journal(tmp_path / "out")
     found = json.loads(line)
     assert (found["keys"]["optimizer.momentum"] if rule == "keys" else found[rule]) == expected
-    assert [*found] == ["event", "metric", "larger", "sampler", "seed", "prune", "keys", "set", "sets"]
+    assert [*found] == ["event", "metric", "larger", "sampler", "seed", "prune", "keys", "set", "sets", "config"]
     assert [*found["keys"]] == ["optimizer.lr", "optimizer.momentum", "model.layers.0.filters", "train.batch_size"]
+    assert load_plain(found["config"], "").experiment.train.epochs == int(found["set"]["train.epochs"])
     if text != first:
         with pytest.raises(RunDirectoryError, match=rf"other rules than the file has now \({rule}\)"):
             searched(plan(tmp_path, text=whole), tmp_path / "out", Pretended())
@@ -293,6 +297,69 @@ class Scripted(Pretended):
         best = {"metric": "val/accuracy", "value": value}
         (standing.run_dir / "status.json").write_text(json.dumps({"best": best}))
         return [Ended(standing, code, "")]
+
+
+def test_a_search_whose_config_has_changed_is_refused_and_one_that_is_saved_or_named_otherwise_goes_on(tmp_path):
+    out = tmp_path / "out"
+    searched(plan(tmp_path, count=4), out, Pretended())
+    whole = journal(out)
+    for before, after, key in (
+        ("weight_decay: 1e-3", "weight_decay: 2e-3", "optimizer.weight_decay"),
+        ("patience: 50", "patience: 40", "train.early_stopping.patience"),
+    ):
+        sweep = plan(tmp_path, count=6)
+        write(tmp_path, FULL.replace(before, after))
+        sweep = read_sweep(tmp_path / "sweep.yaml")
+        with pytest.raises(RunDirectoryError, match=rf"other rules than the file has now \(config: {key}\)\. Choose"):
+            searched(sweep, out, Pretended())
+        assert journal(out) == whole
+    first = json.loads(whole[0])
+    (tmp_path / "older").mkdir()
+    (tmp_path / "older/search.jsonl").write_text(json.dumps({k: first[k] for k in first if k != "config"}) + "\n")
+    searched(sweep, tmp_path / "older", Pretended())  # of a version that did not write it
+    write(tmp_path, FULL.replace("every: 2st", "every: 3st").replace("name: full", "name: other"))
+    assert len(searched(read_sweep(tmp_path / "sweep.yaml"), out, Pretended()).trials) == 6
+    (out / "search.jsonl").write_text(json.dumps(first | {"config": {"nodel": 1}}) + "\n")
+    with pytest.raises(StorageError, match=r"search.jsonl:1 is damaged: .*unknown key 'nodel'"):
+        searched(sweep, out, Pretended())
+
+
+class Refused(Pretended):
+    """Runs that end with exit code 2, and why."""
+
+    def __init__(self, said: str = "", step: int | None = None) -> None:
+        super().__init__()
+        self.said, self.step = said, step
+
+    def look(self) -> list[Ended]:
+        standing, *self.running = self.running
+        standing.run_dir.mkdir(parents=True, exist_ok=True)
+        (standing.run_dir / "status.json").write_text(json.dumps({} if self.step is None else {"step": self.step}))
+        return [Ended(standing, 2, self.said)]
+
+
+@pytest.mark.parametrize(
+    ("said", "step", "of_values"),
+    [("a kernel is too large", None, True), (f"{CHANGED} (full.yaml)", None, False), ("lr was 1", 8, False)],
+    ids=["cannot be built", "the config was edited or moved meanwhile", "it had begun by another"],
+)
+def test_a_config_that_changed_is_no_failure_of_the_values(tmp_path, said, step, of_values):
+    sweep = plan(tmp_path, count=1)
+    queue = searched(sweep, tmp_path / "out", Refused(said, step))
+    assert queue.exit_code == 2
+    assert [trial.failed for trial in queue.trials] == [2 if of_values else None]
+    again = Pretended()
+    assert searched(sweep, tmp_path / "out", again).exit_code == (2 if of_values else 0)
+    assert bool(again.begun) == (not of_values), "once the config is back, the trial is trained"
+
+
+def test_the_best_config_is_that_by_which_its_run_was_trained(tmp_path):
+    queue = searched(plan(tmp_path, count=3), tmp_path / "out", Pretended())
+    trained = load([tmp_path / "full.yaml"], ["optimizer.weight_decay=0.5"]).experiment
+    assert queue.best is not None
+    write(queue.standings[queue.best.number].run_dir, to_yaml(plain_of(trained)), "config.resolved.yaml")
+    write_answer(queue, tmp_path / "out")
+    assert load([tmp_path / "out/best.yaml"]).experiment == trained
 
 
 def test_a_run_that_ends_before_its_rung_is_finished(tmp_path):

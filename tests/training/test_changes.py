@@ -27,6 +27,15 @@ def epochs(folder):
     return [row for row in read_rows(folder / "metrics.jsonl") if row["event"] == "eval"]
 
 
+def test_a_key_within_no_other_is_judged_like_any(tmp_path):
+    config, folder = write(tmp_path, TINY), tmp_path / "run"
+    run(config, folder, ("train.epochs=1",))
+    with pytest.raises(ConfigError, match="seed was 3 when this run was started and is 4 now: start another run"):
+        run(None, folder, ("seed=4",), resume=True)
+    run(None, folder, ("name=another", "train.epochs=2"), resume=True)
+    assert history.read(folder).settings["name"] == "another"
+
+
 @pytest.mark.parametrize("then", ["checkpoint.best.monitor=val/loss", "checkpoint.best.mode=min"])
 def test_another_way_to_judge_the_best_begins_anew(tmp_path, then):
     config, folder = write(tmp_path, TINY), tmp_path / "run"
@@ -205,10 +214,10 @@ def test_the_config_of_a_run_is_that_by_which_it_goes_on(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
-    for number in range(2):
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt if number == 0 else PausedError):
-            if number == 0:
-                patch.setattr(RunDirectory, "write_resolved", killed)
+    write_resolved = RunDirectory.write_resolved
+    for what, error in ((killed, KeyboardInterrupt), (write_resolved, PausedError)):
+        monkeypatch.setattr(RunDirectory, "write_resolved", what)
+        with pytest.raises(error):
             run(None, folder, ("train.epochs=5",), resume=True, pause_at=Duration(1))
     found, origins = load_resolved(folder / "config.resolved.yaml").experiment, read_object(folder / "origins.json")
     assert found.train.epochs == 5
