@@ -154,15 +154,23 @@ def _train(plan: Sweep, folder: Path, start: Callable[[], Executor], where: str,
             _show(trained.standings)
             show_groups(compared)
     if trained.stopped:
-        name = trained.stopped.name
-        message = f"stopped by {name}; the runs under way are saved. Go on with the same command"
-        raise StoppedError(message, trained.stopped)
+        raise StoppedError(_stopped(trained.standings, trained.stopped.name), trained.stopped)
     if search:
         _tell_answer(search, folder, board)
         return search.exit_code
     if any(is_run(folder / cell.name) for cell in plan.cells):
         board.say(f"next: cnntrain compare {shell.word(folder)}")
     return trained.worst
+
+
+def _stopped(standings: Sequence[Standing], name: str) -> str:
+    """The message of a sweep that was stopped; a run whose status says that it still trains left without saving."""
+    unsaved = [one.cell.name for one in standings if one.code not in (None, 0) and one.status.get("state") == "running"]
+    how = "the runs under way are saved"
+    if unsaved:
+        named = ", ".join(unsaved[:3]) + (f" and {len(unsaved) - 3} more" if len(unsaved) > 3 else "")
+        how = f"{named} left without saving, and will go on from the last checkpoint"
+    return f"stopped by {name}; {how}. Go on with the same command"
 
 
 def _tell_answer(search: SearchQueue, folder: Path, board: _Board) -> None:

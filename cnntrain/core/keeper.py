@@ -21,9 +21,8 @@ from cnntrain.core import launcher, terminal
 from cnntrain.core.errors import LostWorkerError
 from cnntrain.core.signals import HEEDED, end_with
 
-_PASSED_ON = (*HEEDED, signal.SIGUSR2)
 _standing: list[int] = []  # the process of this rank's keeper
-_ASKED = (*_PASSED_ON, signal.SIGPIPE)  # a process may die of these without having been killed
+_ASKED = (*HEEDED, signal.SIGPIPE)  # a process may die of these without having been killed
 
 
 def keep() -> None:
@@ -32,7 +31,7 @@ def keep() -> None:
         return
     keeper = os.getpid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would hide how the rank ends
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, *_PASSED_ON))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, *HEEDED))
     rank = os.fork()
     if rank:
         _wait_for(rank)
@@ -53,7 +52,7 @@ def _wait_for(rank: int) -> NoReturn:
     """Pass signals on until the rank has ended, and end as it did, or as one that was lost."""
     theirs = (0, launcher.process())  # 0 for the system: somebody has typed Ctrl-C
     while True:
-        came = signal.sigwaitinfo((signal.SIGCHLD, *_PASSED_ON))
+        came = signal.sigwaitinfo((signal.SIGCHLD, *HEEDED))
         ended, status = os.waitpid(rank, os.WNOHANG)
         if ended:
             os._exit(_outcome(os.waitstatus_to_exitcode(status)))

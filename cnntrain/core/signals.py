@@ -1,4 +1,9 @@
-"""Signals that a run heeds: some ask it to stop, one asks it to save and go on."""
+"""Signals that a run heeds: some ask it to stop, one asks it to save and go on.
+
+A sweep has a signal of its own to ask its runs to stop, which the system sends, too, where the sweep has died. For a
+run may have been sent TERM already by whoever stopped the sweep, such as a service manager, and a second one means: at
+once.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,8 @@ import signal
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAVING = signal.SIGUSR1
-HEEDED = (*STOPPING, SAVING)
+PARTING = signal.SIGUSR2
+HEEDED = (*STOPPING, SAVING, PARTING)
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 

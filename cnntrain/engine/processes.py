@@ -180,7 +180,7 @@ class Processes(Together):
 
     def _settle(self) -> None:
         """Let go of what belongs to the parent: its signals, which concern the whole job, its lock and its files."""
-        for number in (*HEEDED, signal.SIGUSR2):
+        for number in HEEDED:
             signal.signal(number, signal.SIG_IGN)
         end_with(self._parent)
         nowhere = os.open(os.devnull, os.O_RDWR)

@@ -26,6 +26,7 @@ from cnntrain.core import files
 from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import LostWorkerError, MissingExtraError, UsageError
 from cnntrain.core.extras import install
+from cnntrain.core.signals import PARTING
 from cnntrain.sweep.executor import Ended
 from cnntrain.sweep.processes import TICK
 from cnntrain.sweep.standing import Standing
@@ -135,7 +136,7 @@ class DaskExecutor:
     def close(self) -> None:
         """Have the cells under way save and stop, and let go of the cluster."""
         if self._under_way:
-            self.send(signal.SIGTERM)
+            self.send(PARTING)
         while self._under_way and self._away is None:
             self.look()
         with contextlib.suppress(*_BROKEN), _quiet():

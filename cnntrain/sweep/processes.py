@@ -1,8 +1,8 @@
 """Processes of this machine train the cells of a sweep, several at once.
 
-They belong to a process group of their own, which Ctrl-C in a terminal does not reach: the scheduler sends them one
-TERM, they save, and it waits for them. Where this process is killed, the system sends the TERM (Linux); a sweep that is
-started while they are still saving leaves those cells for the end.
+They belong to a process group of their own, which Ctrl-C in a terminal does not reach: the scheduler sends them a
+signal to part by, they save, and it waits for them. Where this process ends before them, the system sends it (Linux); a
+sweep that is started while they are still saving leaves those cells for the end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from collections.abc import Collection, Sequence
 
 from cnntrain.core import launcher
-from cnntrain.core.signals import end_with
+from cnntrain.core.signals import PARTING, SAVING, end_with
 from cnntrain.sweep import child
 from cnntrain.sweep.executor import Ended
 from cnntrain.sweep.standing import Standing
@@ -86,7 +86,7 @@ class LocalExecutor:
 
     def close(self) -> None:
         """Wait for whatever is left, after a failure of our own."""
-        self.send(signal.SIGTERM)
+        self.send(PARTING)
         while self._under_way:
             self.look()
         self._selector.close()
@@ -113,13 +113,14 @@ def exit_code(process: subprocess.Popen[bytes]) -> int:
 
 
 def _prepare(parent: int) -> None:
-    """In a new process, before it becomes cnntrain: heed TERM, and have the system send it when the parent dies.
+    """In a new process, before it becomes cnntrain: have the system ask it to part when the parent dies.
 
-    TERM is how a cell is asked to save and leave, also where whoever started the sweep had it ignored or blocked.
-    USR1, which asks to save, is held back until there is something to be saved.
+    It heeds that, and TERM, also where whoever started the sweep had them ignored or blocked. The wishes to part and to
+    save are held back until a session is there to grant them.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, PARTING):
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {SAVING, PARTING})
     if sys.platform == "linux":
-        end_with(parent, signal.SIGTERM)
+        end_with(parent, PARTING)

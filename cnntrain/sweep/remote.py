@@ -1,7 +1,7 @@
 """A worker of a Dask cluster proves that it sees the folder of a sweep, and trains a cell as a process.
 
 These functions run in the worker. A worker that is told to give up a cell, since the sweep was killed or the scheduler
-is gone, has its process save and stop; one that is killed itself takes its process with it, by TERM (Linux).
+is gone, has its process save and stop; one that is killed itself has the system do so (Linux).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cnntrain.core.signals import PARTING
 from cnntrain.sweep.processes import begin, exit_code
 
 _LOOK = 0.25  # seconds between two looks at whether a cell is still wanted
@@ -68,5 +69,5 @@ def _wanted(key: str) -> Callable[[], bool]:
 def _stop_if_unwanted(process: subprocess.Popen[bytes], wanted: Callable[[], bool], over: threading.Event) -> None:
     while not over.wait(_LOOK):
         if not wanted():
-            process.terminate()
+            process.send_signal(PARTING)
             return

@@ -21,7 +21,7 @@ from cnntrain.config.tree import RESOLVED
 from cnntrain.core.directories import make_directory
 from cnntrain.core.directory_lock import IN_USE, DirectoryLock
 from cnntrain.core.errors import LostWorkerError, RunDirectoryError
-from cnntrain.core.signals import SAVING
+from cnntrain.core.signals import PARTING, SAVING
 from cnntrain.sweep.cells import Sweep
 from cnntrain.sweep.executor import Ended, Executor
 from cnntrain.sweep.standing import Standing, read_status
@@ -127,8 +127,8 @@ class _Scheduler:
                 self._interrupts.save = False
                 self._executor.send(SAVING)
             if self._interrupts.stop and not stopping:
-                stopping = True  # once: a second TERM would make them leave without saving
-                self._executor.send(signal.SIGTERM)
+                stopping = True
+                self._executor.send(PARTING)
             self._watch(self._queue.standings, None)
 
     def _begin(self) -> bool:

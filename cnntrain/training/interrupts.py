@@ -1,7 +1,9 @@
 """Interrupts turn signals, and time running out, into requests that the training loop honours between two steps.
 
-SIGINT, SIGTERM and SIGHUP ask it to finish the step, save and stop; a second one leaves at once without saving.
-SIGUSR1 asks it to save and go on. Before there is a step to finish, the first one ends the session with a StoppedError.
+SIGINT, SIGTERM and SIGHUP ask it to finish the step, save and stop; a second one leaves at once without saving, unless
+it comes so soon that it repeats the first: `timeout`, service managers and terminals often send one to a process and to
+its group. SIGUSR2 asks for the same as the first, however often, and is for a sweep and its runs. SIGUSR1 asks it to
+save and go on. Before there is a step to finish, the first one ends the session with a StoppedError.
 Nothing is ever saved from inside a handler. A signal that was ignored when the process started, as nohup and shells
 do for background jobs, stays ignored. But blocked signals are unblocked, and SIGCHLD is heeded, however the daemon or
 job runner that started the process left them: otherwise nobody would learn how a child ended.
@@ -26,7 +28,9 @@ from typing import Any, ClassVar, NamedTuple
 
 from cnntrain.core import shell
 from cnntrain.core.errors import PausedError, StoppedError
-from cnntrain.core.signals import HEEDED, SAVING
+from cnntrain.core.signals import HEEDED, PARTING, SAVING
+
+BURST = 0.5  # seconds after a signal in which others say no more than it
 
 
 def saved_after(step: int, run: Path) -> str:
@@ -64,6 +68,7 @@ class Interrupts:
         self._end = math.inf if seconds is None else time.monotonic() + seconds
         self.stop: signal.Signals | None = None  # which signal asked to stop
         self.save = False  # whether a save was asked for
+        self._since = 0.0  # when it did
         self._at_once = False
         self._before: dict[signal.Signals, Any] = {}
         self._blocked: set[Any] | None = None
@@ -76,7 +81,8 @@ class Interrupts:
             if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
                 self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for number in HEEDED:
-                if signal.getsignal(number) is not signal.SIG_IGN:
+                handler = signal.getsignal(number)
+                if handler is signal.SIG_DFL or (handler is not signal.SIG_IGN and number != PARTING):
                     self._before[number] = signal.signal(number, self._handle)
             self._blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*HEEDED, signal.SIGCHLD))
         return self
@@ -128,7 +134,8 @@ class Interrupts:
         if number == SAVING:
             self.save = True
         elif self.stop is None:
-            self.stop = signal.Signals(number)
+            self.stop = signal.SIGTERM if number == PARTING else signal.Signals(number)
+            self._since = time.monotonic()
             self._leave_if_asked()
-        else:
+        elif number != PARTING and time.monotonic() - self._since > BURST:
             os._exit(128 + number)

@@ -21,6 +21,7 @@ from cnntrain.sweep import child, scheduler
 from cnntrain.sweep.cells import Cell
 from cnntrain.sweep.processes import LocalExecutor, begin, exit_code
 from cnntrain.sweep.standing import Standing
+from cnntrain.training.interrupts import BURST
 from tests.support.experiments import call, evidence, run, start, write
 from tests.support.processes import alive
 
@@ -216,6 +217,45 @@ def test_a_signal_reaches_every_run_once_and_leaves_no_orphan(desk, number, code
     states = [json.loads((path / "status.json").read_text()) for path in runs]
     assert [(state["state"], state["exit_code"]) for state in states] == [("interrupted", 143)] * 2
     assert not (desk / "runs/sweep/seed=2").exists()
+
+
+@needs_proc
+@pytest.mark.parametrize("how", ["everybody", "twice"])
+def test_whoever_stops_a_sweep_need_not_know_of_its_runs_and_may_be_impatient(desk, how):
+    """As a service manager sends TERM to all processes of a service; the second of two makes the sweep leave alone."""
+    (desk / "sweep.yaml").write_text(f"config: full.yaml\n{ENDLESS.replace('1ep', '90000ep')}seeds: 2\n")
+    process = start("sweep", "sweep.yaml", "-p", "2", cwd=desk)
+    runs = [desk / f"runs/sweep/seed={seed}" for seed in (0, 1)]
+    pids = under_way(process, runs)
+    if how == "everybody":
+        for pid in (*pids, process.pid):
+            os.kill(pid, signal.SIGTERM)
+    else:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(1.2 * BURST)
+        process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 143
+    assert gone(pids)
+    assert ("the runs under way are saved" in err) or how == "twice"
+    states = [json.loads((path / "status.json").read_text()) for path in runs]
+    assert [(state["state"], state["exit_code"]) for state in states] == [("interrupted", 143)] * 2
+
+
+@needs_proc
+def test_a_run_that_left_without_saving_is_not_called_saved(desk):
+    (desk / "sweep.yaml").write_text(f"config: full.yaml\n{ENDLESS}")
+    process = start("sweep", "sweep.yaml", cwd=desk)
+    (pid,) = under_way(process, [desk / "runs/sweep/run"])
+    os.kill(pid, signal.SIGSTOP)  # so that it cannot save before it is killed
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    os.kill(pid, signal.SIGKILL)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert err.splitlines()[-1] == (
+        "cnntrain: stopped by SIGTERM; run left without saving, and will go on from the last checkpoint. "
+        "Go on with the same command"
+    )
 
 
 @needs_proc

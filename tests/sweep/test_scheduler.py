@@ -12,7 +12,7 @@ import pytest
 from cnntrain.cli import main
 from cnntrain.core.directory_lock import IN_USE
 from cnntrain.core.errors import LostWorkerError
-from cnntrain.core.signals import SAVING
+from cnntrain.core.signals import PARTING, SAVING
 from cnntrain.sweep import scheduler
 from cnntrain.sweep.cells import read_sweep
 from cnntrain.sweep.executor import Ended
@@ -191,7 +191,7 @@ def test_signals_are_passed_on_once_and_nothing_begins_after_a_stop(tmp_path, mo
     executor.meanwhile = ask
     outcome, _ = swept(tmp_path, monkeypatch, executor, interrupts)
     assert names(executor) == ["lr=0.1"], "a lost cell is not begun again"
-    assert executor.sent == [SAVING, signal.SIGTERM]
+    assert executor.sent == [SAVING, PARTING]
     assert (outcome.stopped, outcome.worst) == (signal.SIGINT, 130)
     assert [one.code for one in outcome.standings] == [LostWorkerError.exit_code, None]
     assert Outcome([], None).worst == 0
@@ -212,5 +212,5 @@ def test_a_second_look_sends_no_second_signal_to_stop(tmp_path, monkeypatch):
 
     executor.meanwhile = ask
     outcome, _ = swept(tmp_path, monkeypatch, executor, interrupts)
-    assert executor.sent == [signal.SIGTERM]
+    assert executor.sent == [PARTING]
     assert [one.state for one in outcome.standings] == ["stopped", "stopped"]

@@ -7,21 +7,24 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from cnntrain.core.errors import StoppedError
-from cnntrain.core.signals import STOPPING
-from cnntrain.training.interrupts import Interrupts
+from cnntrain.core.signals import PARTING, STOPPING
+from cnntrain.training.interrupts import BURST, Interrupts
 
-ALL = (*STOPPING, signal.SIGUSR1)
+ALL = (*STOPPING, signal.SIGUSR1, PARTING)
 
 LOOP = """
 import signal, sys, time
 from cnntrain.core.errors import StoppedError
+from cnntrain.training import interrupts
 from cnntrain.training.interrupts import Interrupts
 
+interrupts.BURST = 0.1
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_DFL)
 {before}
@@ -123,8 +126,49 @@ def test_a_signal_that_came_before_counts_too_and_one_that_comes_after_is_noted(
 def test_a_second_signal_ends_the_process_at_once(process, first, second):
     process.send_signal(first)
     assert process.stdout.readline() == f"{first.name}\n"
+    time.sleep(0.15)
     process.send_signal(second)
     assert rest(process) == (128 + second, "")  # no finally, no flush, no saving
+
+
+@pytest.mark.parametrize("second", STOPPING)
+def test_what_comes_right_after_the_first_repeats_it(second, monkeypatch):
+    """As from `timeout`, which sends one to its child and one to its group, a moment later."""
+    left = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    with Interrupts() as interrupts:
+        for number in (signal.SIGTERM, second, second):
+            os.kill(os.getpid(), number)
+        assert (interrupts.stop, left) == (signal.SIGTERM, [])
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + 2 * BURST)
+        os.kill(os.getpid(), second)
+        assert left == [128 + second]
+
+
+def test_a_sweep_and_the_system_ask_a_run_to_part_as_often_as_they_like(process):
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "SIGTERM\n"
+    for _ in range(3):
+        time.sleep(0.15)
+        process.send_signal(PARTING)
+    process.send_signal(signal.SIGUSR1)
+    assert rest(process) == (0, "save, stop: SIGTERM\ncleaned up\n")
+
+
+def test_to_part_is_to_stop_as_by_term(process):
+    process.send_signal(PARTING)
+    assert process.stdout.readline() == "SIGTERM\n"
+    process.send_signal(signal.SIGUSR1)
+    assert rest(process) == (0, "save, stop: SIGTERM\ncleaned up\n")
+
+
+def test_a_handler_that_a_program_has_for_the_signal_of_sweeps_is_left_to_it():
+    came = []
+    signal.signal(PARTING, lambda *_: came.append(1))
+    with Interrupts() as interrupts:
+        os.kill(os.getpid(), PARTING)
+    assert (came, interrupts.stop) == ([1], None)
 
 
 def test_a_wish_to_save_between_two_stops_changes_nothing(process):
