@@ -138,6 +138,7 @@ def _train(plan: Sweep, folder: Path, start: Callable[[], Executor], where: str,
     from cnntrain.sweep.search import searching
     from cnntrain.training.interrupts import Interrupts
 
+    os.getcwd()  # where its runs begin: that it has been removed is said once, and not by each of them
     with Interrupts() as interrupts, held(folder), contextlib.ExitStack() as stack:
         search = stack.enter_context(searching(plan, folder)) if plan.search else None
         executor = start()

@@ -114,6 +114,8 @@ class SearchQueue:
                 trial.until = None  # it may have ended early
             self._write({"event": "tell", "trial": trial.number, "epochs": trial.until, "value": value})
             self._note(trial, float(value))
+        elif code == PausedError.exit_code and trial.until is not None:
+            self._promote(trial)  # to where the metric may have a value, as averaged weights have one from some step on
         elif code in _RESULTS and _is_of_values(standing):
             self._write({"event": "fail", "trial": trial.number, "exit_code": code})
             self._note_failure(trial, code)

@@ -10,6 +10,7 @@ from cnntrain.config.dump import fingerprint, libraries, plain
 from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, leaves, load, problem
 from cnntrain.config.mapping import Config
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
 from cnntrain.data import manifest
 from cnntrain.network import build
@@ -121,12 +122,17 @@ def of_files(path: Path, before: Loaded, now: Loaded) -> list[str]:
 def of_length(before: Loaded, job: Job, step: int) -> list[str]:
     """Warnings where another length of training means that the run is not what it would be from the start.
 
-    Learning rate or momentum of the next step differ, or what begins or ends at a share of the training did so before
-    that step, or would have.
+    It has taken more steps than it would be given, learning rate or momentum of the next step differ, or what begins or
+    ends at a share of the training did so before that step, or would have.
     """
     steps_per_epoch, experiments = job.loader.steps_per_epoch, (before.experiment, job.loaded.experiment)
     horizons = [horizon(experiment, steps_per_epoch) for experiment in experiments]
-    found = []
+    found, (total_then, total) = [], [one.total_steps for one in horizons]
+    if step > total != total_then:
+        found.append(
+            f"the run has taken {counted(step, 'step')}, more than the {total:,} of the new length: no step is taken, "
+            "and its results stay those of the longer training"
+        )
     optimizer, momentum = build.optimizer(job.loaded.experiment), job.loaded.experiment.momentum_schedule
     for name, chosen, start in (
         ("learning rate", schedule(job.loaded.experiment), optimizer.lr),

@@ -171,6 +171,8 @@ def test_a_resume_with_fewer_epochs_than_are_done_ends_at_once(cnntrain, finishe
     outcome = cnntrain("fit", "-o", finished, "--resume", "-s", "train.epochs=2", "--json")
     assert outcome.code == 0
     assert json.loads(outcome.out)["step"] == 24
+    quiet = cnntrain("fit", "-o", finished, "--resume", "-q", "-s", "train.epochs=1")
+    assert "warning: the run has taken 24 steps, more than the 8 of the new length: no step is taken" in quiet.err
 
 
 def test_another_environment_is_warned_of_and_refused_on_request(cnntrain, finished, monkeypatch):

@@ -18,6 +18,7 @@ from cnntrain.results.compare import spread
 from cnntrain.sweep.cells import Cell
 from cnntrain.sweep.search import SearchQueue
 from cnntrain.sweep.standing import Standing
+from tests.support.experiments import write
 
 SWEEP = """\
 config: full.yaml
@@ -143,3 +144,15 @@ def test_a_search_says_what_it_found_or_that_there_is_nothing(hopeless):
             "next: cnntrain report 'runs/a b'",
         ]
     )
+
+
+def test_without_a_working_directory_it_says_so_once(tmp_path, monkeypatch, capsys):
+    write(tmp_path)
+    (tmp_path / "sweep.yaml").write_text("config: full.yaml\nseeds: 2\n")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["sweep", str(tmp_path / "sweep.yaml"), "-o", str(tmp_path / "out"), "-q"]) == 5
+    assert capsys.readouterr().err.count("the working directory has been removed") == 1
+    assert not (tmp_path / "out").exists()

@@ -27,7 +27,7 @@ from cnntrain.sweep.cells import Sweep, read_sweep
 from cnntrain.sweep.executor import Ended
 from cnntrain.sweep.scheduler import train
 from cnntrain.sweep.search import SearchQueue, _first, searching
-from cnntrain.sweep.standing import Standing
+from cnntrain.sweep.standing import Standing, read_status
 from cnntrain.training.changes import CHANGED
 from cnntrain.training.interrupts import Interrupts
 from tests.support.experiments import FULL, call, evidence, run, start, write
@@ -360,6 +360,32 @@ def test_the_best_config_is_that_by_which_its_run_was_trained(tmp_path):
     write(queue.standings[queue.best.number].run_dir, to_yaml(plain_of(trained)), "config.resolved.yaml")
     write_answer(queue, tmp_path / "out")
     assert load([tmp_path / "out/best.yaml"]).experiment == trained
+
+
+def test_a_trial_without_a_value_on_a_rung_goes_on_to_the_next(tmp_path):
+    """As where the metric is that of averaged weights, of which there are none before half of the training is over."""
+
+    class FromThree(Pretended):
+        def look(self):
+            (ended,) = super().look()
+            status = read_status(ended.standing.run_dir)
+            if status["epoch"] < 3:
+                status["best"]["value"] = None
+            (ended.standing.run_dir / "status.json").write_text(json.dumps(status))
+            return [ended]
+
+    sweep = plan(tmp_path, count=9)
+    queue = searched(sweep, tmp_path / "out", FromThree())
+    assert (queue.exit_code, len(queue.trials)) == (0, 9)
+    assert all(3 in trial.values and 1 not in trial.values for trial in queue.trials)
+    assert 1 <= sum(trial.finished for trial in queue.trials) <= 5
+    whole = journal(tmp_path / "out")
+    for kept in range(1, len(whole), 4):
+        folder = tmp_path / f"killed-{kept}"
+        folder.mkdir()
+        (folder / "search.jsonl").write_text("".join(f"{line}\n" for line in whole[:kept]))
+        searched(sweep, folder, FromThree())
+        assert journal(folder) == whole
 
 
 def test_a_run_that_ends_before_its_rung_is_finished(tmp_path):
