@@ -514,6 +514,9 @@ def _layers(found: _Findings) -> Iterator[str]:
             yield f"- flatten # {height * width * max(moments, 1) * filters} numbers"
     yield "- {type: dropout, rate: 0.3} # leaves out 3 in 10 at random while learning, so that none is relied on"
     yield f"- {{type: dense, units: auto}} # one {found.start.unit}"
+    if ending := found.task.ending(found.images.targets, found.images.description):
+        yield "# from numbers near 0, which are soon learned, to the units of the data: mean and deviation, measured here"
+        yield f"- {ending}"
 
 
 def _training(found: _Findings) -> Iterator[str]:

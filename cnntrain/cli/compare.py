@@ -13,6 +13,7 @@ from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
 from cnntrain.cli.text import show, table, width
 from cnntrain.core import terminal
 from cnntrain.core.counts import counted
+from cnntrain.core.figures import figure
 from cnntrain.core.letters import columns
 
 _METRICS = ("val/loss", "val/accuracy", "train/loss")  # final values to show, as far as there is room
@@ -147,13 +148,13 @@ def _value(value: Any) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    return "-" if value is None else figure(value)
 
 
 def _spread(spread: dict[str, Any] | None) -> str:
     if spread is None or spread["mean"] is None:
         return "-"
-    return _number(spread["mean"]) + (f" ±{spread['std']:.4f}" if spread["std"] is not None else "")
+    return _number(spread["mean"]) + (f" ±{figure(spread['std'])}" if spread["std"] is not None else "")
 
 
 def _time(seconds: float | None) -> str:

@@ -13,6 +13,7 @@ from cnntrain.cli.require import check, require
 from cnntrain.cli.text import pairs, show
 from cnntrain.core import terminal
 from cnntrain.core.counts import counted
+from cnntrain.core.figures import figure
 
 
 @click.command(
@@ -95,7 +96,7 @@ def _show(result: dict[str, Any], step: int) -> None:
         ),
         *([("data", result["data"])] if "data" in result else []),
         ("split", f"{result['split']}, {counted(result['samples'], 'sample')}"),
-        *((name, f"{value:.4f}") for name, value in result.items() if isinstance(value, float)),
+        *((name, figure(value)) for name, value in result.items() if isinstance(value, float)),
     ]
     show(pairs(rows))
     if tables := mistakes.text(result):

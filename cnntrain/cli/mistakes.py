@@ -7,6 +7,7 @@ from typing import Any
 from cnntrain.cli.text import table, width
 from cnntrain.core import csv_text
 from cnntrain.core.errors import printable
+from cnntrain.core.figures import figure
 from cnntrain.core.letters import columns
 
 WIDEST = 100  # columns of the matrix where the width of the terminal is not known
@@ -51,7 +52,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
 def _figure(number: float | None) -> str:
     if number is None:
         return "-"
-    return f"{number:,}" if isinstance(number, int) else f"{number:.4f}"
+    return f"{number:,}" if isinstance(number, int) else figure(number)
 
 
 def _samples(result: dict[str, Any]) -> str:

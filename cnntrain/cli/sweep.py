@@ -19,6 +19,7 @@ from cnntrain.cli.text import duration, show, table
 from cnntrain.core import bounds, letters, shell, terminal
 from cnntrain.core.counts import counted
 from cnntrain.core.errors import StorageError, printable
+from cnntrain.core.figures import figure
 
 if TYPE_CHECKING:
     from cnntrain.sweep.cells import Sweep
@@ -292,7 +293,7 @@ def _row(one: Standing) -> list[str]:
         "-" if one.code is None else str(one.code),
         one.state,
         str(one.status.get("epoch", "-")),
-        f"{best:.4f}" if isinstance(best, (int, float)) else "-",
+        figure(best) if isinstance(best, (int, float)) else "-",
         duration(one.seconds) if one.since is not None or one.kept else "-",
     ]
 

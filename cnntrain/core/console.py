@@ -19,6 +19,7 @@ from tqdm import tqdm
 from cnntrain.core import terminal
 from cnntrain.core.bar import Meter
 from cnntrain.core.errors import printable
+from cnntrain.core.figures import figure
 from cnntrain.core.sparkline import sparkline
 from cnntrain.core.terminal import raw, shown
 
@@ -27,6 +28,7 @@ Progress = Literal["auto", "bar", "plain", "none"]
 _LINE_EVERY = 10.0  # seconds between two plain lines within an epoch
 _BAR = "{desc} {bar} {n_fmt}/{total_fmt}{postfix}"  # as long as the terminal leaves it room
 _BAR_EVERY = 0.2  # seconds between two updates of the numbers beside the bar
+_USUAL = 8  # columns of a value, and of a metric's name
 _SPLITS = ("train", "val", "val_average")  # whose values a row of an epoch shows
 _BEST, _PLAIN = "\x1b[1;32m", "\x1b[0m"
 
@@ -55,22 +57,28 @@ class Epoch:
     def line(self) -> str:
         """The epoch as a line that stands by itself, for logs."""
         names = [f"{split}/{name}" for split, shown in self.columns() for name in shown]
-        shown = "  ".join(f"{name} {self.values[name]:.4f}" for name in names)
+        shown = "  ".join(f"{name} {figure(self.values[name])}" for name in names)
         mark = "  best" if self.best else ""
         return f"epoch {self.number:>{len(str(self.of))}}/{self.of}  {shown}  {self.seconds:.1f}s{mark}"
 
     def header(self) -> str:
         """Two lines above the rows of epochs."""
         columns = self.columns()
-        splits = "".join(f"  {split:>{10 * len(shown) - 2}}" for split, shown in columns)
-        names = "".join(f"  {_short(name):>8}" for _, shown in columns for name in shown)
+        splits = "".join(f"  {split:>{(self._room + 2) * len(shown) - 2}}" for split, shown in columns)
+        names = "".join(f"  {_short(name):>{self._room}}" for _, shown in columns for name in shown)
         return f"{'':{self._width}}{splits}\n{'epoch':>{self._width}}{names}    time"
 
     def row(self) -> str:
         """The epoch as a row of a table, the marks of the best left out."""
         names = [f"{split}/{name}" for split, shown in self.columns() for name in shown]
-        numbers = "".join(f"  {self.values[name]:8.4f}" for name in names)
+        numbers = "".join(f"  {figure(self.values[name]):>{self._room}}" for name in names)
         return f"{f'{self.number}/{self.of}':>{self._width}}{numbers}  {f'{self.seconds:.1f}s':>6}"
+
+    @property
+    def _room(self) -> int:
+        """Columns for each value."""
+        shown = (figure(self.values[f"{split}/{name}"]) for split, names in self.columns() for name in names)
+        return max(_USUAL, *map(len, shown))
 
     @property
     def _width(self) -> int:
@@ -148,7 +156,7 @@ class Console:
 
     def curve(self, name: str, values: Sequence[float | None]) -> None:
         """Show on a terminal how a value went from epoch to epoch, if there were several and it has the characters."""
-        ends = [f"{value:.4f}" if value is not None else "none" for value in (*values[:1], *values[-1:])]
+        ends = [figure(value) if value is not None else "none" for value in (*values[:1], *values[-1:])]
         line = f"{name}  {ends[0]} {sparkline(values)} {ends[-1]}" if values else ""
         with contextlib.suppress(AttributeError, LookupError, UnicodeError):
             line.encode(sys.stderr.encoding or "ascii")
@@ -209,8 +217,8 @@ def _colours() -> bool:
 
 
 def _short(name: str) -> str:
-    """A metric's name in a column of 8."""
-    return name if len(name) <= 8 else name[:7] + "."
+    """A metric's name in a column of the usual width."""
+    return name if len(name) <= _USUAL else name[: _USUAL - 1] + "."
 
 
 def clock(seconds: float) -> str:

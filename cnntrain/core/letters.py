@@ -63,6 +63,18 @@ def cut(text: str, extent: int) -> str:
     return next(_parts(text, extent))
 
 
+def shortened(text: str, extent: int) -> str:
+    """The text, or if it takes more than `extent` columns its beginning and end, the two that tell most names apart."""
+    if columns(text) <= extent:
+        return text
+    end, room = "", (extent - 1) // 3
+    for letter in reversed(text):
+        if columns(letter + end) > room:
+            break
+        end = letter + end
+    return f"{cut(text, extent - 1 - columns(end))}…{end}"
+
+
 def wrapped(text: str, extent: int) -> list[str]:
     """The text as lines of at most `extent` columns, broken between words, or within those that are longer."""
     lines = [""]

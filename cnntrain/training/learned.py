@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.figures import figure
+from cnntrain.parts.layers.denormalize import Denormalize
+from cnntrain.parts.losses.base import teacher_of
 from cnntrain.training.job import Job
 
 FEWEST = 200  # training samples; with fewer, chance can give nearly any result
+FEWEST_OF_VALUES = 50  # likewise, where samples have values
+_FAR = 10.0  # from 0: an untrained network's outputs are about 1
 _DEVIATIONS = 2.0  # by which a share of samples may differ from what blind answers get
 _BEYOND = 0.25  # of p (1 - p), further: an untrained network is right a little more or less often than by chance
+
+
+def complaint(job: Job, values: Mapping[str, float]) -> str | None:
+    """What is to be said where the values of the last epoch show that nothing was learned; None where they do not."""
+    return at_chance(job, values) or at_variance(job, values)
 
 
 def at_chance(job: Job, values: Mapping[str, float]) -> str | None:
@@ -31,9 +43,56 @@ def at_chance(job: Job, values: Mapping[str, float]) -> str | None:
                 found.append((key, value, near))
     if not found or not all(near for _, _, near in found):
         return None
-    told = " and ".join(f"{key} {value:.4f}" for key, value, _ in found)
-    are = "are" if len(found) > 1 else "is"
+    told, are = _told([(key, value) for key, value, _ in found])
     return f"{told} {are} about what guesses without the picture get. The learning rate may be too high or too low"
+
+
+def at_variance(job: Job, values: Mapping[str, float]) -> str | None:
+    """The complaint where the loss of the last epoch, in training and in validation, is no less than a constant's.
+
+    That is the loss of answers which are the same for every picture. None where they are not known, and with too few
+    samples to tell.
+    """
+    if len(job.data.train_indices) < FEWEST_OF_VALUES:
+        return None
+    found = []
+    for split, targets in _splits(job):
+        key, least = f"{split}/loss", _least_of_constants(job, targets)
+        if key in values and least is not None:
+            found.append((key, values[key], values[key] >= least))
+    if not found or not all(blind for _, _, blind in found):
+        return None
+    told, are = _told([(key, value) for key, value, _ in found])
+    return f"{told} {are} no less than what one answer for every picture gets. {_remedy(job)}"
+
+
+def _least_of_constants(job: Job, targets: Array) -> float | None:
+    """The least loss of answers that are the same for every picture; None where that is not known or 0."""
+    loss, blind = job.network.loss, job.data.task.blind_outputs(targets) if len(targets) else None
+    if blind is None or teacher_of(loss) is not None:
+        return None
+    weights, losses = np.ones(len(targets)), np.empty(len(targets))
+    means = []
+    for outputs in blind:
+        loss(np.tile(outputs, (len(targets), 1)), targets, weights, losses, None)
+        means.append(float(losses.mean()))
+    return min(means) or None
+
+
+def _remedy(job: Job) -> str:
+    """What may help where the loss has stayed at that of a constant."""
+    last, targets = job.network.graph.nodes[-1].layer, job.data.train.targets
+    if isinstance(last, Denormalize) or not np.abs(targets).max() > _FAR:
+        return "The learning rate may be too high or too low"
+    if job.loaded.experiment.model.preset is not None:
+        return "Values so far from 0 are all but out of reach of any usual learning rate: bring them to about -1 to 1 in the data"
+    ending = job.data.task.ending(targets, job.data.description)
+    return f"Values so far from 0 are all but out of reach of any usual learning rate: end model.layers with {ending}"
+
+
+def _told(found: Sequence[tuple[str, float]]) -> tuple[str, str]:
+    """Values in words, and the verb that goes with them."""
+    return " and ".join(f"{key} {figure(value)}" for key, value in found), "are" if len(found) > 1 else "is"
 
 
 def _near(value: float, share: float, samples: int) -> bool:

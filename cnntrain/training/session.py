@@ -449,7 +449,7 @@ def _say_what_next(trainer: Trainer, run: RunDirectory | Follower, was_done: boo
         )
     if waited:
         console.say(f"waiting for data: {sum(waited) / len(waited):.1%} of the time")
-    doubt = None if was_done else learned.at_chance(trainer.job, state.values)
+    doubt = None if was_done else learned.complaint(trainer.job, state.values)
     for line in advice.told(trainer.job.loaded, "at-chance", doubt):
         console.warn(line)
         console.say(f"to find a better one: cnntrain lr-find {shell.word(run.path / RESOLVED)}")

@@ -101,6 +101,21 @@ def test_what_it_writes_trains_as_it_is(cnntrain, desk, kind, make, says):
     assert (trained.code, trained.err) == (0, "")
 
 
+@pytest.mark.parametrize(("least", "most"), [(100_000, 457_000), (1950, 2020), (1e-3, 3e-3), (3, 3)])
+def test_values_of_any_size_are_learned(cnntrain, desk, least, most):
+    """What a picture's brightness says is soon known, in whatever units; a constant already."""
+    rng = np.random.default_rng(0)
+    brightness = np.linspace(0, 1, 60, dtype=np.float32)
+    x = np.broadcast_to(brightness[:, None, None], (60, 6, 5)) + 0.02 * rng.standard_normal((60, 6, 5), np.float32)
+    np.savez("data.npz", x_train=x.clip(0, 1), y_train=(least + (most - least) * brightness)[:, None])
+    assert cnntrain("init", "--data", "data.npz").code == 0
+    quick = ("-s", "train.epochs=12", "-s", "train.metrics=[r2, mae]", "-q")
+    assert cnntrain("fit", "config.yaml", "-o", "run", *quick).err == ""
+    found = json.loads(cnntrain("eval", "run", "--split", "val", "--json").out)
+    assert found["mae"] < 0.2 * (most - least) or most == least == pytest.approx(3, abs=5 * found["mae"])
+    assert cnntrain("export", "run", "--format", "page", "-o", "page.html").code == 0
+
+
 def test_the_figures_are_those_of_the_data(cnntrain, desk):
     pictures(desk / "data", height=30, width=20)
     document = json.loads(cnntrain("init", "--data", "data", "--json").out)

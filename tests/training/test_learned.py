@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnntrain.training.job import prepare
-from cnntrain.training.learned import FEWEST, at_chance
+from cnntrain.training.learned import FEWEST, at_chance, at_variance
 from tests.support.experiments import run, write
 
 CONFIG = """
@@ -75,3 +75,42 @@ def test_what_is_near_to_blind_answers(tmp_path, shares):
 def test_of_few_samples_nothing_is_said(tmp_path, capsys):
     trained(tmp_path, 1e-12, BLOBS.replace("samples: 400", f"samples: {FEWEST}"))
     assert TOLD not in capsys.readouterr().err
+
+
+VALUES = """
+data: {{source: {{type: npz, path: {path}}}, val: 0.25}}
+model: {{layers: [flatten, {{type: dense, units: auto}}{ending}]}}
+loss: {loss}
+optimizer: {{type: adamw, lr: {lr}}}
+train: {{epochs: {epochs}, batch_size: 16}}
+"""
+CONSTANT = "no less than what one answer for every picture gets"
+
+
+@pytest.mark.parametrize("loss", ["mse", "mae", "{type: huber, weight: 2}"])
+@pytest.mark.parametrize(
+    ("ending", "lr", "told"),
+    [("", 1e-3, True), (", {type: denormalize, mean: [300000], std: [115000]}", 0.05, False)],
+)
+def test_values_that_are_out_of_reach(tmp_path, capsys, loss, ending, lr, told):
+    brightness = np.linspace(0, 1, 80, dtype=np.float32)
+    pixels = np.broadcast_to(brightness[:, None, None, None], (80, 4, 4, 1))
+    np.savez(tmp_path / "a.npz", x_train=pixels, y_train=100_000 + 400_000 * brightness[:, None])
+    text = VALUES.format(path=tmp_path / "a.npz", ending=ending, loss=loss, lr=lr, epochs=20)
+    run(write(tmp_path, text), tmp_path / "run")
+    said = capsys.readouterr().err
+    assert (CONSTANT in said) == told
+    assert ("end model.layers with {type: denormalize, mean: [" in said) == told
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_by_hand_a_constant_has_the_variance_for_its_squared_error(tmp_path, spread):
+    """Of -s and s, s^2; nothing is better than a constant where values are one."""
+    targets = np.tile([[-spread], [spread]], (40, 1)).astype(np.float32)
+    np.savez(tmp_path / "a.npz", x_train=np.zeros((80, 4, 4, 1), np.uint8), y_train=targets)
+    job = prepare([write(tmp_path, VALUES.format(path=tmp_path / "a.npz", ending="", loss="mse", lr=0.1, epochs=1))])
+    said = at_variance(job, {"train/loss": 1.01, "val/loss": 1.01})
+    assert (said is not None) == (spread > 0)
+    assert "denormalize" not in (said or "")  # they are near enough to 0
+    assert at_variance(job, {"train/loss": 0.9, "val/loss": 1.5}) is None
+    assert at_variance(job, {"train/loss": 1.5, "val/loss": 0.9}) is None

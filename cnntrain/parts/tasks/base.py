@@ -290,6 +290,10 @@ class Task(Part):
         """Lines of YAML below `model:` in a first config; by default none, for the layers that a classifier has."""
         return ()
 
+    def ending(self, targets: Array, data: Description) -> str:
+        """A layer that belongs after the last one of a network for such targets, in YAML; empty where none does."""
+        return ""
+
     # -- answers and judgement ------------------------------------------------------------------------------------
 
     def situated(self, outputs: Array, led: Move) -> Array:
@@ -338,6 +342,10 @@ class Task(Part):
     def blind(self, targets: Array, data: Description) -> dict[str, list[float]]:
         """By metric, the shares of samples that are right by answers which ignore the picture."""
         return {}
+
+    def blind_outputs(self, targets: Array) -> Array | None:
+        """The best outputs that ignore the picture, for one loss or another: rows (m, units); None where unknown."""
+        return None
 
     def rendered(self, picture: Array, outputs: Array, led: Move, data: Description) -> tuple[Rendering, ...]:
         """What the outputs for one sample say, shown on its picture, uint8 (h, w, 3); the first to be looked at.

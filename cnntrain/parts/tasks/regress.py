@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from cnntrain.config.dump import to_line
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.display import Section, Table
+from cnntrain.core.figures import figure
 from cnntrain.core.registry import register
 from cnntrain.parts.tasks.base import OfValues, Scoring, Start, share
 
@@ -43,6 +46,20 @@ class Regress(OfValues):
         optimizer = "optimizer: {type: adamw, lr: 1e-3}"
         return Start("loss: mse", optimizer, ("mae",), "val/loss", "for each value", shifts=False)
 
+    def ending(self, targets: Array, data: Description) -> str:
+        """The way from numbers near 0, which a network learns soonest, to the units of the data."""
+        values = targets.reshape(len(targets), data.values).astype(np.float64)
+        values = values[np.isfinite(values).all(axis=1)]
+        if not len(values):
+            return ""
+        std = [float(f"{spread or 1:.3g}") for spread in values.std(axis=0).tolist()]
+        mean = [_rounded(middle, spread) for middle, spread in zip(values.mean(axis=0).tolist(), std, strict=True)]
+        return to_line({"type": "denormalize", "mean": mean, "std": std})
+
+    def blind_outputs(self, targets: Array) -> Array:
+        """Means, which have the least squared error, and medians, which have the least absolute one."""
+        return np.stack([targets.mean(axis=0, dtype=np.float64), np.median(targets, axis=0)])
+
     def apart(self, outputs: Array, targets: Array) -> Array:
         """Absolute and squared errors."""
         errors = np.abs(outputs.astype(np.float64) - targets)
@@ -68,5 +85,10 @@ class Regress(OfValues):
         return ("mae", "mse", "r2")
 
 
+def _rounded(mean: float, std: float) -> float:
+    """A mean to about a hundredth of the deviation."""
+    return round(mean, 2 - math.floor(math.log10(std)))
+
+
 def _cell(error: float | None) -> str:
-    return "–" if error is None else f"{error:.4f}"
+    return "–" if error is None else figure(error)

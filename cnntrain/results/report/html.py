@@ -8,6 +8,8 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from cnntrain.core.figures import figure
+
 _SHOWN = {
     code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n\r"
 }  # what HTML cannot hold, as its symbol
@@ -92,10 +94,10 @@ def unbroken(text: str) -> Markup:
     return Markup(re.sub(r"-?\d[\d.]*e-\d+", r'<span class="whole">\g<0></span>', escape(text)))
 
 
-def number(value: Any, form: str = ".4f") -> str:
-    """A number for people; a dash where there is none."""
+def number(value: Any, form: str = "") -> str:
+    """A number for people, by default as a figure; a dash where there is none."""
     absent = value is None or (isinstance(value, float) and not math.isfinite(value))
-    return "–" if absent else format(value, form)
+    return "–" if absent else format(value, form) if form else figure(value)
 
 
 def rate(value: float) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+import yaml
 
 from cnntrain.core.description import Description
 from cnntrain.core.display import Gallery, Table
@@ -29,6 +32,22 @@ def test_each_value_has_its_errors_and_its_name(columns: tuple[str, ...]) -> Non
     assert [list(row) for row in table.rows] == [[first, "0.2500", f"{0.125**0.5:.4f}"], [second, "2.0000", "2.8284"]]
     assert gallery.positions.tolist() == [1, 0]
     assert gallery.captions[0] == (f"{second} 16, is 20", f"{first} 2, is 2")
+
+
+@pytest.mark.parametrize(
+    ("values", "mean", "std"),
+    [
+        ([[100_000], [300_000]], [200_000], [100_000]),
+        ([[1e6 + 1, 0.25], [1e6 + 4, 0.75]], [1_000_002.5, 0.5], [1.5, 0.25]),
+        ([[7], [7]], [7], [1]),
+        ([[1], [math.nan], [3]], [2], [1]),
+    ],
+)
+def test_a_first_network_ends_in_the_units_of_the_data(values, mean, std) -> None:
+    targets = np.array(values, np.float32)
+    ending = yaml.safe_load(Regress().ending(targets, Description((6, 6, 1), (), targets.shape[1])))
+    assert ending == {"type": "denormalize", "mean": pytest.approx(mean), "std": pytest.approx(std)}
+    assert Regress().ending(targets[:0], Description((6, 6, 1), (), targets.shape[1])) == ""
 
 
 def test_a_single_value_needs_no_name() -> None:
