@@ -64,7 +64,7 @@ def cut(text: str, extent: int) -> str:
 
 
 def shortened(text: str, extent: int) -> str:
-    """The text, or if it takes more than `extent` columns its beginning and end, the two that tell most names apart."""
+    """The text, or if it takes more than `extent` columns its beginning and its end, which tell most names apart."""
     if columns(text) <= extent:
         return text
     end, room = "", (extent - 1) // 3
@@ -72,6 +72,8 @@ def shortened(text: str, extent: int) -> str:
         if columns(letter + end) > room:
             break
         end = letter + end
+    while end and not columns(end[0]):  # it belongs to the letter before
+        end = end[1:]
     return f"{cut(text, extent - 1 - columns(end))}…{end}"
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cnntrain.core.display import Bars
+from cnntrain.results.report import ticks
+from cnntrain.results.report.ticks import Tick
 
 SERIES = ("#2563eb", "#c2620a", "#0a7d59", "#c81e3a", "#7c3aed", "#0b7c93", "#b0277f", "#5b6472")
 INK, QUIET, LINE = "#1b2330", "#5d6778", "#dfe4ec"
@@ -81,8 +83,16 @@ class ChartAxis:
     low: float | None = None
     high: float | None = None
     scale: AxisScale = "linear"
-    ticks: Sequence[tuple[float, str]] | None = None
+    ticks: Sequence[Tick] | None = None
     lines: bool = True  # whether there is a line across at each tick
+    whole: bool = False  # whether its ticks are at whole numbers, as those of epochs
+
+    def marked(self, low: float, high: float, log: bool) -> list[Tick]:
+        """Its ticks where it runs from `low` to `high`."""
+        if self.ticks is not None:
+            return [*self.ticks]
+        between = ticks.logarithmic if log else ticks.whole if self.whole else ticks.linear
+        return between(low, high)
 
 
 @dataclass(frozen=True)

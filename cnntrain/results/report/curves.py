@@ -212,4 +212,4 @@ def _chart(
     if scale == "share":
         largest = max(max(line.y if isinstance(line, Curve) else line.high) for line in lines)
         y = ChartAxis(low=0.0, high=min(max(0.1, 1.1 * largest), _TOP))
-    return [Chart(name, title, lines, ChartAxis("epoch", low=0.0, high=end, lines=False), y, note=note)]
+    return [Chart(name, title, lines, ChartAxis("epoch", low=0.0, high=end, lines=False, whole=True), y, note=note)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import Gallery, to_bytes
-from cnntrain.core.letters import columns, cut, plain
+from cnntrain.core.letters import plain, shortened, wrapped
 from cnntrain.results.report import sounds
 from cnntrain.results.report.html import Markup, element
 from cnntrain.results.report.judged import Judged
@@ -18,7 +19,8 @@ from cnntrain.results.report.paper import Painting, name_colours
 from cnntrain.results.report.pictures import caption, resized
 
 _IN_A_ROW, _ROWS = 5, 3  # samples in a chart
-_STEP, _LONGEST = 1.85, 18  # there, sides of a picture from row to row, and columns of a file's name
+_FONT, _LINE, _LONGEST = 5.5, 0.15, 19  # there, points of a caption, its line in sides of a picture, and its columns
+_INCHES, _HEAD, _KEY = 0.68, 0.45, 0.2  # there, a picture's side, and the height of the title and of a row of the key
 SIDE = 96  # pixels of the longer side, at most: smaller images are enlarged by a whole factor
 _WIDE = 2.8  # times as wide as high: too wide for two in a row
 _HEIGHT = 320  # pixels of pictures on which an answer is shown, at most, enlarged likewise
@@ -81,20 +83,28 @@ def chart(shown: Gallery, judged: Judged) -> Painting | None:
     images = judged.pictures(positions, None if shown.windows is None else shown.windows[: len(positions)])
     pictures = [_squared(to_bytes(image if judged.heard is None else sounds.picture(image))) for image in images]
 
+    texts = [_told(lines, name) for lines, name in zip(captions, names, strict=True)]
+    step = 1.15 + _LINE * max(map(len, texts))
+    bottom = step * -(-len(pictures) // _IN_A_ROW)
+
     def render(axes: Any) -> None:
         axes.axis("off")
-        for i, (image, lines, name) in enumerate(zip(pictures, captions, names, strict=True)):
-            left, top = i % _IN_A_ROW * 1.25, -(i // _IN_A_ROW) * _STEP
+        for i, (image, lines) in enumerate(zip(pictures, texts, strict=True)):
+            left, top = i % _IN_A_ROW * 1.25, -(i // _IN_A_ROW) * step
             axes.imshow(image, extent=(left, left + 1, top - 1, top), cmap="gray", vmin=0, vmax=255)
-            said = plain("\n".join(lines).replace(" · ", "\n"))
-            fits = columns(name) <= _LONGEST
-            said += f"\n{name if fits else cut(name, _LONGEST - 1) + '…'}"
-            axes.text(left, top - 1.06, said, va="top", fontsize=5.5)
-        axes.set_xlim(0, _IN_A_ROW * 1.25 - 0.25)
-        axes.set_ylim(-_STEP * _ROWS, 0)
-        name_colours(axes, shown.key, -_STEP * -(-len(pictures) // _IN_A_ROW))
+            axes.text(left, top - 1.06, "\n".join(lines), va="top", fontsize=_FONT)
+        axes.set_xlim(0, _IN_A_ROW * 1.25)
+        axes.set_ylim(-bottom, 0)
+        name_colours(axes, shown.key, -bottom)
 
-    return Painting(shown.name, shown.title, render, square=True)
+    return Painting(shown.name, shown.title, render, height=_HEAD + bottom * _INCHES + _KEY * -(-len(shown.key) // 3))
+
+
+def _told(lines: Sequence[str], name: str) -> list[str]:
+    """A caption in lines as wide as a picture, each name in it in three at most; then the name of the file."""
+    said = [part for line in lines for part in plain(line).split(" · ")]
+    found = [row for part in said for row in wrapped(shortened(part, 3 * _LONGEST), _LONGEST)]
+    return [*found, shortened(name, _LONGEST)]
 
 
 def _squared(image: Array) -> Array:

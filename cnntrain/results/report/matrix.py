@@ -8,14 +8,16 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import Matrix
-from cnntrain.core.letters import columns
+from cnntrain.core.letters import columns, shortened
 from cnntrain.results.report.charts import QUIET
 from cnntrain.results.report.html import Markup, element
-from cnntrain.results.report.paper import Painting
+from cnntrain.results.report.paper import WIDTH, Painting
 from cnntrain.results.report.pictures import embedded, sheet
 
 _LARGEST_TABLE = 24  # rows; beyond, a cell is a few pixels
 _NUMBERED = 10  # classes of a table that has room for its numbers on a phone; a larger one has them under the pointer
+_FONT, _ROOM, _NAME = 9, 150, 150  # points, for a paper: of names at most, of all their rows, about a name's length
+_CELLS = 300  # points of a number in it, times the digits of a row
 _STRONGEST = 0.6  # opacity of a cell that holds its whole row, so that its number can be read
 
 
@@ -30,6 +32,10 @@ def chart(shown: Matrix) -> Painting:
     matrix, names = shown.counts, shown.names
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
 
+    size = min(_FONT, _ROOM / len(matrix))
+    longest = int(_NAME / size)
+    short = [shortened(name, longest) for name in names]
+
     def render(axes: Any) -> None:
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.grid(visible=False)
@@ -37,13 +43,16 @@ def chart(shown: Matrix) -> Painting:
         axes.set_ylabel("true")
         if len(names) > _LARGEST_TABLE:
             return
-        axes.set_xticks(range(len(names)), names, rotation=90 if max(map(columns, names)) > 2 else 0)
-        axes.set_yticks(range(len(names)), names)
+        upright = max(map(columns, short)) > 2
+        axes.set_xticks(range(len(names)), short, rotation=90 if upright else 0, fontsize=size)
+        axes.set_yticks(range(len(names)), short, fontsize=size)
+        widest = max(len(f"{count:,}") for count in matrix.flat)
         for (i, j), count in np.ndenumerate(matrix):
             color = "white" if shares[i, j] > 0.5 else QUIET
-            axes.text(j, i, f"{count:,}" if count else "", ha="center", va="center", color=color, fontsize=7)
+            said = f"{count:,}" if count else ""
+            axes.text(j, i, said, ha="center", va="center", color=color, fontsize=min(7, _CELLS / len(names) / widest))
 
-    return Painting(shown.name, shown.title, render, square=True)
+    return Painting(shown.name, shown.title, render, height=WIDTH)
 
 
 def _table(matrix: Array, names: tuple[str, ...]) -> Markup:
@@ -51,7 +60,7 @@ def _table(matrix: Array, names: tuple[str, ...]) -> Markup:
     upright = max(map(columns, names)) > 4
     head = [element("th", element("span", name), class_="up" if upright else "n") for name in names]
     rows = [
-        element("tr", element("th", name), *(_cell(matrix[i, j], shares[i, j], i == j) for j in range(len(names))))
+        element("tr", element("th", element("span", name)), *(_cell(matrix[i, j], shares[i, j], i == j) for j in range(len(names))))
         for i, name in enumerate(names)
     ]
     kind = "matrix large" if len(names) > _NUMBERED else "matrix"

@@ -72,7 +72,10 @@ position:sticky;left:0;background:var(--card)}
 .matrix .miss{background:rgb(var(--miss)/var(--p))}
 .matrix .zero{color:var(--line)}
 .matrix .up{vertical-align:bottom}
-.matrix .up span{writing-mode:vertical-rl;text-orientation:sideways;transform:rotate(180deg);max-height:150px}
+.matrix .up span{writing-mode:vertical-rl;text-orientation:sideways;transform:rotate(180deg);height:max-content;
+max-height:150px;overflow-wrap:anywhere}
+.matrix tbody th span{display:inline-block;width:max-content;max-width:min(240px,34vw);white-space:normal;
+overflow-wrap:anywhere}
 .thumbs{display:grid;grid-template-columns:repeat(auto-fill,minmax(104px,1fr));gap:16px 14px}
 .pairs{grid-template-columns:repeat(auto-fill,minmax(204px,1fr))}
 .compared{grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr))}
@@ -97,7 +100,7 @@ details{margin-top:10px}
 summary{cursor:pointer;color:var(--s0);font-size:14px;font-weight:600;padding:4px 0}
 details>.wide{margin-top:6px}
 .wide thead th{white-space:normal}
-.wide td>:is(span,b){white-space:normal;overflow-wrap:anywhere}
+.wide td:not(.n)>:is(span,b){white-space:normal;overflow-wrap:anywhere}
 .many td:first-child,.half td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:90px}
 .half table:not(.matrix) :is(th,td):not(:last-child){padding-right:10px}.half .bar{min-width:66px}
 .spread>details>summary{font-size:17px;color:var(--ink);margin:0 0 6px;overflow-wrap:anywhere}
@@ -105,8 +108,10 @@ footer{color:var(--quiet);font-size:13px;margin-top:26px}
 @media(min-width:900px){.spread>.half{grid-column:span 1}}
 @media(max-width:560px){.matrix{font-size:12px}.matrix td,.matrix thead th{min-width:27px;padding:5px 1px}
 .large td{font-size:0}.large td,.large thead th{min-width:0;padding:0;border-width:1px;height:12px}.large{width:100%}
+.matrix.large .up span{white-space:nowrap;max-height:260px;overflow:hidden;text-overflow:ellipsis}
+.matrix.large tbody th{font-size:10px;line-height:1.1;padding:2px 6px 2px 0}
 main{padding:18px 12px 40px}section{padding:14px 14px 16px}h1{font-size:23px}
-.cards{grid-template-columns:repeat(2,1fr);gap:8px}.cards b{font-size:20px}.cards>div{padding:10px 12px}
+.cards{grid-template-columns:repeat(2,1fr);gap:8px}.cards b{font-size:18px}.cards>div{padding:10px 12px}
 .thumbs{grid-template-columns:repeat(3,1fr);gap:14px 10px}
 .pairs{grid-template-columns:repeat(2,minmax(0,1fr))}.compared{grid-template-columns:minmax(0,1fr)}
 .chart>svg{font-size:12.5px;overflow:visible}.chart>svg>text:first-child{font-size:15px}}

@@ -18,8 +18,8 @@ from typing import Any
 from cnntrain.core.display import Bars
 from cnntrain.core.errors import MissingExtraError
 from cnntrain.core.extras import install
+from cnntrain.core.letters import columns, shortened
 from cnntrain.reading.fonts import Lettering, has, opened
-from cnntrain.results.report import ticks
 from cnntrain.results.report.charts import INK, LINE, QUIET, SERIES, Band, Chart, ChartItem, Curve, Remark, Upright
 
 WIDTH, HEIGHT = 4.4, 2.75  # inches
@@ -53,8 +53,10 @@ _STYLE: dict[Any, Any] = {
 }
 _SIZE = 10  # of the font in which letters are looked up
 _ROW = 0.19  # height of a line of the legend, in inches
-_SIDE_BY_SIDE = 3  # entries of a PNG's legend; more stand below each other, in columns where all are short
-_SHORT = 14  # letters
+_MOST_COLUMNS = 3  # of a legend
+_ACROSS, _HANDLE = 50, 7  # letters that a legend has room for, and those for the piece of line before a name
+_CAPITAL = 1.5  # letters that a capital may take
+_LONGEST = _ACROSS - _HANDLE  # letters of a name in it
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Painting:
     name: str
     title: str
     render: Callable[[Any], None]
-    square: bool = False
+    height: float = HEIGHT  # inches; it is WIDTH wide
 
 
 def available() -> bool:
@@ -113,8 +115,7 @@ def png(chart: Chart | Painting, letters: Lettering | None = None) -> bytes:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the library's own, not those of a matplotlibrc in the working directory
         matplotlib.rcParams.update(_STYLE)
-        size = WIDTH, WIDTH if chart.square else HEIGHT + _room(chart)
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=(WIDTH, _height(chart)), layout="constrained")
         axes = figure.add_subplot()
         axes.patch.set_alpha(0.0)
         axes.set_title(chart.title, pad=10)
@@ -149,10 +150,12 @@ def _write(figure: Any, letters: Lettering) -> None:
             text.set_fontfamily(["DejaVu Sans", *names])
 
 
-def _room(chart: Chart | Painting) -> float:
-    """Inches for the legend of many curves, so that these keep their height."""
-    labels = _labels(chart) if isinstance(chart, Chart) else []
-    return _ROW * -(-len(labels) // _columns(labels)) if len(labels) > _SIDE_BY_SIDE else 0.0
+def _height(chart: Chart | Painting) -> float:
+    """Inches from top to bottom, with room for the further rows of a legend, so that curves keep their height."""
+    if isinstance(chart, Painting):
+        return chart.height
+    rows = _rows(_labels(chart))
+    return WIDTH if chart.square else HEIGHT + (_ROW * rows if rows > 1 else 0.0)
 
 
 def _labels(chart: Chart) -> list[str]:
@@ -168,14 +171,12 @@ def _fill(axes: Any, chart: Chart) -> None:
             getattr(axes, f"set_{of}scale")("log")
         getattr(axes, f"set_{of}label")(axis.label)
         getattr(axes, f"set_{of}lim")(axis.low, axis.high)
-        if axis.ticks is not None:
-            places, texts = [place for place, _ in axis.ticks], [text for _, text in axis.ticks]
-            getattr(axes, f"set_{of}ticks")(places, texts, fontsize=7.5)
+        low, high = getattr(axes, f"get_{of}lim")()
+        found = [tick for tick in axis.marked(low, high, axis.scale == "log") if low <= tick[0] <= high]
+        size = {"fontsize": 7.5} if axis.ticks is not None else {}
+        getattr(axes, f"set_{of}ticks")([place for place, _ in found], [text for _, text in found], **size)
         if not axis.lines:
             axes.grid(axis=of, visible=False)
-    if chart.y.scale == "log":
-        found = ticks.logarithmic(*axes.get_ylim())
-        axes.set_yticks([place for place, _ in found], [text for _, text in found])
     axes.minorticks_off()
     _name_curves(axes, chart.legend, _labels(chart))
 
@@ -208,12 +209,12 @@ def _name_curves(axes: Any, painted: bool, labels: Sequence[str]) -> None:
     """The legend, between title and curves, where it hides none; in the order painted, or in reverse, best first."""
     if not labels:
         return
-    columns = _columns(labels)
     place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0}
     handles, names = axes.get_legend_handles_labels()
+    names = [shortened(name, _LONGEST) for name in names]
     order = 1 if painted else -1
-    axes.legend(handles[::order], names[::order], ncols=columns, handlelength=1.4, columnspacing=1.2, **place)
-    axes.set_title(axes.get_title("left"), pad=10 + 14 * -(-len(labels) // columns))
+    axes.legend(handles[::order], names[::order], ncols=_columns(labels), handlelength=1.4, columnspacing=1.2, **place)
+    axes.set_title(axes.get_title("left"), pad=10 + 14 * _rows(labels))
 
 
 def name_colours(axes: Any, entries: Sequence[tuple[str, tuple[int, int, int]]], top: float) -> None:
@@ -229,6 +230,11 @@ def name_colours(axes: Any, entries: Sequence[tuple[str, tuple[int, int, int]]],
 
 
 def _columns(labels: Sequence[str]) -> int:
-    """In how many columns the legend stands."""
-    long = len(labels) > _SIDE_BY_SIDE and max(map(len, labels)) > _SHORT
-    return 1 if long else min(len(labels), _SIDE_BY_SIDE)
+    """In how many columns the legend stands: as many as there is room for."""
+    longest = max(sum(_CAPITAL if letter.isupper() else columns(letter) for letter in label) for label in labels)
+    return max(1, min(len(labels), _MOST_COLUMNS, int(_ACROSS / (longest + _HANDLE))))
+
+
+def _rows(labels: Sequence[str]) -> int:
+    """In how many rows it stands."""
+    return -(-len(labels) // _columns(labels)) if labels else 0

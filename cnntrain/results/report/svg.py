@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from cnntrain.core import letters
 from cnntrain.core.display import Bars
-from cnntrain.results.report import ticks
 from cnntrain.results.report.charts import Band, Chart, ChartAxis, ChartItem, Curve, Upright, css
 from cnntrain.results.report.html import Markup, element
 
@@ -78,8 +77,7 @@ class _Scale:
             wide = abs(self.low) * 0.1 or 1.0
             self.low, self.high = (self.low / 2, self.low * 2) if self.log else (self.low - wide, self.low + wide)
         self.span = (0.0, 1.0)
-        between = ticks.logarithmic if self.log else ticks.linear
-        self.ticks = between(self.low, self.high) if axis.ticks is None else [*axis.ticks]
+        self.ticks = axis.marked(self.low, self.high, self.log)
 
     def place(self, value: float) -> float:
         """Where a value lies on the page."""
@@ -190,8 +188,7 @@ def _legend(content: Sequence[ChartItem], width: float) -> tuple[list[Markup], i
     for what in content:
         if not isinstance(what, Curve | Upright) or not what.label:
             continue
-        fits = letters.columns(what.label) <= _LONGEST
-        name = what.label if fits else letters.cut(what.label, _LONGEST - 1) + "…"
+        name = letters.shortened(what.label, _LONGEST)
         long = _length(name) + 36
         if at and at + long > width:
             at, row = 0.0, row + 1

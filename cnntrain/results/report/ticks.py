@@ -22,6 +22,12 @@ def linear(low: float, high: float) -> list[Tick]:
     return [*zip(found, _texts(found), strict=True)]
 
 
+def whole(low: float, high: float) -> list[Tick]:
+    """The same at whole numbers alone, as of epochs; as on any axis where there are fewer than two."""
+    found = [(value, f"{value:g}") for value, _ in linear(low, high) if value == round(value)]
+    return found if len(found) > 1 else linear(low, high)
+
+
 def _multiples(step: float, low: float, high: float) -> list[float]:
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
@@ -39,9 +45,18 @@ def logarithmic(low: float, high: float) -> list[Tick]:
     return linear(low, high)
 
 
+def _told_apart(values: Sequence[float]) -> list[str]:
+    """Numbers with six significant digits, or as many more as tell them apart."""
+    for digits in range(6, 17):
+        texts = [f"{value:.{digits}g}" for value in values]
+        if len({*texts}) == len(values):
+            break
+    return texts
+
+
 def _texts(values: Sequence[float]) -> list[str]:
     """Numbers as the labels of ticks: all with as many decimals as one of them needs."""
-    plain = [f"{value:g}" for value in values]
+    plain = _told_apart(values)
     if any("e" in text for text in plain):
         return plain
     decimals = max((len(text.partition(".")[2]) for text in plain), default=0)

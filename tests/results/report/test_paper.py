@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from cnntrain.results.report import paper
+from cnntrain.core.display import Matrix
+from cnntrain.results.report import matrix, paper
 from cnntrain.results.report.charts import SERIES, Chart, ChartAxis, Curve
 
 pytest.importorskip("matplotlib")
@@ -62,3 +63,53 @@ def test_a_notebook_keeps_its_backend_and_hands_it_on(chosen):
     assert told == str(chosen)
     assert used.strip() != "agg"
     assert (used.strip() == chosen) == (chosen in {"svg", "module://planted"})
+
+
+def drawn(monkeypatch, chart):
+    """The chart's figure, as it was laid out."""
+    from matplotlib.figure import Figure
+
+    kept, save = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *a, **k: (kept.append(figure), save(figure, *a, **k)))
+    paper.png(chart)
+    (figure,) = kept
+    return figure
+
+
+def outside(figure):
+    """The texts that do not lie within the figure."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+
+    FigureCanvasAgg(figure).draw()
+    whole, renderer = figure.bbox, figure.canvas.get_renderer()
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
+    return [text for text, box in boxes if box.x0 < whole.x0 - 2 or box.x1 > whole.x1 + 2 or box.y0 < whole.y0 - 2]
+
+
+LONG = "learning_rate_experiment_number_"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+@pytest.mark.parametrize("name", [LONG, "lr=", "W" * 14, "optimizer.lr=0.0125, model.layers.drop.rate=0.35, train.epochs="])
+def test_a_legend_fits_and_large_numbers_have_no_factor_above_them(monkeypatch, count, name):
+    lines = [Curve([1, 2], [2e9, 2e9 + i], SERIES[i], f"{name}{i}") for i in range(count)]
+    figure = drawn(monkeypatch, Chart("a", "t", lines, ChartAxis("epoch", low=0.0, high=2.0, whole=True), legend=False))
+    assert outside(figure) == []
+    (axes,) = figure.axes
+    assert axes.yaxis.get_offset_text().get_text() == ""
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "1", "2"]
+    assert axes.get_window_extent().width > 0.6 * figure.bbox.width
+
+
+@pytest.mark.parametrize("count", [2, 10, 24])
+@pytest.mark.parametrize("name", ["a", "Tomato___Tomato_Yellow_Leaf_Curl_Virus_" * 3])
+def test_names_beside_a_matrix_neither_overlap_nor_take_its_room(monkeypatch, count, name):
+    counts = np.eye(count, dtype=int) * 12
+    figure = drawn(monkeypatch, matrix.chart(Matrix("a", "t", counts, tuple(f"{name}{i}" for i in range(count)))))
+    assert outside(figure) == []
+    (axes,) = figure.axes
+    heights = [label.get_window_extent().height for label in axes.get_yticklabels()]
+    assert max(heights) <= axes.get_window_extent().height / count * 1.3
+    assert axes.get_window_extent().width > 0.45 * figure.bbox.width

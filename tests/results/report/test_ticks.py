@@ -33,3 +33,16 @@ def test_every_axis_has_a_few(scale, low, ratio):
 )
 def test_a_logarithmic_axis_has_the_roundest_numbers_that_are_enough(ends, texts):
     assert [text for _, text in ticks.logarithmic(*ends)] == texts
+
+
+@pytest.mark.parametrize(
+    ("end", "texts"),
+    [(1, ["0", "1"]), (2, ["0", "1", "2"]), (12, ["0", "5", "10"]), (0.5, ["0.0", "0.1", "0.2", "0.3", "0.4", "0.5"])],
+)
+def test_epochs_are_whole(end, texts):
+    assert [text for _, text in ticks.whole(0, end)] == texts
+
+
+def test_large_numbers_that_are_near_each_other_are_told_apart():
+    texts = [text for _, text in ticks.linear(1_029_500_001, 1_029_500_009)]
+    assert len({*texts}) == len(texts) >= 3
