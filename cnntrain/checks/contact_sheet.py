@@ -110,15 +110,12 @@ def render(title: str, strips: Sequence[Strip], written: Lettering | None = None
 
 
 def _lines(words: str, room: int) -> list[str]:
-    """A label in lines of so many columns; what takes more of them, or is one long word, is cut off."""
-    found: list[str] = []
-    for word in words.split(" "):
-        together = f"{found[-1]} {word}" if found else word
-        if found and (letters.columns(together) <= room or len(found) == _LINES):
-            found[-1] = together
-        else:
-            found.append(word)
-    return [line if letters.columns(line) <= room else letters.cut(line, room - 2) + ".." for line in found]
+    """A label in lines of so many columns; one that takes more of them is cut off."""
+    found = letters.wrapped(words, room)
+    if len(found) <= _LINES:
+        return found
+    rest = found[_LINES - 1]
+    return [*found[: _LINES - 1], letters.cut(rest, room - 2) + ".."]
 
 
 def _limits(arrays: Sequence[Array]) -> tuple[Array, Array]:

@@ -515,7 +515,7 @@ def _layers(found: _Findings) -> Iterator[str]:
     yield "- {type: dropout, rate: 0.3} # leaves out 3 in 10 at random while learning, so that none is relied on"
     yield f"- {{type: dense, units: auto}} # one {found.start.unit}"
     if ending := found.task.ending(found.images.targets, found.images.description):
-        yield "# from numbers near 0, which are soon learned, to the units of the data: mean and deviation, measured here"
+        yield "# from numbers near 0, which are soon learned, to the units of the data, measured here"
         yield f"- {ending}"
 
 

@@ -106,6 +106,13 @@ def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+def _answers(document: dict[str, Any]) -> tuple[str, str]:
+    """What the network answers with, and how many there are."""
+    if document["values"]:
+        return "labels" if document["task"] == "tag" else "values", f"{document['values']:,}"
+    return "classes", f"{len(document['classes']):,}"
+
+
 def show_rehearsal(document: dict[str, Any]) -> None:
     """Print for people what a rehearsal found."""
     data = document.get("data", {})
@@ -114,7 +121,7 @@ def show_rehearsal(document: dict[str, Any]) -> None:
     rows = [
         ("input", document["input"]),
         ("task", document["task"]),
-        ("values", str(document["values"])) if document["values"] else ("classes", str(len(document["classes"]))),
+        _answers(document),
         ("layers", str(len(document["nodes"]))),
         ("parameters", f"{document['parameters']:,}"),
         *(_ahead(document) if "run_seconds" in document else [("memory", f"{document['memory']} besides the data")]),
@@ -128,6 +135,7 @@ def show_rehearsal(document: dict[str, Any]) -> None:
             table(
                 [[what, *data], *([name, *_of_class(data, name)] for name in names)],
                 right=range(1, len(data) + 1),
+                fold=0,
             )
         )
     show()

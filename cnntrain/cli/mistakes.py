@@ -46,7 +46,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
     body = [
         [printable(str(cell)) if isinstance(cell, str) else _figure(cell) for key, cell in row.items()] for row in rows
     ]
-    return table([[*rows[0]], *body], right=range(1, len(rows[0])))
+    return table([[*rows[0]], *body], right=range(1, len(rows[0])), fold=0)
 
 
 def _figure(number: float | None) -> str:
@@ -68,7 +68,7 @@ def _samples(result: dict[str, Any]) -> str:
         [row["class"], f"{row['samples']:,}", *map(_share, (row["recall"], row["precision"], row["f1"]))]
         for row in shown
     ]
-    parts = [table([["class", "samples", "recall", "precision", "f1"], *each], right=range(1, 5))]
+    parts = [table([["class", "samples", "recall", "precision", "f1"], *each], right=range(1, 5), fold=0)]
     if len(shown) < len(names):
         parts.append(f"the {len(shown)} of {len(names):,} classes with the lowest f1; --csv and --json have all")
     confused = _matrix(names, result.get("confusion", []))

@@ -18,6 +18,7 @@ from cnntrain.core.letters import plain
 if TYPE_CHECKING:
     from cnntrain.api.model import Model
     from cnntrain.core.display import Answer
+    from cnntrain.parts.tasks.base import Task
 
 
 def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -42,7 +43,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
         "cnntrain predict runs/cells/latest photos/ --txt guesses/ --score 0.5",
         "cnntrain predict runs/cells/latest coco/val2017/ --coco results.json --csv > answers.csv",
         "cnntrain predict runs/words/latest meeting.wav --every 0.5s --labels > meeting.txt",
-        "cnntrain predict runs/quickstart/latest photos/ -s data.source.max_pixels=50000000",
+        "cnntrain predict runs/photos/first photos/ -s data.source.max_pixels=50000000",
     ],
 )
 @click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
@@ -134,6 +135,7 @@ def command(
     failures: list[tuple[str, str]] = []
     with Model(checkpoint, threads=threads, set=sets, score=score, warn=None) as model:
         trained, task = model.trained, model.trained.network.task
+        _check_top(top, task)
         names = trained.unseen.names(paths) if folder or texts else []
         results = None if coco is None else ResultsFile(coco, task, model.classes, trained.numbers(), overwrite)
         render = None if folder is None else Folder(folder, task, names, overwrite).write
@@ -171,6 +173,15 @@ def _tell(model: Model, failures: Sequence[tuple[str, str]], asked: int, as_json
         Console("none").warn(unseen.refusal(failures, asked, "Skipped, as the config says"))
 
 
+def _check_top(top: int, task: Task) -> None:
+    """Raise UsageError where more than one answer is asked for and there is only one."""
+    from cnntrain.core.errors import UsageError
+
+    if top > 1 and not task.ranks:
+        what = f"--top is for classes of which one is the answer, and the task of this network is {task.name_in_config}"
+        raise UsageError(f"{what}. Leave it out")
+
+
 def _print_document(
     model: Model, predictions: Sequence[Mapping[str, Any]], failures: Sequence[tuple[str, str]]
 ) -> None:
@@ -202,6 +213,7 @@ def _along(
         raise UsageError(f"--labels prints the label track of one recording, got {len(paths)}. Name one")
     failures: list[tuple[str, str]] = []
     with Model(checkpoint, threads=threads, set=sets, warn=None) as model:
+        _check_top(top, model.trained.network.task)
         windows = along(model.trained, paths, every, top, failures)
     if not windows:
         raise DataError(model.trained.unseen.refusal(failures, len(paths)))

@@ -48,7 +48,7 @@ def table(rows: Sequence[Sequence[str]], right: Collection[int] = (), fold: int 
 
     Column `fold` goes on in further lines where the table would be wider than the terminal.
     """
-    cells = [[printable(cell) for cell in row] for row in rows]
+    cells = [[_written(cell) for cell in row] for row in rows]
     widths = [max(map(letters.columns, column)) for column in zip(*cells, strict=True)]
     bound = width()
     if fold is not None and bound is not None:
@@ -81,8 +81,15 @@ def _line(cells: Sequence[str], widths: Sequence[int], right: Collection[int]) -
 
 def pairs(rows: Sequence[tuple[str, str]]) -> str:
     """Names and what they stand for, aligned."""
-    extent = max(letters.columns(name) for name, _ in rows)
-    return "\n".join(f"{letters.left(name, extent)}  {value}" for name, value in rows)
+    named = [(_written(name), value) for name, value in rows]
+    extent = max(letters.columns(name) for name, _ in named)
+    return "\n".join(f"{letters.left(name, extent)}  {value}" for name, value in named)
+
+
+def _written(text: str) -> str:
+    """A text as it will stand on stdout: what that cannot say is shown escaped, which takes more columns."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return printable(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def paragraphs(text: str) -> str:

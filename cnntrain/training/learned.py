@@ -16,6 +16,7 @@ from cnntrain.training.job import Job
 FEWEST = 200  # training samples; with fewer, chance can give nearly any result
 FEWEST_OF_VALUES = 50  # likewise, where samples have values
 _FAR = 10.0  # from 0: an untrained network's outputs are about 1
+_FAR_OFF = "Values so far from 0 are all but out of reach of any usual learning rate"
 _DEVIATIONS = 2.0  # by which a share of samples may differ from what blind answers get
 _BEYOND = 0.25  # of p (1 - p), further: an untrained network is right a little more or less often than by chance
 
@@ -85,9 +86,9 @@ def _remedy(job: Job) -> str:
     if isinstance(last, Denormalize) or not np.abs(targets).max() > _FAR:
         return "The learning rate may be too high or too low"
     if job.loaded.experiment.model.preset is not None:
-        return "Values so far from 0 are all but out of reach of any usual learning rate: bring them to about -1 to 1 in the data"
+        return f"{_FAR_OFF}: bring them to about -1 to 1 in the data"
     ending = job.data.task.ending(targets, job.data.description)
-    return f"Values so far from 0 are all but out of reach of any usual learning rate: end model.layers with {ending}"
+    return f"{_FAR_OFF}: end model.layers with {ending}"
 
 
 def _told(found: Sequence[tuple[str, float]]) -> tuple[str, str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import shlex
 import subprocess
 import sys
 
@@ -11,6 +13,8 @@ import pytest
 
 from cnntrain import __version__
 from cnntrain.cli import ALIASES, COMMANDS
+from cnntrain.config.load import load
+from tests.support.pages import ROOT
 
 PROGRAM = """\
 import sys
@@ -111,6 +115,27 @@ def test_the_help_of_a_command_fits_80_columns_and_ends_with_examples(cnntrain, 
     assert f"cnntrain {name}" in examples
     assert "Show tracebacks of errors." in text
     assert not re.search(r"  -.* (INTEGER|FLOAT)\b", text), "an option's value has a name"
+
+
+def configs_of(arguments):
+    """The config that an example is about, as far as it names one of this repository or a run of one."""
+    for argument in arguments:
+        if argument.startswith("configs/"):
+            return argument
+        if argument.startswith("runs/quickstart"):
+            return "configs/quickstart.yaml"
+    return None
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_an_example_sets_is_a_key_of_its_config(cnntrain, name):
+    _, examples = cnntrain(name, "-h").out.replace("\\\n", " ").split("\nExample")
+    for line in examples.splitlines()[1:]:
+        arguments = shlex.split(line)
+        sets = [value for option, value in itertools.pairwise(arguments) if option in ("-s", "--set")]
+        config = configs_of(arguments)
+        if sets and config:
+            load([ROOT / config], sets)
 
 
 def test_the_options_of_fit_stand_in_sections(cnntrain):

@@ -70,9 +70,9 @@ def source_of(path):
         ("cifar10", lambda desk: cifar(desk / "data"), "40 training samples of 32x32x3, 10 classes"),
         ("npz", lambda desk: arrays(desk / "data.npz", np.arange(30) % 3), "30 training samples of 6x5x1, 3 classes"),
         ("npz", lambda desk: arrays(desk / "data.npz", np.eye(30, 2) / 3), "30 training samples of 6x5x1, 2 values"),
-        ("npz", lambda desk: arrays(desk / "data.npz", np.eye(30, 2)), "30 training samples of 6x5x1, 2 values"),
+        ("npz", lambda desk: arrays(desk / "data.npz", np.eye(30, 2)), "30 training samples of 6x5x1, 2 labels"),
         ("csv", lambda desk: listed(desk, "file,class", "a", "b"), "12 training samples of 20x20x3, 2 classes"),
-        ("csv", lambda desk: listed(desk, "path,x,y", "1,0", "0,1"), "12 training samples of 20x20x3, 2 values"),
+        ("csv", lambda desk: listed(desk, "path,x,y", "1,0", "0,1"), "12 training samples of 20x20x3, 2 labels"),
         ("csv", lambda desk: listed(desk, "path,age", "1.5", "7"), "12 training samples of 20x20x3, 1 value"),
     ],
     ids=[

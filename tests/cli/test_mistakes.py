@@ -50,6 +50,14 @@ def test_as_text(monkeypatch):
     ]
 
 
+def test_a_long_name_is_folded(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    result = {"per_value": [{"name": name, "mae": 0.5, "rmse": 534367360341.3333} for name in ("short", "long " * 36)]}
+    lines = mistakes.text(result).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "5.34367e+11" in lines[2]
+
+
 def test_a_matrix_too_wide_becomes_the_most_frequent_mistakes(monkeypatch):
     monkeypatch.setenv("COLUMNS", "30")
     lines = mistakes.text(evaluated(CONFUSION)).splitlines()

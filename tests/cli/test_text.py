@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import struct
@@ -123,3 +124,11 @@ def test_wide_letters_fold_within_the_column(monkeypatch):
 def test_a_caret_stands_below_what_it_means():
     _, line, caret = str(Problem(Mark("f.yaml", 1, 10, "停车: {a: b, 车: 1}"), "wrong")).splitlines()
     assert columns_of(line).index(caret.index("^")) == 4 + 9  # letters before it, two of which are wide
+
+
+def test_names_that_stdout_cannot_say_are_aligned_as_they_are_shown(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "ascii", "backslashreplace"))
+    shown = [pairs([("é", "1"), ("cat", "2")]), table([["name", "n"], ["é", "1"], ["cat", "2"]])]
+    for text in shown:
+        rows = text.encode("ascii", "backslashreplace").decode().splitlines()[-2:]
+        assert rows[0].index("1") == rows[1].index("2")

@@ -41,6 +41,9 @@ def test_values_are_learned_measured_and_predicted(cnntrain, trained):
     truth = trained(halves, "mse")
     measured = json.loads(cnntrain("eval", "run", "--json").out)
     said = predicted(cnntrain)
+    refused = cnntrain("predict", "run", "data.npz", "--top", "3")
+    assert refused.code == 2
+    assert "--top is for classes of which one is the answer, and the task of this network is regress" in refused.err
     assert measured["mae"] == pytest.approx(np.abs(said - truth).mean(), rel=1e-5)
     assert measured["mse"] == pytest.approx(np.square(said - truth).mean(), rel=1e-5)
     spread = np.square(truth - truth.mean(axis=0)).sum(axis=0)

@@ -18,6 +18,7 @@ from cnntrain.core.counts import counted
 from cnntrain.core.description import CLASSES, VALUES, Description, size_text
 from cnntrain.core.display import Annotation, Answer, Gallery, Rendering, Section
 from cnntrain.core.errors import printable
+from cnntrain.core.figures import measure
 from cnntrain.core.letters import isolated
 from cnntrain.core.moves import Move
 from cnntrain.core.registry import Part
@@ -125,6 +126,7 @@ class Task(Part):
     mixes: ClassVar[bool] = True  # whether weighted sums of targets mean anything: `mixable`
     renders: ClassVar[tuple[str, ...]] = ()  # suffixes of what `rendered` gives, if answers can be shown on the picture
     remains: ClassVar[str] = ""  # what an export leaves to its user to get from outputs to answers, in words
+    ranks: ClassVar[bool] = False  # whether there is an order to its answers, of which the first few can be asked for
     annotates: ClassVar[bool] = False  # whether answers have the forms of annotation tools: `annotation`
     learned_from: ClassVar[str] = "sample"  # what teaches a class: a sample of it, a box, a pixel
     otherwise: ClassVar[str] = ""  # what to do where the targets were meant as classes
@@ -467,7 +469,7 @@ class OfValues(Task):
 
     def told(self, target: Any, data: Description) -> str:
         """The values."""
-        return " ".join(f"{value:.3g}" for value in target)
+        return " ".join(map(measure, target.tolist()))
 
     def amount(self, data: Description, each: bool = False) -> str:
         """How many values there are."""
@@ -536,7 +538,7 @@ class OfValues(Task):
         """The few values (k,) of a sample that are farthest from the truth: what is said, and what is true."""
         chosen = np.argsort(-np.abs(said - true), kind="stable")[:_TOLD].tolist()
         names = self.called(data) if data.columns or data.values > 1 else ("said",)
-        return tuple(f"{isolated(printable(names[i]))} {said[i]:.4g}, is {true[i]:.4g}" for i in chosen)
+        return tuple(f"{isolated(printable(names[i]))} {measure(said[i])}, is {measure(true[i])}" for i in chosen)
 
 
 def share(part: float, whole: float) -> float | None:

@@ -43,6 +43,7 @@ class Classify(Task):
     examples: ClassVar[tuple[Description, ...]] = (Description((6, 6, 1), ("a", "b", "c")),)
     target: ClassVar[str] = CLASSES
     loss: ClassVar[str] = "cross_entropy"
+    ranks: ClassVar[bool] = True
     shares: ClassVar[Literal["softmax", "sigmoid", ""]] = "softmax"
     metrics: ClassVar[tuple[str, ...]] = ("accuracy", "error")
     usual_metrics: ClassVar[tuple[str, ...]] = ("accuracy",)

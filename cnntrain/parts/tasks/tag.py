@@ -10,8 +10,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.core.description import Description
 from cnntrain.core.display import Percentage, Section, Table, percent
+from cnntrain.core.errors import printable
+from cnntrain.core.letters import isolated
 from cnntrain.core.registry import register
 from cnntrain.ops.ranking import Ranking
 from cnntrain.ops.sigmoid import sigmoid
@@ -63,11 +66,21 @@ class Tag(OfValues):
         """How many labels."""
         return f"{data.values} yes-or-no labels each"
 
+    def amount(self, data: Description, each: bool = False) -> str:
+        """How many labels there are."""
+        return counted(data.values, "label") + " each" * each
+
+    def told(self, target: Any, data: Description) -> str:
+        """The labels that it has; of a mixture, each with its share."""
+        shares = zip(self.called(data), target.tolist(), strict=True)
+        named = [(isolated(printable(name)), share) for name, share in shares if share > 0]
+        return ", ".join(name if share == 1 else f"{name} {share:.2g}" for name, share in named) or "none"
+
     def start(self, batch: int) -> Start:  # noqa: ARG002  (the contract's signature)
         """Binary cross-entropy, and the best epoch by it."""
         loss = "loss: binary_cross_entropy # each label by itself: yes or no"
         optimizer = "optimizer: {type: adamw, lr: 1e-3}"
-        return Start(loss, optimizer, ("binary_accuracy",), "val/loss", "for each value", shifts=False)
+        return Start(loss, optimizer, ("binary_accuracy",), "val/loss", "for each label", shifts=False)
 
     def apart(self, outputs: Array, targets: Array) -> Array:
         """True yes, false yes, false no; a target above 0.5 means yes."""

@@ -60,7 +60,11 @@ def _table(matrix: Array, names: tuple[str, ...]) -> Markup:
     upright = max(map(columns, names)) > 4
     head = [element("th", element("span", name), class_="up" if upright else "n") for name in names]
     rows = [
-        element("tr", element("th", element("span", name)), *(_cell(matrix[i, j], shares[i, j], i == j) for j in range(len(names))))
+        element(
+            "tr",
+            element("th", element("span", name)),
+            *(_cell(matrix[i, j], shares[i, j], i == j) for j in range(len(names))),
+        )
         for i, name in enumerate(names)
     ]
     kind = "matrix large" if len(names) > _NUMBERED else "matrix"

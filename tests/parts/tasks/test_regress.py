@@ -54,3 +54,10 @@ def test_a_single_value_needs_no_name() -> None:
     table, gallery = pieces(Description((6, 6, 1), (), 1), OUTPUTS[:, :1], TARGETS[:, :1])
     assert len(table.rows) == 1
     assert gallery.captions[0] == ("said 1.5, is 1",)
+
+
+def test_large_values_keep_their_digits() -> None:
+    data = Description((6, 6, 1), (), 3)
+    assert Regress().told(np.array([1_059_000, 0.25, 12.5], np.float32), data) == "1,059,000 0.25 12.5"
+    _, gallery = pieces(Description((6, 6, 1), (), 1), TARGETS[:, :1] * 1_059_000, TARGETS[:, :1] * 1_058_000)
+    assert gallery.captions[-1] == ("said 1,059,000, is 1,058,000",)

@@ -75,3 +75,13 @@ def test_where_nothing_is_wrong_there_are_no_mistakes(shape: tuple[int, ...]) ->
     (gallery,) = Tag().report(right)[2].content
     assert isinstance(gallery, Gallery)
     assert (len(gallery.positions), gallery.nothing) == (0, "None: every answer for val is right.")
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [([1, 0, 1], "red, cat"), ([0, 0, 0], "none"), ([0, 1, 0], "round"), ([0.25, 0, 1], "red 0.25, cat")],
+)
+def test_a_sample_is_captioned_by_the_labels_it_has(target, told) -> None:
+    data = Description((6, 6, 1), (), 3, columns=("red", "round", "cat"))
+    assert Tag().told(np.array(target, np.float32), data) == told
+    assert Tag().amount(data, each=True) == "3 labels each"
