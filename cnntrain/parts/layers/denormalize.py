@@ -21,8 +21,9 @@ from cnntrain.parts.layers.base import Example, Frame, Layer, example
 class Denormalize(Layer):
     """y[..., c] = mean[c] + x[..., c] * std[c], Keras's Normalization with `invert`, so dx = dy * std.
 
-    Nothing is trained. Behind the last dense layer of a regression it lets the network learn numbers near 0 while outputs, losses and
-    metrics keep the units of the data: a weight that moves by the learning rate would take ages to reach 300,000.
+    Nothing is trained. Behind the last dense layer of a regression it lets the network learn numbers near 0 while
+    outputs, losses and metrics keep the units of the data: a weight that moves by the learning rate would take ages to
+    reach 300,000.
     """
 
     examples: ClassVar[tuple[Example, ...]] = (
