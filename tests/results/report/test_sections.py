@@ -16,8 +16,9 @@ from cnntrain.engine.walk import Walk
 from cnntrain.network import build
 from cnntrain.parts.metrics.base import log_probabilities
 from cnntrain.parts.tasks import calibration, classify
-from cnntrain.results.report import filters, gallery, gradcam, pictures
+from cnntrain.results.report import filters, gallery, gradcam, matrix, pictures
 from cnntrain.results.report.judged import judging
+from cnntrain.results.report.page import page
 from cnntrain.rundir.history import read
 from tests.support.experiments import FULL, run, write
 
@@ -161,3 +162,14 @@ def test_mistakes_name_their_files_or_numbers(judged):
     assert judged.names(shown.positions[:1]) == [f"test {judged.indices[shown.positions[0]]}"]
     named = dataclasses.replace(judged, images=dataclasses.replace(judged.images, names=("a/停车.png",) * 90))
     assert '<small title="a/停车.png"><bdi>停车.png</bdi></small>' in gallery.markup(shown, named)
+
+
+def test_names_beside_a_matrix_can_be_broken_and_numbers_cannot():
+    """What leaves a phone room is in the style: names are boxes of their own, cells of numbers are not broken."""
+    names = ("Tomato___healthy", "Tomato___virus")
+    shown = str(matrix.markup(Matrix("a", "t", np.eye(2, dtype=int), names)))
+    assert all(f"<th><span>{name}</span></th>" in shown for name in names)
+    style = page("t", "", footer="")
+    assert ".matrix tbody th span{display:inline-block;width:max-content;max-width:min(240px,34vw)" in style
+    assert ".wide td:not(.n)>:is(span,b){white-space:normal" in style
+    assert ".wide td>" not in style
