@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -158,7 +157,7 @@ def command(
             code = tell(error)  # before the next of a burst of signals ends the process without a word
             if as_json and error.result is not None:
                 print_json(error.result)
-            sys.exit(code)
+            raise click.exceptions.Exit(code) from error
     if report and launcher.rank() == 0:
         from cnntrain.core.console import Console
 
