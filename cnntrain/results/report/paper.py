@@ -55,6 +55,7 @@ _SIZE = 10  # of the font in which letters are looked up
 _ROW = 0.19  # height of a line of the legend, in inches
 _MOST_COLUMNS = 3  # of a legend
 _ACROSS, _HANDLE = 50, 7  # letters that a legend has room for, and those for the piece of line before a name
+_TOGETHER = 54  # letters of several names in a row, which are of average width on the whole
 _CAPITAL = 1.5  # letters that a capital may take
 _LONGEST = _ACROSS - _HANDLE  # letters of a name in it
 
@@ -231,8 +232,10 @@ def name_colours(axes: Any, entries: Sequence[tuple[str, tuple[int, int, int]]],
 
 def _columns(labels: Sequence[str]) -> int:
     """In how many columns the legend stands: as many as there is room for."""
-    longest = max(sum(_CAPITAL if letter.isupper() else columns(letter) for letter in label) for label in labels)
-    return max(1, min(len(labels), _MOST_COLUMNS, int(_ACROSS / (longest + _HANDLE))))
+    wide = [_HANDLE + sum(_CAPITAL if letter.isupper() else columns(letter) for letter in label) for label in labels]
+    if len(labels) <= _MOST_COLUMNS and sum(wide) <= _TOGETHER:
+        return len(labels)
+    return max(1, min(len(labels), _MOST_COLUMNS, int(_ACROSS / max(wide))))
 
 
 def _rows(labels: Sequence[str]) -> int:
