@@ -12,7 +12,6 @@ import errno
 import importlib
 import itertools
 import os
-import signal
 import sys
 import time
 import traceback
@@ -26,7 +25,7 @@ import click
 from cnntrain import __version__
 from cnntrain.cli.options import debug
 from cnntrain.cli.text import sentence
-from cnntrain.core import launcher, terminal
+from cnntrain.core import launcher, signals, terminal
 from cnntrain.core.errors import CnntrainError, ConfigError, UnfinishedError, UsageError, printable
 from cnntrain.core.failures import system_failure
 from cnntrain.core.registry import did_you_mean, nearest
@@ -146,8 +145,8 @@ def main(arguments: list[str] | None = None) -> int:
             keep()
         except OSError as error:  # no further process can be started
             return tell(error)
-    if arguments is None:  # the process is ours; USR1 asks for a save, and must not end one with nothing to save
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    if arguments is None:
+        signals.take_over()
         if launcher.rank() > 0:
             launcher.silence()
     terminal.prepare()

@@ -15,7 +15,7 @@ from types import FrameType
 import click
 
 from cnntrain.cli.options import PATH, Command, WholeNumber, debug
-from cnntrain.core import bounds, terminal
+from cnntrain.core import bounds, launcher, terminal
 
 _TOKEN = "watch-token"  # a file of the user's own, kept so that an open page still works after a resume
 _PATIENCE = 5.0  # seconds in which the page's process must end
@@ -92,7 +92,13 @@ class Watching:
         arguments = child.command(["watch", str(run), "--listener", str(number)])
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen(
-            arguments, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, pass_fds=[number], start_new_session=True
+            arguments,
+            env=launcher.without(),
+            stdin=subprocess.PIPE,
+            stdout=quiet,
+            stderr=quiet,
+            pass_fds=[number],
+            start_new_session=True,
         )
         assert self._process.stdin
         self._process.stdin.write(self._token.encode() + b"\n")

@@ -15,6 +15,21 @@ SAVING = signal.SIGUSR1
 PARTING = signal.SIGUSR2
 HEEDED = (*STOPPING, SAVING, PARTING)
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
+_ours: list[int] = []  # this process, once it is ours
+
+
+def take_over() -> None:
+    """Say that this process is ours, and no program that has imported us: then sessions heed PARTING, too.
+
+    SAVING is blocked until there is one: before, nothing can be saved, and nobody must die of the request.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {SAVING})
+    _ours.append(os.getpid())
+
+
+def heeded() -> tuple[signal.Signals, ...]:
+    """What a session heeds in this process. PARTING may mean something else to a program of which it is a part."""
+    return HEEDED if _ours else tuple(number for number in HEEDED if number != PARTING)
 
 
 def end_with(parent: int, number: signal.Signals = signal.SIGKILL) -> None:

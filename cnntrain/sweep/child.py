@@ -12,10 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_BEGIN = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
-    "from cnntrain.cli import main; sys.exit(main(sys.argv[1:]))"
-)
+_BEGIN = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from cnntrain.cli import main; sys.exit(main())"
 _FLAGS = {"isolated": "-I", "ignore_environment": "-E", "no_user_site": "-s", "no_site": "-S"}
 
 

@@ -2,11 +2,12 @@
 
 SIGINT, SIGTERM and SIGHUP ask it to finish the step, save and stop; a second one leaves at once without saving, unless
 it comes so soon that it repeats the first: `timeout`, service managers and terminals often send one to a process and to
-its group. SIGUSR2 asks for the same as the first, however often, and is for a sweep and its runs. SIGUSR1 asks it to
-save and go on. Before there is a step to finish, the first one ends the session with a StoppedError.
-Nothing is ever saved from inside a handler. A signal that was ignored when the process started, as nohup and shells
-do for background jobs, stays ignored. But blocked signals are unblocked, and SIGCHLD is heeded, however the daemon or
-job runner that started the process left them: otherwise nobody would learn how a child ended.
+its group. SIGUSR2 asks for the same as the first, however often, and is for a sweep and its runs: a program that has
+imported us keeps it for itself. SIGUSR1 asks it to save and go on. Before there is a step to finish, the first one ends
+the session with a StoppedError. Nothing is ever saved from inside a handler. A signal that was ignored when the process
+started, as nohup and shells do for background jobs, stays ignored. But blocked signals are unblocked, and SIGCHLD is
+heeded, however the daemon or job runner that started the process left them: otherwise nobody would learn how a child
+ended.
 
 Outside, SIGUSR1 is blocked from the program's start: a session that is just beginning or ending has nothing to save,
 and must not die of the request. What each signal does is a table in cli/README.md.
@@ -28,7 +29,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from cnntrain.core import shell
 from cnntrain.core.errors import PausedError, StoppedError
-from cnntrain.core.signals import HEEDED, PARTING, SAVING
+from cnntrain.core.signals import PARTING, SAVING, heeded
 
 BURST = 0.5  # seconds after a signal in which others say no more than it
 
@@ -80,11 +81,10 @@ class Interrupts:
             Interrupts._held = self
             if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
                 self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for number in HEEDED:
-                handler = signal.getsignal(number)
-                if handler is signal.SIG_DFL or (handler is not signal.SIG_IGN and number != PARTING):
+            for number in heeded():
+                if signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._handle)
-            self._blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*HEEDED, signal.SIGCHLD))
+            self._blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*heeded(), signal.SIGCHLD))
         return self
 
     def __exit__(

@@ -231,15 +231,22 @@ def test_whoever_stops_a_sweep_need_not_know_of_its_runs_and_may_be_impatient(de
         for pid in (*pids, process.pid):
             os.kill(pid, signal.SIGTERM)
     else:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)  # so that none can be over before the sweep is told twice
         process.send_signal(signal.SIGTERM)
-        time.sleep(1.2 * BURST)
+        time.sleep(4 * BURST)
         process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
     assert gone(pids)
-    assert ("the runs under way are saved" in err) or how == "twice"
+    assert ("are saved" in err) == (how == "everybody")
     states = [json.loads((path / "status.json").read_text()) for path in runs]
-    assert [(state["state"], state["exit_code"]) for state in states] == [("interrupted", 143)] * 2
+    assert {state["state"] for state in states} == {"interrupted"}
+    codes = {143} if how == "everybody" else {129, 143}  # HUP is what the system sends to orphans that stand still
+    assert {state["exit_code"] for state in states} <= codes
 
 
 @needs_proc
@@ -249,7 +256,7 @@ def test_a_run_that_left_without_saving_is_not_called_saved(desk):
     (pid,) = under_way(process, [desk / "runs/sweep/run"])
     os.kill(pid, signal.SIGSTOP)  # so that it cannot save before it is killed
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
+    time.sleep(4 * BURST)
     os.kill(pid, signal.SIGKILL)
     _, err = process.communicate(timeout=PATIENCE)
     assert err.splitlines()[-1] == (

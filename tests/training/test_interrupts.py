@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from cnntrain.core import signals
 from cnntrain.core.errors import StoppedError
 from cnntrain.core.signals import PARTING, STOPPING
 from cnntrain.training.interrupts import BURST, Interrupts
@@ -20,10 +21,12 @@ ALL = (*STOPPING, signal.SIGUSR1, PARTING)
 
 LOOP = """
 import signal, sys, time
+from cnntrain.core import signals
 from cnntrain.core.errors import StoppedError
 from cnntrain.training import interrupts
 from cnntrain.training.interrupts import Interrupts
 
+signals.take_over()
 interrupts.BURST = 0.1
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_DFL)
@@ -134,14 +137,14 @@ def test_a_second_signal_ends_the_process_at_once(process, first, second):
 @pytest.mark.parametrize("second", STOPPING)
 def test_what_comes_right_after_the_first_repeats_it(second, monkeypatch):
     """As from `timeout`, which sends one to its child and one to its group, a moment later."""
-    left = []
+    left, now = [], [time.monotonic()]
     monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with Interrupts() as interrupts:
         for number in (signal.SIGTERM, second, second):
             os.kill(os.getpid(), number)
         assert (interrupts.stop, left) == (signal.SIGTERM, [])
-        now = time.monotonic()
-        monkeypatch.setattr(time, "monotonic", lambda: now + 2 * BURST)
+        now[0] += 2 * BURST
         os.kill(os.getpid(), second)
         assert left == [128 + second]
 
@@ -163,12 +166,20 @@ def test_to_part_is_to_stop_as_by_term(process):
     assert rest(process) == (0, "save, stop: SIGTERM\ncleaned up\n")
 
 
-def test_a_handler_that_a_program_has_for_the_signal_of_sweeps_is_left_to_it():
+def test_a_program_that_has_imported_us_keeps_the_signal_of_sweeps():
+    """Whether it has a handler or, with the signal blocked, waits for it."""
     came = []
     signal.signal(PARTING, lambda *_: came.append(1))
     with Interrupts() as interrupts:
         os.kill(os.getpid(), PARTING)
     assert (came, interrupts.stop) == ([1], None)
+    signal.signal(PARTING, signal.SIG_DFL)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {PARTING})
+    with Interrupts() as interrupts:
+        signal.raise_signal(PARTING)  # to this thread: others may not have it blocked
+        assert signal.sigtimedwait({PARTING}, 10)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    assert interrupts.stop is None
 
 
 def test_a_wish_to_save_between_two_stops_changes_nothing(process):
@@ -187,7 +198,8 @@ def test_a_signal_ignored_from_the_start_stays_ignored(process):
     assert rest(process) == (0, "save, stop: None\ncleaned up\n")
 
 
-def test_handlers_are_put_back_whatever_happens():
+def test_handlers_are_put_back_whatever_happens(monkeypatch):
+    monkeypatch.setattr(signals, "_ours", [os.getpid()])
     before = {number: signal.getsignal(number) for number in ALL}
     inside, blocked = {}, {signal.SIGHUP, signal.SIGUSR1}
 
