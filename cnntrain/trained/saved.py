@@ -32,6 +32,8 @@ from cnntrain.parts.tasks.base import Task
 from cnntrain.parts.transforms.base import Transform
 from cnntrain.rundir.checkpoint import FOLDER, LAST, Checkpoint, changed_packages, read_meta, require_parts
 
+_MEASURED = 12  # the numerics of the first version that measures statistics of averaged weights before every save
+
 
 def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = False) -> tuple[Loaded, Description]:
     """The experiment a checkpoint was trained by, with the user's `KEY=VALUE` overrides, and what it says of its data.
@@ -143,6 +145,14 @@ def stale(checkpoint: Checkpoint) -> int:
             f"{checkpoint.path} is damaged: its meta has an impossible average.stale. Restore it from a copy"
         )
     return step
+
+
+def never_measured(checkpoint: Checkpoint) -> bool:
+    """Whether it is of a version that measured the statistics of averaged weights in validations alone, if at all."""
+    recorded = checkpoint.meta.get("environment")
+    numerics = recorded.get("numerics") if isinstance(recorded, dict) else None
+    old = not isinstance(numerics, int) or numerics < _MEASURED
+    return old and "stale" not in checkpoint.meta["average"]
 
 
 def weights(checkpoint: Checkpoint) -> str:

@@ -115,6 +115,8 @@ class State:
         if average:
             checkpoint.require(average__count=int)
             average.count, average.stale = checkpoint.meta["average"]["count"], saved.stale(checkpoint)
+            if average.part.remeasures and average.count and saved.never_measured(checkpoint):
+                average.stale = checkpoint.meta["position"]["step"]  # no later than the next save
         if "optimizer" in checkpoint.meta:
             checkpoint.require(optimizer__carried=float)
             if "since" in checkpoint.meta["optimizer"]:  # as written since layers have numbers of their own

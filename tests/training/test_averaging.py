@@ -250,6 +250,25 @@ def test_a_stop_in_a_hurry_leaves_measuring_to_the_resumed_run(tmp_path, monkeyp
     assert verify(tmp_path / "run", steps=10)["same"]
 
 
+def test_a_run_of_a_version_that_did_not_measure_is_measured_once_it_goes_on(tmp_path, monkeypatch):
+    """Its checkpoints stay what they were: the averaged weights of those that are finished are still used."""
+    average = "train.average={type: swa, start: 7st, every: 4st}"
+    sets = (*SHORT, "data.val=null", "train.early_stopping=null", "checkpoint={every: 12st, keep: 9}", average)
+    config, last = write(tmp_path), tmp_path / "run/checkpoints/last.npz"
+    run(config, tmp_path / "straight", sets)
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 11)
+        with pytest.raises(StoppedError):
+            run(config, tmp_path / "run", sets)
+    stopped = read(last)
+    older = {"average": {"count": 2}, "environment": stopped.meta["environment"] | {"numerics": 11}}
+    save(last, stopped.meta | older, stopped.arrays)
+    assert saved.weights(read(last)) == "averaged"
+    run(None, tmp_path / "run", resume=True)
+    first, second = (read(tmp_path / f"{name}/checkpoints/step-00000012.npz") for name in ("run", "straight"))
+    assert first.digests() == second.digests()
+
+
 def test_an_average_that_never_began_is_told_at_the_end(tmp_path, capsys):
     run(
         write(tmp_path),
