@@ -64,6 +64,7 @@ def overrides(values: Set) -> list[str]:
         return []
     if isinstance(values, Mapping):
         return [f"{key}={yaml_of(value, str(key), flow=True)}" for key, value in values.items()]
-    if isinstance(values, str) or not all(isinstance(value, str) for value in _several(values)):
+    texts = _several(values)
+    if isinstance(values, str) or not all(isinstance(text, str) for text in texts):
         raise UsageError(f"set: expected a mapping such as {{'optimizer.lr': 0.1}}, got {values!r}")
-    return list(values)
+    return texts

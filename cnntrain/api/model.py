@@ -90,7 +90,7 @@ class Model:
         uint8 from 0 to 255, or float32. One path of a file or one picture gives one answer, everything else a list.
         Recordings are answered along time, with an answer for each window, where `every` says how many seconds lie
         between the starts of two. Raises DataError for files that cannot be read and pixels that are not finite, and
-        UsageError for arrays of another shape.
+        UsageError for arrays of another shape, and for several answers (`top`) where the task has only one.
         """
         top, images = bounds.SOME.number("top", top), _listed(images)
         if every is not None:

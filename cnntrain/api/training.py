@@ -85,6 +85,8 @@ def _progress(asked: Showing) -> Progress:
 def _place(asked: Any) -> Duration:
     """A place in the training. Raises UsageError for what is none."""
     try:
+        if isinstance(asked, bool):
+            raise TypeError
         return place(str(asked if isinstance(asked, str | Duration) else operator.index(asked)))
     except TypeError as error:
         raise UsageError(f"pause_at: expected a duration such as '10ep', got {asked!r}") from error

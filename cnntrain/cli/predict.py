@@ -18,7 +18,6 @@ from cnntrain.core.letters import plain
 if TYPE_CHECKING:
     from cnntrain.api.model import Model
     from cnntrain.core.display import Answer
-    from cnntrain.parts.tasks.base import Task
 
 
 def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -135,7 +134,6 @@ def command(
     failures: list[tuple[str, str]] = []
     with Model(checkpoint, threads=threads, set=sets, score=score, warn=None) as model:
         trained, task = model.trained, model.trained.network.task
-        _check_top(top, task)
         names = trained.unseen.names(paths) if folder or texts else []
         results = None if coco is None else ResultsFile(coco, task, model.classes, trained.numbers(), overwrite)
         render = None if folder is None else Folder(folder, task, names, overwrite).write
@@ -173,15 +171,6 @@ def _tell(model: Model, failures: Sequence[tuple[str, str]], asked: int, as_json
         Console("none").warn(unseen.refusal(failures, asked, "Skipped, as the config says"))
 
 
-def _check_top(top: int, task: Task) -> None:
-    """Raise UsageError where more than one answer is asked for and there is only one."""
-    from cnntrain.core.errors import UsageError
-
-    if top > 1 and not task.ranks:
-        what = f"--top is for classes of which one is the answer, and the task of this network is {task.name_in_config}"
-        raise UsageError(f"{what}. Leave it out")
-
-
 def _print_document(
     model: Model, predictions: Sequence[Mapping[str, Any]], failures: Sequence[tuple[str, str]]
 ) -> None:
@@ -213,7 +202,6 @@ def _along(
         raise UsageError(f"--labels prints the label track of one recording, got {len(paths)}. Name one")
     failures: list[tuple[str, str]] = []
     with Model(checkpoint, threads=threads, set=sets, warn=None) as model:
-        _check_top(top, model.trained.network.task)
         windows = along(model.trained, paths, every, top, failures)
     if not windows:
         raise DataError(model.trained.unseen.refusal(failures, len(paths)))

@@ -21,7 +21,8 @@ class Bounds:
 
     def __contains__(self, number: float) -> bool:
         above = number > self.low if self.open else number >= self.low
-        return math.isfinite(number) and above and (self.high is None or number <= self.high)
+        finite = number == number and abs(number) != math.inf  # math.isfinite knows no integers of 400 digits
+        return finite and above and (self.high is None or number <= self.high)
 
     def __str__(self) -> str:
         kind = "a whole number" if self.whole else "a number"

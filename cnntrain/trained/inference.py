@@ -247,8 +247,10 @@ class Trained:
     ) -> list[tuple[str, Answer]]:
         """The samples of `predict`, by name, each with the task's answer in all its forms.
 
-        `show` is given the renderings of each, by name, and all of `annotate` its annotation.
+        `show` is given the renderings of each, by name, and all of `annotate` its annotation. Raises UsageError where
+        more than one answer is asked for (`top`) and the task has only one.
         """
+        self._check_top(top)
         answers: list[tuple[str, Answer]] = []
         found = [] if failures is None else failures
         for names, pixels in self.unseen.samples(paths, self.engine.pool, found):
@@ -263,6 +265,14 @@ class Trained:
         if failures is None and found:
             raise DataError(self.unseen.refusal(found, len(answers) + len(found)))
         return answers
+
+    def _check_top(self, top: int) -> None:
+        task = self.network.task
+        if top > 1 and not task.ranks:
+            raise UsageError(
+                "--top is for classes of which one is the answer, and the task of this network is "
+                f"{task.name_in_config}. Leave it out"
+            )
 
     @property
     def _most(self) -> int:
@@ -297,7 +307,8 @@ class Trained:
         return self.network.task.rendered(picture, outputs, self.led(picture.shape[:2]), self.description)
 
     def answers_to(self, pixels: Array, top: int = 1) -> list[Answer]:
-        """The task's answers for images (n, h, w, c) as they are stored."""
+        """The task's answers for images (n, h, w, c) as they are stored. Raises UsageError as `answers` does."""
+        self._check_top(top)
         return [self.answer("", image, row, top) for image, row in zip(pixels, self.outputs(pixels), strict=True)]
 
     def outputs(self, pixels: Array) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import cnntrain
+from cnntrain.api.arguments import overrides
 from cnntrain.config.fields import Duration
 from cnntrain.core.errors import DataError, PausedError, UsageError
 from tests.support.experiments import evidence, write
@@ -31,6 +32,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"max_time": "3"}, "max_time: expected a number of at least 0, got '3'"),
     ({"max_time": math.nan}, "max_time: expected a number of at least 0, got nan"),
     ({"pause_at": 1.5}, "pause_at: expected a duration such as '10ep', got 1.5"),
+    ({"pause_at": True}, "pause_at: expected a duration such as '10ep', got True"),
     ({"pause_at": 0}, "pause_at: expected a duration greater than zero"),
     ({"pause_at": Duration(-1)}, "pause_at: expected a duration such as"),
     ({"figures": None}, "figures: expected a text or several, got None"),
@@ -42,7 +44,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"run_dir": 3}, "expected a path, got 3"),
     ({"set": 3}, "set: expected a mapping"),
     ({"set": [3]}, "set: expected a mapping"),
+    ({"set": iter([3])}, "set: expected a mapping"),
 ]
+
+
+@pytest.mark.parametrize("several", [list, tuple, iter])
+def test_settings_may_come_in_any_collection(several: Callable[[Any], Any]) -> None:
+    assert overrides(several(["optimizer.lr=1", "train.epochs=2"])) == ["optimizer.lr=1", "train.epochs=2"]
 
 
 @pytest.mark.parametrize(("wrong", "words"), WRONG)

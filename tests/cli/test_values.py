@@ -7,6 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from cnntrain import load
+from cnntrain.core.errors import UsageError
+
 
 @pytest.fixture
 def trained(cnntrain, desk):
@@ -43,7 +46,11 @@ def test_values_are_learned_measured_and_predicted(cnntrain, trained):
     said = predicted(cnntrain)
     refused = cnntrain("predict", "run", "data.npz", "--top", "3")
     assert refused.code == 2
-    assert "--top is for classes of which one is the answer, and the task of this network is regress" in refused.err
+    only = "--top is for classes of which one is the answer, and the task of this network is regress"
+    assert only in refused.err
+    for images in ("data.npz", np.load("data.npz")["x_test"][..., np.newaxis]):  # as from Python, too
+        with load("run") as model, pytest.raises(UsageError, match=f"^{only}"):
+            model.predict(images, 3)
     assert measured["mae"] == pytest.approx(np.abs(said - truth).mean(), rel=1e-5)
     assert measured["mse"] == pytest.approx(np.square(said - truth).mean(), rel=1e-5)
     spread = np.square(truth - truth.mean(axis=0)).sum(axis=0)

@@ -16,6 +16,7 @@ from cnntrain.core.errors import UsageError
     [
         (SOME, np.int64(3), 3),
         (SOME, 10**12, 10**12),
+        pytest.param(SOME, 10**400, 10**400, id="long"),
         (SIZE, 8, 8),
         (SIZE, 1024, 1024),
         (RATE, np.float32(0.5), 0.5),
@@ -37,6 +38,7 @@ def test_a_number_within_becomes_pythons_own(bounds: Bounds, given: object, numb
         (SOME, 1.5, "a whole number of at least 1, got 1.5"),
         (SOME, True, "a whole number of at least 1, got True"),
         (SOME, "3", "a whole number of at least 1, got '3'"),
+        pytest.param(SIZE, 10**400, "a whole number from 8 to 1024, got 1", id="long"),
         (SIZE, 1025, "a whole number from 8 to 1024, got 1025"),
         (RATE, 0, "a number greater than 0, got 0"),
         (RATE, math.nan, "a number greater than 0, got nan"),
