@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, TypeVar, cast
 
 import cnntrain
+from cnntrain.core.errors import CnntrainError
 from cnntrain.core.registry import KINDS, Part, known, nearest, package_of
 
 _ROOT = Path(cnntrain.__file__).parent
@@ -54,6 +55,8 @@ def noting(call: _Call) -> _Call:
     def noted(*arguments: Any, **options: Any) -> Any:
         try:
             return call(*arguments, **options)
+        except CnntrainError:  # which says what to do, also where the refusal of a part is its cause
+            raise
         except Exception as error:
             said = culprit(error)
             if said and not getattr(error, "__notes__", None):

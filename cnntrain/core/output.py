@@ -76,8 +76,11 @@ class Output:
         if not self.is_there:
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a file"
             raise StorageError(f"{self.path} is {what}, expected a file to write. Name a file")
-        if any(os.path.samestat(status, os.stat(read)) for read in self._reads):
-            raise StorageError(f"{self.path} is itself read for what would be written there. Name another file")
+        for read in self._reads:
+            with explained("read", read):
+                same = os.path.samestat(status, os.stat(read))
+            if same:
+                raise StorageError(f"{self.path} is itself read for what would be written there. Name another file")
         head = self.read(_HEAD) if status.st_size else b""
         if self._kind is not None and head and not self._kind.beginning.match(head):
             raise StorageError(

@@ -12,6 +12,7 @@ import pytest
 
 from cnntrain.core import registry
 from cnntrain.core.culprits import culprit, noting, packed, suspects, unpacked
+from cnntrain.core.errors import UsageError
 
 ODD = """\
 from dataclasses import dataclass
@@ -127,6 +128,19 @@ def test_from_python_the_error_stays_and_has_a_note(odd, ours, tmp_path):
     assert type(error) is ZeroDivisionError
     (note,) = error.__notes__
     assert note == f"{culprit(error)}. Mend it"
+
+
+def test_a_refusal_says_itself_what_to_do_although_a_part_gave_the_reason(odd, ours):
+    def refuses() -> None:
+        try:
+            ours(odd.asks)
+        except ZeroDivisionError as error:
+            raise UsageError("units must be at least 1") from error
+
+    error = caught(noting(ours), refuses)
+    assert type(error) is UsageError
+    assert culprit(error)
+    assert not hasattr(error, "__notes__")
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,8 @@ def test_what_is_read_is_not_replaced_under_any_name(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("read")
     with pytest.raises(StorageError, match=r"link is itself read for what would be written there\. Name another file"):
         Output(tmp_path / "link", ANY, reads=[tmp_path / "read"])
+    with pytest.raises(StorageError, match=r"cannot read .*gone: No such file or directory"):
+        Output(tmp_path / "link", ANY, reads=[tmp_path / "gone"])
 
 
 @pytest.mark.parametrize("optimize", [False, True])

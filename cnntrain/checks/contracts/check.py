@@ -139,7 +139,7 @@ def parts_of(path: Path) -> list[type[Part]]:
 def _module(path: Path) -> ModuleType:
     """The module of a file: under its own name in a package, any other under a name that nothing else has."""
     names, folder = [path.stem], path.parent
-    while (folder / "__init__.py").is_file():
+    while (folder / "__init__.py").is_file() and "." not in names[0] + folder.name:  # by which no import would find it
         names, folder = [folder.name, *names], folder.parent
     if names[1:] and path.suffix == ".py":
         return _of_package(".".join(names).removesuffix(".__init__"), folder, path)

@@ -399,6 +399,22 @@ def test_a_file_of_a_package_imports_what_lies_beside_it(
     assert f"ImportError: another package of that name has been imported: bays.inner is {inner}" in err
 
 
+@pytest.mark.parametrize("place", ["my.parts/snake.py", "my.parts/bays/snake.py", "bays/my.snake.py"])
+def test_a_name_with_a_dot_is_of_no_package(place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / place
+    path.parent.mkdir(parents=True)
+    for folder in {tmp_path / Path(place).parts[0], path.parent}:
+        (folder / "__init__.py").touch()
+    (path.parent / "twos.py").write_text("TWO = 2\n")
+    text = (WAVES / "snake.py").read_text().replace("waves_snake", "dotted_snake")
+    if place.count("bays/snake"):
+        text = text.replace("\n\n@register", "from .twos import TWO\n\n\n@register")
+    path.write_text(text)
+    code, checks, err = checked(path, capsys)
+    assert (code, err) == (0, "")
+    assert len(checks) >= 10
+
+
 def test_a_file_of_ours_that_takes_a_name_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
