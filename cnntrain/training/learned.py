@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,17 +17,34 @@ from cnntrain.training.job import Job
 FEWEST = 200  # training samples; with fewer, chance can give nearly any result
 FEWEST_OF_VALUES = 50  # likewise, where samples have values
 _FAR = 10.0  # from 0: an untrained network's outputs are about 1
+_LR = "The learning rate may be too high or too low"
 _FAR_OFF = "Values so far from 0 are all but out of reach of any usual learning rate"
 _DEVIATIONS = 2.0  # by which a share of samples may differ from what blind answers get
 _BEYOND = 0.25  # of p (1 - p), further: an untrained network is right a little more or less often than by chance
 
 
-def complaint(job: Job, values: Mapping[str, float]) -> str | None:
+@dataclass(frozen=True)
+class Complaint:
+    """What is to be said where nothing was learned: what shows it, and what may help."""
+
+    found: str
+    remedy: str
+
+    @property
+    def blames_lr(self) -> bool:
+        """Whether it may be the learning rate's fault."""
+        return self.remedy == _LR
+
+    def __str__(self) -> str:
+        return f"{self.found}. {self.remedy}"
+
+
+def complaint(job: Job, values: Mapping[str, float]) -> Complaint | None:
     """What is to be said where the values of the last epoch show that nothing was learned; None where they do not."""
     return at_chance(job, values) or at_variance(job, values)
 
 
-def at_chance(job: Job, values: Mapping[str, float]) -> str | None:
+def at_chance(job: Job, values: Mapping[str, float]) -> Complaint | None:
     """The complaint where the values of the last epoch, in training and in validation, are those of blind answers.
 
     A share of n samples counts as theirs within 2 sqrt(p (1 - p) / n) + p (1 - p) / 4 of a share p that they get, or
@@ -45,10 +63,10 @@ def at_chance(job: Job, values: Mapping[str, float]) -> str | None:
     if not found or not all(near for _, _, near in found):
         return None
     told, are = _told([(key, value) for key, value, _ in found])
-    return f"{told} {are} about what guesses without the picture get. The learning rate may be too high or too low"
+    return Complaint(f"{told} {are} about what guesses without the picture get", _LR)
 
 
-def at_variance(job: Job, values: Mapping[str, float]) -> str | None:
+def at_variance(job: Job, values: Mapping[str, float]) -> Complaint | None:
     """The complaint where the loss of the last epoch, in training and in validation, is no less than a constant's.
 
     That is the loss of answers which are the same for every picture. None where they are not known, and with too few
@@ -64,7 +82,7 @@ def at_variance(job: Job, values: Mapping[str, float]) -> str | None:
     if not found or not all(blind for _, _, blind in found):
         return None
     told, are = _told([(key, value) for key, value, _ in found])
-    return f"{told} {are} no less than what one answer for every picture gets. {_remedy(job)}"
+    return Complaint(f"{told} {are} no less than what one answer for every picture gets", _remedy(job))
 
 
 def _least_of_constants(job: Job, targets: Array) -> float | None:
@@ -84,7 +102,7 @@ def _remedy(job: Job) -> str:
     """What may help where the loss has stayed at that of a constant."""
     last, targets = job.network.graph.nodes[-1].layer, job.data.train.targets
     if isinstance(last, Denormalize) or not np.abs(targets).max() > _FAR:
-        return "The learning rate may be too high or too low"
+        return _LR
     if job.loaded.experiment.model.preset is not None:
         return f"{_FAR_OFF}: bring them to about -1 to 1 in the data"
     ending = job.data.task.ending(targets, job.data.description)

@@ -450,9 +450,10 @@ def _say_what_next(trainer: Trainer, run: RunDirectory | Follower, was_done: boo
     if waited:
         console.say(f"waiting for data: {sum(waited) / len(waited):.1%} of the time")
     doubt = None if was_done else learned.complaint(trainer.job, state.values)
-    for line in advice.told(trainer.job.loaded, "at-chance", doubt):
+    for line in advice.told(trainer.job.loaded, "at-chance", str(doubt or "")):
         console.warn(line)
-        console.say(f"to find a better one: cnntrain lr-find {shell.word(run.path / RESOLVED)}")
+        if doubt and doubt.blames_lr:
+            console.say(f"to find a better one: cnntrain lr-find {shell.word(run.path / RESOLVED)}")
     console.say(f"results: {run.path}")
     split = usual_split(trainer.job)
     further = "" if split == "test" else f" --split {split}"
