@@ -28,7 +28,7 @@ Progress = Literal["auto", "bar", "plain", "none"]
 _LINE_EVERY = 10.0  # seconds between two plain lines within an epoch
 _BAR = "{desc} {bar} {n_fmt}/{total_fmt}{postfix}"  # as long as the terminal leaves it room
 _BAR_EVERY = 0.2  # seconds between two updates of the numbers beside the bar
-_USUAL = 8  # columns of a value, and of a metric's name
+_USUAL = 8  # columns of a value in a row of an epoch, and of a metric's name
 _SPLITS = ("train", "val", "val_average")  # whose values a row of an epoch shows
 _BEST, _PLAIN = "\x1b[1;32m", "\x1b[0m"
 
@@ -64,21 +64,15 @@ class Epoch:
     def header(self) -> str:
         """Two lines above the rows of epochs."""
         columns = self.columns()
-        splits = "".join(f"  {split:>{(self._room + 2) * len(shown) - 2}}" for split, shown in columns)
-        names = "".join(f"  {_short(name):>{self._room}}" for _, shown in columns for name in shown)
+        splits = "".join(f"  {split:>{(_USUAL + 2) * len(shown) - 2}}" for split, shown in columns)
+        names = "".join(f"  {_short(name):>{_USUAL}}" for _, shown in columns for name in shown)
         return f"{'':{self._width}}{splits}\n{'epoch':>{self._width}}{names}    time"
 
     def row(self) -> str:
         """The epoch as a row of a table, the marks of the best left out."""
         names = [f"{split}/{name}" for split, shown in self.columns() for name in shown]
-        numbers = "".join(f"  {figure(self.values[name]):>{self._room}}" for name in names)
+        numbers = "".join(f"  {_fitted(self.values[name]):>{_USUAL}}" for name in names)
         return f"{f'{self.number}/{self.of}':>{self._width}}{numbers}  {f'{self.seconds:.1f}s':>6}"
-
-    @property
-    def _room(self) -> int:
-        """Columns for each value."""
-        shown = (figure(self.values[f"{split}/{name}"]) for split, names in self.columns() for name in names)
-        return max(_USUAL, *map(len, shown))
 
     @property
     def _width(self) -> int:
@@ -219,6 +213,12 @@ def _colours() -> bool:
 def _short(name: str) -> str:
     """A metric's name in a column of the usual width."""
     return name if len(name) <= _USUAL else name[: _USUAL - 1] + "."
+
+
+def _fitted(value: float) -> str:
+    """A value in a column of the usual width, with as many digits as there is room for: 5.34e+11."""
+    shorter = (f"{value:.{digits}g}" for digits in range(6, 0, -1))
+    return next(text for text in (figure(value), *shorter) if len(text) <= _USUAL)
 
 
 def clock(seconds: float) -> str:

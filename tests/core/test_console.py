@@ -273,6 +273,13 @@ def test_a_row_with_averaged_weights_fits_into_80_columns_and_shows_what_is_meas
     assert Epoch(1, 2, {"train/loss": 1.0}, 1.0, best=False).row() == "  1/2    1.0000    1.0s"
 
 
+def test_columns_stay_in_line_whatever_the_values_are():
+    several = [0.3, 1.7, 12345.678, -12345.678, 123456.7, 99999.99, 5.34367e11, -5.34367e11, -1e300, 1e-12]
+    rows = [Epoch(1, 3, {"train/loss": 0.5, "val/loss": value}, 1.0, best=False).row() for value in several]
+    assert {len(row) for row in rows} == {len(rows[0])}
+    assert [row.split()[2] for row in rows[2:7]] == ["12345.7", "-12345.7", "123457", "100000", "5.34e+11"]
+
+
 def test_a_curve_is_for_terminals_that_have_its_letters(clock, stderr):
     class Spelled(Terminal):
         encoding = "utf-8"
