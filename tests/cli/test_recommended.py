@@ -8,11 +8,13 @@ from __future__ import annotations
 import ast
 import configparser
 import errno
+import importlib
 import json
 import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +23,7 @@ import pytest
 from PIL import Image
 
 from cnntrain.cli import COMMANDS, main
-from cnntrain.core import files, storage
+from cnntrain.core import files, registry, storage
 from cnntrain.core.append_log import AppendLog
 from cnntrain.core.registry import KINDS
 from cnntrain.core.storage import explained
@@ -57,6 +59,7 @@ RECOMMENDED = {  # as the source has it, {} for what is filled in -> the test of
     "cnntrain list {} NAME": "test_what_list_refers_to",
     "cnntrain list tasks": "test_what_list_refers_to",
     "cnntrain selftest --json": "test_selftest.py",  # which runs it
+    "cnntrain selftest --part FILE": "test_a_part_that_gives_what_is_not_expected_of_it",
     "cnntrain check": "test_the_data_has_changed_since_check",
     "cnntrain fit CONFIG --run-dir {}{}": "test_where_nothing_can_be_resumed",
     "cnntrain fit --run-dir {} --resume": "test_a_paused_run_goes_on",
@@ -364,7 +367,7 @@ def test_the_data_has_changed_since_check(cnntrain, desk, pictures):
 
 def test_where_nothing_can_be_resumed(cnntrain, desk, config):
     run(config, desk / "killed", ("train.epochs=1",))
-    (desk / "killed" / "checkpoints" / "last.npz").unlink()
+    without_checkpoints(desk / "killed")
     (desk / "empty").mkdir()
     (desk / "other").mkdir()
     (desk / "other" / "file").touch()
@@ -378,10 +381,47 @@ def test_where_nothing_can_be_resumed(cnntrain, desk, config):
         assert cnntrain("fit", "-o", name, "--resume").code == 0
     refused = cnntrain("fit", "-o", "other", "--resume").error
     assert "CONFIG" not in refused  # which could only be refused, too
-    (desk / "killed" / "checkpoints" / "last.npz").unlink()
+    without_checkpoints(desk / "killed")
     refused = cnntrain("fit", config, "-o", "killed")
     assert "--resume" not in refused.error
     assert cnntrain("fit", config, "-o", "killed", "--overwrite", "-s", "train.epochs=1").code == 0
+
+
+def without_checkpoints(folder):
+    for path in (folder / "checkpoints").iterdir():
+        path.unlink()
+
+
+def test_a_run_that_has_lost_its_last_checkpoint_goes_on_from_its_best(cnntrain, desk, config):
+    short = ("-s", "train.epochs=2", "-s", "checkpoint.best.monitor=val/loss", "-s", "train.early_stopping=null")
+    assert cnntrain("fit", config, "-o", "a run", *short).code == 0
+    (desk / "a run" / "checkpoints" / "last.npz").unlink()
+    refused = cnntrain("fit", "-o", "a run", "--resume")
+    assert refused.code == 8
+    (copied,) = re.findall(r"\bcp .*?last\.npz'?", refused.error)
+    subprocess.run(copied, shell=True, check=True)
+    outcome = cnntrain("fit", "-o", "a run", "--resume")
+    assert outcome.code == 0, outcome.err
+
+
+def test_a_part_that_gives_what_is_not_expected_of_it(cnntrain, desk, config, monkeypatch):
+    """Its own file is what `selftest` is to look at."""
+    source = (ROOT / "tests/installed/waves/waves/snake.py").read_text().replace("waves_snake", "odd")
+    (desk / "odd.py").write_text(source.replace("return Workspace(", "return dict("))
+    registry.own("layers")
+    monkeypatch.setattr(registry, "_parts", {kind: dict(parts) for kind, parts in registry._parts.items()})
+    monkeypatch.syspath_prepend(desk)
+    monkeypatch.delitem(sys.modules, "odd", raising=False)
+    monkeypatch.setitem(registry._packages, importlib.import_module("odd").Snake, "odds 1")
+    config.write_text(config.read_text().replace("    - relu\n", "    - odd\n", 1))
+    failed = cnntrain("fit", config, "-o", "run", "-j", "1")
+    assert failed.code == 1
+    assert "finds a fault in the parts of odds 1" in failed.error
+    (words,) = re.findall(r"`cnntrain (.*?)`", failed.error)
+    monkeypatch.delitem(registry._parts["layers"], "odd")
+    tested = cnntrain(*words.replace("FILE", "odd.py").split())
+    assert tested.code == 9, tested.err
+    assert "'dict' object has no attribute" in tested.out
 
 
 def test_a_paused_run_goes_on(cnntrain, config):
@@ -543,11 +583,12 @@ def test_one_whose_report_the_disk_does_not_take_is_over(cnntrain, desk, config,
 
 
 def test_a_run_that_was_made_longer_and_kept_nothing(cnntrain, desk, config):
-    """Its config is as it was begun, and so is what trains it once more."""
+    """Its config says how long it is now, and so is what trains it once more."""
     assert cnntrain("fit", config, "-o", "long", "-s", "train.epochs=1").code == 0
     assert cnntrain("fit", "-o", "long", "--resume", "-s", "train.epochs=3", "-s", "checkpoint.every=3ep").code == 0
     (desk / "long" / "checkpoints" / "best.npz").unlink(missing_ok=True)
-    (words,) = commands(cnntrain("verify", "long", "--steps", "7").error)
-    assert cnntrain(*words, "-o", "again").code == 0
-    assert cnntrain("verify", "again", "--steps", "7").code == 0
-    assert "No run of 8 steps does: ask for at most 7" in cnntrain("verify", "long", "--steps", "9").error
+    for least in ("7", "9"):
+        (words,) = commands(cnntrain("verify", "long", "--steps", least).error)
+        assert cnntrain(*words, "-o", f"again {least}").code == 0
+        assert cnntrain("verify", f"again {least}", "--steps", least).code == 0
+    assert "No run of 24 steps does: ask for at most 23" in cnntrain("verify", "long", "--steps", "24").error

@@ -71,7 +71,7 @@ def test_a_valid_config_is_read_back_from_its_dump(campaign: Campaign, count: in
             assert problem.where.file == str(file), about
             assert 1 <= problem.where.line <= text.count("\n") + 1, about
     campaign.tell(f"{count} valid configs, {built} of them make a network")
-    assert built > count // 50
+    assert built > count // 50 or count < 500  # 6 in 100 do: of few, it may be none
 
 
 @counts(40, 3_000, 30_000, parts=2)
