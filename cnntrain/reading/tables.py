@@ -158,7 +158,7 @@ def check_numbers(names: Sequence[str], rows: Sequence[Sequence[str]], column: s
     """Raise ValueError for a column that is to be classes and holds numbers: with decimal commas, or with gaps."""
     whole = _whole(cells_of(names, rows)[column])
     commas = [cell for cell in whole if _POINTLESS.fullmatch(cell) or _GROUPED.fullmatch(cell)]
-    if commas and all(is_number(cell) for cell in whole if cell not in {*commas}):
+    if commas and all(is_number(cell) for cell in whole if cell not in commas):
         if all(map(_GROUPED.fullmatch, commas)):
             raise ValueError(
                 f"the column {column!r} has numbers with commas ({commas[0]}): remove those that part thousands, and "

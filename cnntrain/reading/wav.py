@@ -7,6 +7,7 @@ a pipe has no length; its samples then reach to the end of the file.
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from pathlib import Path
@@ -96,11 +97,13 @@ class Sound(NamedTuple):
 
 
 def clipped(path: Path, values: Array) -> Array:
-    """The values of a sound in [-1, 1], NaN as it is: those of one that is a little too loud are cut.
+    """The values of a sound in [-1, 1], NaN and infinities as they are: those of one a little too loud are cut.
 
     Raises DataError where they are of another range, in which the sound would become a square wave.
     """
     largest = float(np.abs(values).max(initial=0))
+    if not math.isfinite(largest):
+        return values
     if largest > _LOUDEST:
         raise DataError(
             f"{path} holds floats such as {largest:,.0f}, expected -1 to 1. Divide them by what stands for full scale, "

@@ -117,7 +117,7 @@ def test_the_help_of_a_command_fits_80_columns_and_ends_with_examples(cnntrain, 
     assert not re.search(r"  -.* (INTEGER|FLOAT)\b", text), "an option's value has a name"
 
 
-def configs_of(arguments):
+def config_of(arguments):
     """The config that an example is about, as far as it names one of this repository or a run of one."""
     for argument in arguments:
         if argument.startswith("configs/"):
@@ -133,7 +133,7 @@ def test_what_an_example_sets_is_a_key_of_its_config(cnntrain, name):
     for line in examples.splitlines()[1:]:
         arguments = shlex.split(line)
         sets = [value for option, value in itertools.pairwise(arguments) if option in ("-s", "--set")]
-        config = configs_of(arguments)
+        config = config_of(arguments)
         if sets and config:
             load([ROOT / config], sets)
 
