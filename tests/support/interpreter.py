@@ -29,6 +29,7 @@ const kinds = {
     [...fitted(Uint8Array.from(pixels), picture, channels, size, fit, pillow)],
   coloured: ({pixels, channels}) => [...coloured(pixels, channels)],
   answer: ({outputs, asked, about}) => ANSWERS[asked.as](Float32Array.from(outputs), asked, about),
+  measured: ({values}) => values.map(measured),
   field: ({trace, weights, places}) => {
     const network = new Network(trace, decoded(weights));
     return places.map(([value, row, column]) => field(network, value, row, column));

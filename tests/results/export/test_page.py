@@ -15,6 +15,7 @@ from PIL import Image
 from cnntrain.core import registry
 from cnntrain.core.description import Description
 from cnntrain.core.errors import UsageError
+from cnntrain.core.figures import measure
 from cnntrain.core.moves import Move
 from cnntrain.core.random import Draws
 from cnntrain.engine.pool import Pool
@@ -44,6 +45,11 @@ def test_the_lists_of_operations_and_answers_are_those_of_the_code():
     for cls in registry.parts("tasks").values():
         kinds |= {cls().page(data)["as"] for data in cls.examples}
     assert kinds == set(interpreter().ask("answers"))
+
+
+def test_values_are_written_as_elsewhere():
+    values = [0, 0.125, 0.123456789, 1984, -9999.9, 9999.7, 12_500, 99_999.6, 99_999.96, 422_502.6, -1_059_123]
+    assert interpreter().ask("measured", values=values) == [*map(measure, values)]
 
 
 def test_resizing_is_pillows_to_the_byte():

@@ -88,3 +88,9 @@ function ledBack(labels, [height, width], led, picture) {
   }
   return found;
 }
+
+export function measured(value) { // as core/figures.py has it: six digits, and all before the point
+  const size = Math.abs(value);
+  if (!(size >= 1e4 && size < 1e12)) return String(Number(value.toPrecision(6)));
+  return value.toLocaleString("en", size < 99999.95 ? {maximumSignificantDigits: 6} : {maximumFractionDigits: 0});
+}

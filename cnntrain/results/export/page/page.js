@@ -1,5 +1,5 @@
 // The page: a picture goes in, the network computes, and what it says is shown, with every layer's part in it.
-import {ANSWERS} from "./answers.js";
+import {ANSWERS, measured} from "./answers.js";
 import {Layers, element} from "./layers.js";
 import {Network, decoded} from "./network.js";
 import {coloured, fitted, placement} from "./pillow.js";
@@ -107,11 +107,11 @@ function inked({labels}) {
 
 function bars(rows, nothing = "") {
   const made = rows.map(({name, share, value, colour}) => {
-    const number = share === undefined ? Number(value.toPrecision(5)) : share.toFixed(4);
+    const number = share === undefined ? measured(value) : share.toFixed(4);
     const bar = element("span", {class: "level"}, element("i"));
     bar.firstChild.style.width = `${100 * (share ?? 0)}%`;
     if (colour !== undefined) bar.firstChild.style.background = colour ? `rgb(${colour})` : "var(--quiet)"; // clear in the picture
-    return element("li", {}, element("bdi", {}, name), element("b", {}, String(number)), ...(share === undefined ? [] : [bar]));
+    return element("li", {}, element("bdi", {}, name), element("b", {}, number), ...(share === undefined ? [] : [bar]));
   });
   find("answers").replaceChildren(...(made.length || !nothing ? made : [element("li", {class: "quiet"}, nothing)]));
 }
