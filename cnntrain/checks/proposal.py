@@ -24,8 +24,10 @@ from cnntrain.config.fields import key_of
 from cnntrain.config.load import load_text, run_name
 from cnntrain.config.schema import InitConfig
 from cnntrain.core import collector, shell
+from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description, size_text
 from cnntrain.core.errors import DataError, DivergedError, UsageError
+from cnntrain.core.figures import measure
 from cnntrain.core.registry import Part, make
 from cnntrain.data.loader import Samples, fit, split_validation
 from cnntrain.data.recognition import recognize
@@ -158,15 +160,20 @@ class _Findings:
 
     @property
     def share(self) -> float:
-        """The share of the training samples that validate."""
-        return 0 if self.validates else 0.2 if len(self.images) <= FEW else 0.1
+        """The share of the training samples that validate: 0 where it would be none of them."""
+        share = 0 if self.validates else 0.2 if len(self.images) <= FEW else 0.1
+        return share if len(self._split(share)[1]) else 0
 
     @property
     def trained_on(self) -> int:
-        """How many samples train: those that validate are set aside, as training does it."""
+        """How many samples train: those that validate are set aside."""
+        return len(self._split(self.share)[0])
+
+    def _split(self, share: float) -> tuple[Array, Array]:
+        """Training and validation samples, set aside as training does it."""
         labels = self.task.labels(self.images.targets, self.images.description)
         by = self.images.targets if labels is None else labels
-        return len(split_validation(by, self.share, 0, stratified=labels is not None)[0])
+        return split_validation(by, share, 0, stratified=labels is not None)
 
     @property
     def batch(self) -> int:
@@ -282,7 +289,7 @@ def _beginning(source: Dataset, images: Images, task: Task, preferences: Prefere
     """The trained network to start from: the one asked for, or the small one where there are few pictures."""
     side, pictures = min(images.shape[:2]), hasattr(source, "channels")
     if preferences.weights is not None:
-        return _of_library(preferences.weights, source, images)
+        return _of_library(preferences.weights, source, images, task)
     suits = task.start(1).head_alone and pictures and images.shape[2] in (1, 3)
     if preferences.pretrained and not suits:
         raise UsageError("--pretrained is for files of pictures in classes, which this data is not. Leave it out")
@@ -304,12 +311,18 @@ def _beginning(source: Dataset, images: Images, task: Task, preferences: Prefere
     return Beginning(why, lines, preset.mean, preset.std, "CIFAR-10's")
 
 
-def _of_library(file: Path, source: Dataset, images: Images) -> Beginning:
+def _of_library(file: Path, source: Dataset, images: Images, task: Task) -> Beginning:
     """A network of torchvision or timm, by the names of the tensors in a file."""
     found = counterparts.recognized(torch_layout.tensors_of(file, torch_layout.read_bytes(file)))
     if found is None or not hasattr(source, "channels"):
         reason = "fits no preset" if found is None else f"is for files of pictures, and this is {source.name_in_config}"
         raise UsageError(f"--weights {file} {reason}. Choose a file of {', '.join(counterparts.known())}")
+    if not task.within_reach(images.targets):
+        raise UsageError(
+            f"--weights {file} are those of a whole network, whose last layer answers with numbers about 1, and the "
+            f"data's values are far from 0 or close together: {_reach(images)}. Bring them to about -1 to 1 in the "
+            "data, or leave --weights out"
+        )
     preset, library, counterpart = found
     keys = _given(preset)
     shape = "x".join(map(str, images.shape[:2]))
@@ -319,8 +332,14 @@ def _of_library(file: Path, source: Dataset, images: Images) -> Beginning:
     )
     start = {"checkpoint": str(file), "names": library, "ignore": [counterparts.last_layer(preset, counterpart.size)]}
     named = to_line({"type": preset.name_in_config} | keys) if keys else preset.name_in_config
-    lines = (f"preset: {named}", f"init_from: {to_line(start)} # all but the last layer, a score for each class")
+    lines = (f"preset: {named}", f"init_from: {to_line(start)} # all but the last layer: one {task.start(1).unit}")
     return Beginning(why, lines, counterpart.mean, counterpart.std, f"{library}'s")
+
+
+def _reach(images: Images) -> str:
+    """From where to where values go, in words."""
+    values = images.targets[np.isfinite(images.targets)]
+    return f"{measure(float(values.min()))} to {measure(float(values.max()))}"
 
 
 def _in_time(
@@ -440,6 +459,8 @@ def _data(found: _Findings) -> Iterator[str]:
     yield f"  source: {to_line(_brief(found.source))}"
     if found.validates:
         yield "  # no val: the data comes with a validation split, which judges each epoch"
+    elif not found.share:
+        yield "  # no val: of so few samples, none can be set aside to judge each epoch by"
     else:
         yield f"  val: {found.share:g} # this share of the training samples is set aside to judge each epoch by"
     normalize = to_line({"type": "normalize", **found.moments})
@@ -538,15 +559,19 @@ def _training(found: _Findings) -> Iterator[str]:
     yield f"# batch_size: {found.batch} samples a step{steps}"
     yield f"train: {{epochs: {found.epochs}, batch_size: {found.batch}{order}{metrics}}}"
     monitor, judging = start.monitor, round(found.share * len(found.images))
-    if 0 < judging < JUDGES:
+    if judging < JUDGES and not found.validates:
         monitor = "train/loss"
-        yield f"# best: by the loss in training, since the {judging} set aside are too few to tell epochs apart"
+        if judging:
+            yield f"# best: by the loss in training, since the {judging} set aside are too few to tell epochs apart"
     yield f"checkpoint: {{best: {{monitor: {monitor}}}}} # the weights of the best epoch are kept beside the last ones"
 
 
 def _optimizer(found: _Findings) -> Iterator[str]:
     """The optimizer, and why it has the learning rate it has."""
     line = found.start.optimizer
+    if line and (eps := found.task.eps(found.images.targets)):
+        yield "# eps: small beside gradients, which are tiny where values differ by so little"
+        line = f"{line.removesuffix('}')}, eps: {eps:.0e}}}"
     if line:
         usual = "what usually suits this optimizer"
         why = "0.05 for batches of 64, in proportion for others (Goyal et al. 2017)" if "type: sgd" in line else usual

@@ -15,10 +15,11 @@ from cnntrain.parts.losses.base import teacher_of
 from cnntrain.training.job import Job
 
 FEWEST = 200  # training samples; with fewer, chance can give nearly any result
-FEWEST_OF_VALUES = 50  # likewise, where samples have values
-_FAR = 10.0  # from 0: an untrained network's outputs are about 1
+FEWEST_OF_VALUES = 40  # likewise, where samples have values, each of which says more than a class
 _LR = "The learning rate may be too high or too low"
-_FAR_OFF = "Values so far from 0 are all but out of reach of any usual learning rate"
+_TIMES = 1e3  # an eps may be larger than it should be
+_FAR_OFF = "Values so far from 0, or so close together, are all but out of reach of any usual learning rate"
+_CLOSE = "Values that differ by so little have gradients smaller than the optimizer's eps"
 _DEVIATIONS = 2.0  # by which a share of samples may differ from what blind answers get
 _BEYOND = 0.25  # of p (1 - p), further: an untrained network is right a little more or less often than by chance
 
@@ -100,13 +101,17 @@ def _least_of_constants(job: Job, targets: Array) -> float | None:
 
 def _remedy(job: Job) -> str:
     """What may help where the loss has stayed at that of a constant."""
-    last, targets = job.network.graph.nodes[-1].layer, job.data.train.targets
-    if isinstance(last, Denormalize) or not np.abs(targets).max() > _FAR:
+    task, targets, experiment = job.data.task, job.data.train.targets, job.loaded.experiment
+    eps = task.eps(targets)
+    hidden = eps is not None and getattr(experiment.optimizer, "eps", 0) > _TIMES * eps
+    if isinstance(job.network.graph.nodes[-1].layer, Denormalize):
+        return f"{_CLOSE}: set optimizer.eps to {eps:.0e}" if hidden else _LR
+    if task.within_reach(targets):
         return _LR
-    if job.loaded.experiment.model.preset is not None:
+    if experiment.model.preset is not None:
         return f"{_FAR_OFF}: bring them to about -1 to 1 in the data"
-    ending = job.data.task.ending(targets, job.data.description)
-    return f"{_FAR_OFF}: end model.layers with {ending}"
+    more = f", and set optimizer.eps to {eps:.0e}" if hidden else ""
+    return f"{_FAR_OFF}: end model.layers with {task.ending(targets, job.data.description)}{more}"
 
 
 def _told(found: Sequence[tuple[str, float]]) -> tuple[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from cnntrain.core.errors import DivergedError, StorageError
 from cnntrain.data.loader import Samples
 from cnntrain.engine.examination import Examination
@@ -13,6 +15,8 @@ from cnntrain.training.flight_recorder import Moment, Recorder, When, described
 from cnntrain.training.job import Job
 from cnntrain.training.state import State
 from cnntrain.training.stepper import Stepper
+
+_LARGE = 1e17  # a target: the squares of a batch of these may add up to infinity in float32
 
 
 class PostMortem:
@@ -43,6 +47,8 @@ class PostMortem:
         good = f"{self._run.path} holds the last good checkpoint" if last.exists() else "there is no checkpoint yet"
         if of_data:
             advice = "Mend the data"
+        elif when == "step" and not state.step and (largest := self._largest()) > _LARGE:  # at any learning rate
+            advice = f"Bring the data's values, up to {largest:.3g}, to other units: float32 cannot hold their squares"
         elif when == "save" and not state.step:  # nothing but the first weights has been looked at
             advice = "Mend the initial weights"
         else:
@@ -51,6 +57,12 @@ class PostMortem:
             f"{what} (learning rate {lr:g}): {described(record)}; {kept}. {advice}; {good}, {more}",
             record,
         )
+
+    def _largest(self) -> float:
+        """The largest absolute value among the targets in training; 0 where they are no numbers."""
+        data = self._job.data
+        numbers = data.task.numbers(data.train.targets)
+        return 0.0 if numbers is None else float(np.abs(numbers).max(initial=0))
 
     def _seen_at(self, when: When) -> list[Samples]:
         """The samples of the step that was to be taken, or of the validation just done."""

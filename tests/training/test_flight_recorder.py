@@ -68,6 +68,15 @@ def test_first_weights_that_are_not_finite_are_not_blamed_on_the_optimizer(tmp_p
     assert f"nothing was saved. Mend the initial weights; there is no checkpoint yet, {tmp_path}/run/" in message
 
 
+def test_values_too_large_for_the_loss_are_not_blamed_on_the_optimizer(tmp_path):
+    x, _ = labelled()
+    text = data(tmp_path, x_train=x, y_train=np.linspace(-1e20, 5e20, len(x), dtype=np.float32)[:, None])
+    sets = ("loss=mse", "checkpoint.best.monitor=train/loss", "train.early_stopping=null")
+    message, _ = diverge(write(tmp_path, text), tmp_path / "run", sets)
+    assert "Bring the data's values, up to 5e+20, to other units: float32 cannot hold their squares" in message
+    assert "Lower" not in message
+
+
 def test_a_learning_rate_out_of_bounds(tmp_path):
     config = write(tmp_path)
     message, record = diverge(config, tmp_path / "run", BOOM)

@@ -105,6 +105,33 @@ def test_values_that_are_out_of_reach(tmp_path, capsys, loss, ending, lr, told):
     assert "cnntrain lr-find" not in said  # no rate is to blame
 
 
+@pytest.mark.parametrize(
+    ("model", "eps", "remedy"),
+    [
+        ("layers: [flatten, {type: dense, units: auto}]", 1e-8, "std: [1.0e-06]}, and set optimizer.eps to 1e-20"),
+        ("layers: [flatten, {type: dense, units: auto}]", 1e-20, "std: [1.0e-06]}"),
+        ("layers: [{type: dense, units: auto}, ENDING]", 1e-8, "optimizer's eps: set optimizer.eps to 1e-20"),
+        ("layers: [{type: dense, units: auto}, ENDING]", 1e-20, "may be too high or too low"),
+        ("preset: lenet5", 1e-8, "bring them to about -1 to 1 in the data"),
+    ],
+)
+def test_values_that_differ_by_little_want_a_smaller_eps(tmp_path, model, eps, remedy):
+    targets = np.tile(np.array([[1e-6], [3e-6]], np.float32), (40, 1))
+    np.savez(tmp_path / "a.npz", x_train=np.zeros((80, 28, 28, 1), np.uint8), y_train=targets)
+    text = VALUES.format(path=tmp_path / "a.npz", ending="", loss="mse", lr=f"0.1, eps: {eps}", epochs=1)
+    model = model.replace("[{", "[flatten, {").replace("ENDING", "{type: denormalize, mean: [2e-6], std: [1e-6]}")
+    job = prepare([write(tmp_path, text.replace("layers: [flatten, {type: dense, units: auto}]", model))])
+    assert str(at_variance(job, {"train/loss": 1.0, "val/loss": 1.0})).endswith(remedy)
+
+
+@pytest.mark.parametrize(("samples", "told"), [(60, True), (40, False)])
+def test_of_few_values_nothing_is_said(tmp_path, samples, told):
+    targets = np.arange(samples, dtype=np.float32)[:, None]
+    np.savez(tmp_path / "a.npz", x_train=np.zeros((samples, 4, 4, 1), np.uint8), y_train=targets)
+    job = prepare([write(tmp_path, VALUES.format(path=tmp_path / "a.npz", ending="", loss="mse", lr=0.1, epochs=1))])
+    assert (at_variance(job, {"train/loss": 1e6, "val/loss": 1e6}) is not None) == told
+
+
 @pytest.mark.parametrize("spread", [0.0, 1.0])
 def test_by_hand_a_constant_has_the_variance_for_its_squared_error(tmp_path, spread):
     """Of -s and s, s^2; nothing is better than a constant where values are one."""

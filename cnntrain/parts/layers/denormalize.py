@@ -15,6 +15,8 @@ from cnntrain.core.registry import register
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, example
 
+_LEAST, _LARGEST = (float(bound) for bound in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
+
 
 @register("denormalize")
 @dataclass(frozen=True)
@@ -36,6 +38,15 @@ class Denormalize(Layer):
 
     mean: tuple[Finite, ...]  # of each value, or channel: what an output of 0 stands for
     std: tuple[Positive, ...]  # of each: what an output of 1 is above that
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, numbers in (("mean", self.mean), ("std", self.std)):
+            for number in numbers:
+                if abs(number) > _LARGEST or (name == "std" and number < _LEAST):
+                    raise ValueError(
+                        f"{name} has {number:g}, which float32 does not hold: bring the data to other units"
+                    )
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """The same. Raises ValueError where there are not as many numbers as values or channels."""

@@ -296,6 +296,14 @@ class Task(Part):
         """A layer that belongs after the last one of a network for such targets, in YAML; empty where none does."""
         return ""
 
+    def within_reach(self, targets: Array) -> bool:
+        """Whether a network without that `ending` learns such targets at usual learning rates."""
+        return True
+
+    def eps(self, targets: Array) -> float | None:
+        """The `eps` of Adam and its kin that is as small beside gradients as usual; None where the usual one is."""
+        return None
+
     # -- answers and judgement ------------------------------------------------------------------------------------
 
     def situated(self, outputs: Array, led: Move) -> Array:
@@ -493,7 +501,7 @@ class OfValues(Task):
         named = {"by_name": dict(zip(data.columns, values, strict=True))} if data.columns else {}
         words = [f"{isolated(printable(name))} " for name in data.columns] or [""] * len(values)
         return Answer(
-            "  ".join(f"{word}{value:.6g}" for word, value in zip(words, values, strict=True)),
+            "  ".join(f"{word}{measure(value)}" for word, value in zip(words, values, strict=True)),
             {"values": values, **named},
             self.called(data),
             (tuple(values),),

@@ -18,6 +18,10 @@ from cnntrain.core.registry import register
 from cnntrain.parts.tasks.base import OfValues, Scoring, Start, share
 
 _ERRORS = ("mae", "rmse")  # of a value
+_REACHED = 10.0  # from 0: an untrained network's outputs are about 1
+_TOLD_APART = 0.03  # a deviation: less is lost among those
+_SMALL = 1e-3  # a deviation, by whose square gradients are smaller: usual values of eps would hide them
+_USUAL_EPS, _LEAST_EPS = 1e-8, 1e-30
 
 
 @register("regress")
@@ -48,13 +52,24 @@ class Regress(OfValues):
 
     def ending(self, targets: Array, data: Description) -> str:
         """The way from numbers near 0, which a network learns soonest, to the units of the data."""
-        values = targets.reshape(len(targets), data.values).astype(np.float64)
-        values = values[np.isfinite(values).all(axis=1)]
+        values = _finite(targets.reshape(len(targets), data.values))
         if not len(values):
             return ""
         std = [float(f"{spread or 1:.3g}") for spread in values.std(axis=0).tolist()]
         mean = [_rounded(middle, spread) for middle, spread in zip(values.mean(axis=0).tolist(), std, strict=True)]
         return to_line({"type": "denormalize", "mean": mean, "std": std})
+
+    def within_reach(self, targets: Array) -> bool:
+        """Whether values lie about 0, and apart: a weight moves by about the learning rate a step."""
+        values = _finite(targets)
+        return bool((np.abs(values) <= _REACHED).all()) and _least_spread(values) >= _TOLD_APART
+
+    def eps(self, targets: Array) -> float | None:
+        """One for gradients that shrink with the square of the spread: once by `denormalize`, once by the errors."""
+        spread = _least_spread(_finite(targets))
+        if spread >= _SMALL:
+            return None
+        return max(10.0 ** round(math.log10(_USUAL_EPS * spread**2)), _LEAST_EPS)
 
     def blind_outputs(self, targets: Array) -> Array:
         """Means, which have the least squared error, and medians, which have the least absolute one."""
@@ -83,6 +98,18 @@ class Regress(OfValues):
     def evaluated(self, data: Description) -> tuple[str, ...]:  # noqa: ARG002  (the contract's signature)
         """The errors, and the share of the spread that is explained."""
         return ("mae", "mse", "r2")
+
+
+def _finite(targets: Array) -> Array:
+    """The rows of values without NaN and infinities, float64."""
+    values = targets.astype(np.float64)
+    return values[np.isfinite(values).all(axis=1)]
+
+
+def _least_spread(values: Array) -> float:
+    """The least standard deviation of a column that is no constant; 1 where all are."""
+    spreads = values.std(axis=0) if len(values) else np.zeros(0)
+    return float(min(spreads[spreads > 0], default=1.0))
 
 
 def _rounded(mean: float, std: float) -> float:

@@ -83,6 +83,8 @@ def test_a_layer_that_refuses_a_shape_names_no_other(name):
         ),
         ("hard_tanh", {"low": 1.0, "high": 0.5}, "low must be below high, got low 1 and high 0.5"),
         ("reshape", {"shape": (2, 3)}, r"shape must be \[features\], .*, got \[2, 3\]"),
+        ("denormalize", {"mean": (1e39,), "std": (1.0,)}, r"mean has 1e\+39, which float32 does not hold: bring"),
+        ("denormalize", {"mean": (0.0,), "std": (1e-50,)}, "std has 1e-50, which float32 does not hold: bring"),
         ("batch_norm", {"eps": 0.0}, "eps must be greater than 0"),
         ("batch_norm", {"momentum": 1.5}, r"momentum must be in \[0, 1\], got 1.5"),
     ],

@@ -61,3 +61,24 @@ def test_large_values_keep_their_digits() -> None:
     assert Regress().told(np.array([1_059_000, 0.25, 12.5], np.float32), data) == "1,059,000 0.25 12.5"
     _, gallery = pieces(Description((6, 6, 1), (), 1), TARGETS[:, :1] * 1_059_000, TARGETS[:, :1] * 1_058_000)
     assert gallery.captions[-1] == ("said 1,059,000, is 1,058,000",)
+    answer = Regress().answer(np.array([1_059_123, 9999.75, 0.125], np.float32), data)
+    assert (answer.text, answer.document["values"]) == ("1,059,123  9999.75  0.125", [1_059_123, 9999.75, 0.125])
+
+
+@pytest.mark.parametrize(
+    ("values", "within", "eps"),
+    [
+        ([[-1], [1]], True, None),
+        ([[7], [7]], True, None),
+        ([[3e5], [4e5]], False, None),
+        ([[0.01], [0.012]], False, None),
+        ([[1e-6], [3e-6]], False, 1e-20),
+        ([[3e5, 1e-4], [4e5, 3e-4]], False, 1e-16),
+        ([[1e-20], [3e-20]], False, 1e-30),
+        ([[math.nan], [math.inf]], True, None),
+    ],
+)
+def test_how_far_values_are_from_what_a_network_says_at_first(values, within, eps) -> None:
+    targets = np.array(values, np.float32)
+    assert Regress().within_reach(targets) == within
+    assert Regress().eps(targets) == pytest.approx(eps)
