@@ -546,7 +546,12 @@ class OfValues(Task):
         """The few values (k,) of a sample that are farthest from the truth: what is said, and what is true."""
         chosen = np.argsort(-np.abs(said - true), kind="stable")[:_TOLD].tolist()
         names = self.called(data) if data.columns or data.values > 1 else ("said",)
-        return tuple(f"{isolated(printable(names[i]))} {measure(said[i])}, is {measure(true[i])}" for i in chosen)
+        write = self.written
+        return tuple(f"{isolated(printable(names[i]))} {write(said[i])}, is {write(true[i])}" for i in chosen)
+
+    def written(self, value: float) -> str:
+        """One of its values as a caption has it."""
+        return measure(value)
 
 
 def share(part: float, whole: float) -> float | None:

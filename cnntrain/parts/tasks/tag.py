@@ -76,6 +76,10 @@ class Tag(OfValues):
         named = [(isolated(printable(name)), share) for name, share in shares if share > 0]
         return ", ".join(name if share == 1 else f"{name} {share:.2g}" for name, share in named) or "none"
 
+    def written(self, value: float) -> str:
+        """A probability, with four digits."""
+        return f"{value:.4g}"
+
     def start(self, batch: int) -> Start:  # noqa: ARG002  (the contract's signature)
         """Binary cross-entropy, and the best epoch by it."""
         loss = "loss: binary_cross_entropy # each label by itself: yes or no"

@@ -60,7 +60,7 @@ def test_mistakes_are_wrong_answers_told_as_probabilities() -> None:
     (gallery,) = task.report(evaluation())[2].content
     assert isinstance(gallery, Gallery)
     no, yes = 1 / (1 + np.exp(3)), 1 / (1 + np.exp(-2))
-    assert gallery.captions[0] == (f"glasses {no:.6g}, is 1", f"hat {yes:.6g}, is 1"), (
+    assert gallery.captions[0] == (f"glasses {no:.4g}, is 1", f"hat {yes:.4g}, is 1"), (
         "the farthest from the truth first"
     )
     assert task.verdict(evaluation()) == "2 of them have a wrong answer (50.0 %)."
