@@ -1,4 +1,4 @@
-"""The notebook and the page run from top to bottom in the checkout's folder, and each cell's value can be shown."""
+"""The notebook, from its own folder, and the pages run from top to bottom, and each cell's value can be shown."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_it_runs(checkout: Path) -> None:
+def test_it_runs_where_jupyter_starts_it(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout / "configs")
     names: dict[str, Any] = {}
     for cell in cells():
         value = execute(cell, names)
@@ -46,6 +47,14 @@ def test_it_runs(checkout: Path) -> None:
         assert shown
     assert (checkout / "runs" / "notebook" / "report.html").is_file()
     assert len(names["rates"]) == 2
+
+
+def test_its_paths_are_seen_from_the_root_wherever_it_starts(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beginning = cells()[0].partition("run = ")[0]
+    for folder in (checkout, checkout / "configs"):
+        monkeypatch.chdir(folder)
+        execute(beginning, {})
+        assert Path.cwd() == checkout
 
 
 def test_it_is_kept_without_outputs() -> None:
