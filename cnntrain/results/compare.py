@@ -10,7 +10,7 @@ import math
 import re
 import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,17 +151,55 @@ def is_lot(key: str) -> bool:
     return key == SEED or bool(_FOLD.fullmatch(key))
 
 
-def families(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[list[ComparedRun]]:
+@dataclass(frozen=True)
+class Measurement:
+    """A run, and those equal to it as far as they got: the same config, seed, fold and metrics, measured again."""
+
+    line: ComparedRun
+    equal: tuple[ComparedRun, ...] = ()
+
+
+def families(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[list[Measurement]]:
     """Runs grouped with those that differ only in name, seed and fold, in the order of each group's first run.
 
-    Runs with the same seed and fold are one measurement, however often it was made: the first of them stands for it.
+    Of runs with the same seed and fold, the one that has finished, or got furthest, stands for those whose metrics are
+    equal to its own. Alone, after its group, is a run that has not finished; and so is each of several finished ones
+    with the same seed and fold whose metrics are not equal, for something else than the config sets them apart.
     """
     keys = [key for key in differing if key != NAME and not is_lot(key)]
-    found: dict[str, dict[str, ComparedRun]] = {}
+    found: dict[str, dict[str, list[ComparedRun]]] = {}
     for line in lines:
-        members = found.setdefault(strict_json.encode([line.settings.get(key, _Absent) for key in keys]), {})
-        members.setdefault(_lot(line), line)
-    return [[*members.values()] for members in found.values()]
+        lots = found.setdefault(strict_json.encode([line.settings.get(key, _Absent) for key in keys]), {})
+        lots.setdefault(_lot(line), []).append(line)
+    return [family for lots in found.values() for family in _together(map(_measurements, lots.values()))]
+
+
+def _measurements(lot: Sequence[ComparedRun]) -> list[Measurement]:
+    """The different ones among runs with the same seed and fold, the finished and the longest first."""
+    found: list[list[ComparedRun]] = []
+    for line in sorted(lot, key=lambda line: (not _is_finished(line), -len(line.record.epochs))):
+        epochs = line.record.epochs
+        same = next((runs for runs in found if runs[0].record.epochs[: len(epochs)] == epochs), None)
+        if same is None:
+            found.append([line])
+        else:
+            same.append(line)
+    return [Measurement(first, tuple(equal)) for first, *equal in found]
+
+
+def _together(lots: Iterable[Sequence[Measurement]]) -> Iterator[list[Measurement]]:
+    """The measurements that are a group, if any, and then each that stands alone."""
+    group, alone = [], []
+    for measurements in lots:
+        finished = [one for one in measurements if _is_finished(one.line)]
+        for one in measurements:
+            (group if [one] == finished else alone).append(one)
+    yield from [group] * bool(group)
+    yield from ([one] for one in alone)
+
+
+def _is_finished(line: ComparedRun) -> bool:
+    return line["state"] == "finished"
 
 
 def group_names(groups: Sequence[Sequence[ComparedRun]], keys: Sequence[str]) -> list[str]:
@@ -249,7 +287,7 @@ def _document(line: ComparedRun, differing: Sequence[str]) -> dict[str, Any]:
 def _groups(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[dict[str, Any]]:
     """Families of two or more."""
     keys = telling_keys(lines, differing)
-    found = [members for members in families(lines, differing) if len(members) > 1]
+    found = [[one.line for one in family] for family in families(lines, differing) if len(family) > 1]
     return [_group(members, name, keys) for members, name in zip(found, group_names(found, keys), strict=True)]
 
 

@@ -179,6 +179,42 @@ def test_equal_seeds_are_one_measurement_and_no_group(finished, desk):
     assert (group["best"]["n"], group["best"]["mean"], len(group["runs"])) == (2, pytest.approx(0.6), 2)
 
 
+def stopped(run: Path, epochs: int = 0) -> Path:
+    """A run that was stopped after some of its epochs."""
+    status = run / "status.json"
+    status.write_text(status.read_text().replace('"finished"', '"interrupted"'))
+    path = run / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    kept = [row for row in rows if row["event"] == "start" or row.get("epoch", 0) <= epochs]
+    path.write_text("".join(f"{strict_json.encode(row)}\n" for row in kept))
+    return run
+
+
+@pytest.mark.parametrize("finished_first", [True, False])
+def test_a_finished_run_stands_for_a_stopped_one_and_means_are_of_finished_runs(finished, desk, finished_first):
+    whole, part = ("a", "b") if finished_first else ("b", "a")
+    variant(finished, desk / "all" / whole, 0.5)
+    stopped(variant(finished, desk / "all" / part, 0.5))
+    variant(finished, desk / "all/c", 0.7, ("seed: 7", "seed: 8"))
+    stopped(variant(finished, desk / "all/d", 0.9, ("seed: 7", "seed: 9")), epochs=1)
+    document = compare([desk / "all"])
+    (group,) = document["groups"]
+    assert [Path(run).name for run in group["runs"]] == ["c", whole]
+    assert (group["best"]["n"], group["best"]["mean"]) == (2, pytest.approx(0.6))
+    assert len(document["runs"]) == 4
+
+
+def test_runs_whose_metrics_differ_although_config_and_seed_are_equal_are_no_group(finished, desk):
+    """They differ in what no config says, such as the data, and none of them is known to be like the other seeds."""
+    for name, accuracy in (("a", 0.5), ("b", 0.8)):
+        variant(finished, desk / name, accuracy)
+    assert compare([desk / "a", desk / "b"])["groups"] == []
+    for name, accuracy, seed in (("c", 0.6, 8), ("d", 0.7, 9)):
+        variant(finished, desk / name, accuracy, ("seed: 7", f"seed: {seed}"))
+    (group,) = compare([desk / name for name in "abcd"])["groups"]
+    assert [Path(run).name for run in group["runs"]] == ["d", "c"]
+
+
 def changed(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Change the config that a run says it was trained with."""
     path = run / "config.resolved.yaml"

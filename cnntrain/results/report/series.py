@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cnntrain.results.compare import (
     NAME,
     ComparedRun,
+    Measurement,
     differing_keys,
     families,
     group_names,
@@ -48,14 +49,12 @@ def series_of(records: Sequence[Record]) -> list[Series]:
     lines = [line_of(record) for record in records]
     differing = differing_keys(lines)
     members = families(lines, differing)
-    groups = [one for one in members if len(one) > 1]
+    groups = [[one.line for one in family] for family in members if len(family) > 1]
     names = iter(group_names(groups, telling_keys(lines, differing)))
+    labels = [next(names) if len(family) > 1 else _label(family[0].line, lines, differing) for family in members]
     found = [
-        Series(
-            f"{next(names)} ({len(one)} runs)" if len(one) > 1 else _label(one[0], lines, differing),
-            tuple(line.record for line in one),
-        )
-        for one in members
+        Series(_told_apart(label, family, labels.count(label)), tuple(one.line.record for one in family))
+        for label, family in zip(labels, members, strict=True)
     ]
     ordered = _sorted(found, records)
     chosen = [one for one in found if one in ordered[: len(SERIES)]]  # colours stay when the best change places
@@ -81,6 +80,17 @@ def _label(line: ComparedRun, lines: Sequence[ComparedRun], differing: Sequence[
     keys = [key for key in differing if key != NAME]
     alike = all(key in one.settings for one in lines for key in keys)
     return (alike and name_of(line, keys)) or line.record.name
+
+
+def _told_apart(label: str, family: Sequence[Measurement], bearers: int) -> str:
+    """A label with how many runs it stands for, and with a run's name where single runs share the label."""
+    equal = sum(len(one.equal) for one in family)
+    if len(family) > 1:
+        return f"{label} ({len(family)} runs{f' and {equal} equal to one of them' if equal else ''})"
+    name = family[0].line.record.name
+    if bearers > 1 and label != name:
+        label = f"{label}: {name}"
+    return f"{label} ({equal + 1} equal runs)" if equal else label
 
 
 def legend(found: Sequence[Series]) -> Markup:

@@ -101,6 +101,32 @@ def test_seeds_among_runs_of_other_networks_go_by_what_sets_the_groups_apart():
     assert {one.label for one in several} == {"runs/lr=0.3,seed=0", "like runs/lr=0.1,seed=0 (3 runs)"}
 
 
+def called(name: str, record: Record, epochs: int = 3, state: str = "finished", worse: float = 0.0) -> Record:
+    """The record under another name, as it was after some epochs."""
+    rows = [row | {key: row[key] + worse for key in row if key == "val/loss"} for row in record.rows[: epochs + 1]]
+    return dataclasses.replace(record, path=Path(name), rows=rows, status=record.status | {"state": state})
+
+
+def test_equal_runs_are_one_line_of_the_longest_and_the_legend_counts_them():
+    part, whole = called("a", a_run(0.1), 1, "paused"), called("b", a_run(0.1))
+    for records in ([part, whole], [whole, part]):
+        (one,) = series_of(records)
+        assert (one.label, one.records) == ("b (2 equal runs)", (whole,))
+    (one,) = series_of([part, whole, a_run(0.1, 1)])
+    assert (one.label, one.records) == ("all (2 runs and 1 equal to one of them)", (whole, a_run(0.1, 1)))
+    several = series_of([part, called("c", a_run(0.1), 2, "paused"), a_run(0.1, 1), a_run(0.1, 2)])
+    assert [[record.path.name for record in one.records] for one in several] == [
+        ["lr=0.1,seed=1", "lr=0.1,seed=2"],
+        ["c"],
+    ]
+
+
+def test_runs_of_one_config_and_seed_with_different_metrics_are_lines_of_their_own():
+    runs = [called(name, a_run(0.1), worse=worse) for name, worse in (("a", 0.0), ("b", 0.5))]
+    assert {one.label for one in series_of(runs)} == {"a", "b"}
+    assert {one.label for one in series_of([*runs, a_run(0.2)])} == {"lr 0.1: a", "lr 0.1: b", "lr 0.2"}
+
+
 @pytest.mark.parametrize("count", [2, 8, 40])
 def test_any_number_of_runs_has_one_legend_and_the_best_have_colours(count):
     several = series_of([a_run(0.1 + n, worse=n / 10) for n in range(count)])
