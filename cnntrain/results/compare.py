@@ -189,7 +189,8 @@ def _measurements(lot: Sequence[ComparedRun]) -> list[Measurement]:
 
 def _together(lots: Iterable[Sequence[Measurement]]) -> Iterator[list[Measurement]]:
     """The measurements that are a group, if any, and then each that stands alone."""
-    group, alone = [], []
+    group: list[Measurement] = []
+    alone: list[Measurement] = []
     for measurements in lots:
         finished = [one for one in measurements if _is_finished(one.line)]
         for one in measurements:
@@ -199,7 +200,7 @@ def _together(lots: Iterable[Sequence[Measurement]]) -> Iterator[list[Measuremen
 
 
 def _is_finished(line: ComparedRun) -> bool:
-    return line["state"] == "finished"
+    return bool(line["state"] == "finished")
 
 
 def group_names(groups: Sequence[Sequence[ComparedRun]], keys: Sequence[str]) -> list[str]:
