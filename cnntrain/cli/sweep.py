@@ -95,6 +95,7 @@ def command(
     from cnntrain.core.errors import UsageError
     from cnntrain.rundir.directory import RUNS
     from cnntrain.sweep.cells import read_sweep
+    from cnntrain.sweep.standing import require_unchanged
 
     answers = {"--dry-run": dry_run, "--print-commands": print_commands, "--slurm": slurm is not None}
     asked = [name for name, given in answers.items() if given]
@@ -102,6 +103,7 @@ def command(
         raise UsageError(f"{' and '.join(asked)} are two answers. Choose one")
     plan = read_sweep(sweep, sets)
     folder = run_dir or RUNS / plan.name
+    require_unchanged(plan, folder)
     usable = machine.threads(threads)
     at_once = min(processes or usable, plan.search.count if plan.search else len(plan.cells))
     if dask and asked:
@@ -248,9 +250,9 @@ def _document(plan: Sweep, folder: Path, trained: Outcome) -> dict[str, Any]:
             "run_dir": str(one.run_dir),
             "state": one.state,
             "exit_code": one.code,
-            "epoch": one.status.get("epoch"),
-            "step": one.status.get("step"),
-            "best": one.status.get("best"),
+            "epoch": one.result.get("epoch"),
+            "step": one.result.get("step"),
+            "best": one.result.get("best"),
             "seconds": one.seconds,
         }
         for one in trained.standings
@@ -292,14 +294,14 @@ def _row(one: Standing) -> list[str]:
         one.cell.name,
         "-" if one.code is None else str(one.code),
         one.state,
-        str(one.status.get("epoch", "-")),
+        str(one.result.get("epoch", "-")),
         figure(best) if isinstance(best, (int, float)) else "-",
         duration(one.seconds) if one.since is not None or one.kept else "-",
     ]
 
 
 def _best(one: Standing) -> dict[str, Any]:
-    best = one.status.get("best")
+    best = one.result.get("best")
     return best if isinstance(best, dict) else {}
 
 

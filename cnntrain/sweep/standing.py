@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cnntrain.config.dump import plain
+from cnntrain.config.load import Loaded, load_plain
 from cnntrain.core import strict_json
-from cnntrain.core.errors import CheckpointError, PausedError, StorageError
+from cnntrain.core.errors import CheckpointError, ConfigError, PausedError, StorageError
 from cnntrain.core.regular_file import read_own
 from cnntrain.rundir.checkpoint import last_of, read_meta
 from cnntrain.rundir.json_files import read_rows
-from cnntrain.sweep.cells import Cell
+from cnntrain.sweep.cells import Cell, Sweep
+from cnntrain.training.changes import of_settings
 
 OUTCOMES = {  # exit code -> what became of a cell
     0: "finished",
@@ -67,6 +70,11 @@ class Standing:
         self.code, self.status = code, read_status(self.run_dir)
         self.seconds = trained_seconds(self.run_dir) or seconds
 
+    @property
+    def result(self) -> dict[str, Any]:
+        """Its status.json; nothing where its config was refused, for then that is of another."""
+        return {} if self.code == ConfigError.exit_code else self.status
+
     def keep_if_finished(self) -> bool:
         """Whether its run is finished with exactly these settings: then it is noted, and nothing begins."""
         status = read_status(self.run_dir)
@@ -84,6 +92,26 @@ class Standing:
         self.kept = True
         self.end(0, 0.0)
         return True
+
+
+def require_unchanged(sweep: Sweep, folder: Path) -> None:
+    """Raise ConfigError where a cell's run was begun with other settings, with which alone it can go on.
+
+    What cannot be read is left to the run to tell.
+    """
+    advice = f"choose another folder (-o FOLDER) or name, remove {folder}, or undo the change"
+    for cell in sweep.cells:
+        before = _begun(folder / cell.name, plain(cell.loaded.experiment))
+        if before is not None:
+            of_settings(before, cell.loaded, str(folder / cell.name), advice)
+
+
+def _begun(run_dir: Path, now: Any) -> Loaded | None:
+    """The experiment of a run that lies in a directory, if that is another than the one of now."""
+    with contextlib.suppress(CheckpointError, StorageError, ConfigError):
+        config = read_meta(last_of(run_dir)).get("config")
+        return None if config == now else load_plain(config, str(run_dir))
+    return None
 
 
 def read_status(run_dir: Path) -> dict[str, Any]:

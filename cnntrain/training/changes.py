@@ -44,16 +44,20 @@ def decides(key: str) -> bool:
     return not _is_harmless(key) or any(key == weighty or key.startswith(weighty + ".") for weighty in _WEIGHTY)
 
 
-def of_settings(saved: Loaded, now: Loaded) -> list[str]:
-    """The keys that differ, as "key: then -> now". Raises ConfigError for one that makes it another experiment."""
+def of_settings(
+    saved: Loaded, now: Loaded, run: str = "this run", advice: str = "start another run, or undo the change"
+) -> list[str]:
+    """The keys that differ, as "key: then -> now". Raises ConfigError for one that makes it another experiment.
+
+    `run` and `advice` are of its message: what the run is called, and what to do.
+    """
     found = differing(plain(saved.experiment), plain(now.experiment))
     for key, (before, after) in found.items():
         if not _is_harmless(key):
             raise problem(
                 now,
                 key,
-                f"{key} was {before!r} when this run was started and is {after!r} now: "
-                "start another run, or undo the change",
+                f"{key} was {before!r} when {run} was started and is {after!r} now: {advice}",
             )
     return [f"{key}: {before!r} -> {after!r}" for key, (before, after) in found.items()]
 

@@ -50,6 +50,33 @@ def test_print_commands_prints_a_line_for_each_run_that_a_shell_can_run(cnntrain
     assert (desk / "some where/lr=0.2,seed=1/checkpoints/last.npz").exists()
 
 
+@pytest.mark.parametrize("flags", [(), ("--dry-run",)])
+def test_runs_that_were_begun_with_other_settings_are_told_before_anything_is_trained(cnntrain, sweep, desk, flags):
+    line = next(
+        line for line in cnntrain("sweep", sweep, "--print-commands").out.splitlines() if "lr=0.2,seed=1" in line
+    )
+    words = shlex.split(line)
+    assert main([*words[words.index("fit") :], "-q"]) == 0
+    sweep.write_text(SWEEP.replace("schedule: constant", "schedule: constant, optimizer.momentum: 0.5"))
+    outcome = cnntrain("sweep", sweep, *flags)
+    assert outcome.code == 2
+    assert outcome.out == ""
+    place, _, message = outcome.err.splitlines()[0].partition(" ")
+    assert place.startswith(f"{sweep}:2:")
+    assert message == (
+        "optimizer.momentum was 0.9 when runs/small/lr=0.2,seed=1 was started and is 0.5 now: choose another folder "
+        "(-o FOLDER) or name, remove runs/small, or undo the change"
+    )
+    sweep.write_text(SWEEP.replace("train.steps: 3", "train.steps: 4"))  # a run may become longer
+    assert cnntrain("sweep", sweep, *flags).code == 0
+
+
+def test_a_refused_run_does_not_show_what_lies_in_its_directory():
+    one = Standing(cast(Cell, SimpleNamespace(name="a")), Path("a"), [], code=2)
+    one.status = {"epoch": 3, "best": {"metric": "val/loss", "value": 0.5}}
+    assert _row(one)[1:5] == ["2", "wrong config", "-", "-"]
+
+
 def test_dry_run_lists_the_runs_with_the_time_they_will_take(cnntrain, sweep, desk):
     outcome = cnntrain("sweep", sweep, "--dry-run", "-j", "1", "--json")
     assert (outcome.code, outcome.err) == (0, "")
