@@ -21,6 +21,7 @@ import yaml
 from yaml.reader import Reader as YamlReader
 
 from cnntrain.config.problems import Problems
+from cnntrain.config.syntax import mistake
 from cnntrain.core.errors import Mark, UsageError
 from cnntrain.core.regular_file import open_regular
 
@@ -31,7 +32,6 @@ MAX_DEPTH = 50
 SET = "--set"  # the "file" in which overrides are written
 RESOLVED = "config.resolved.yaml"  # the file in which a run keeps its config with every default filled in
 
-_NO_SPACE = re.compile(r"^[ -]*([A-Za-z_]\w*):([^\s:/]\S{0,40})\s*$", re.ASCII)  # "lr:0.1", one word to YAML
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML counts as one
 _UNPRINTABLE = YamlReader.NON_PRINTABLE
 _SECTIONS = b"name seed data model init loss optimizer schedule train checkpoint".split()  # which every dump has
@@ -198,23 +198,11 @@ def parse(source: Source, problems: Problems) -> Node | None:
 
 
 def _fail_syntax(source: Source, problems: Problems, error: yaml.MarkedYAMLError) -> NoReturn:
-    place: Any = error.problem_mark or error.context_mark
-    message = f"not valid YAML: {error.problem or error.context}"
-    if "'\\t'" in message:
-        message = "not valid YAML: a tab; indent with spaces"
-    elif "mapping values are not allowed" in message:
-        message += "; is a line before it indented wrongly, or does a text with ': ' in it lack quotes?"
-    notes = []
-    near = source.lines[max(place.line - 1, 0) : place.line + 1]
-    close = next((found for line in reversed(near) if (found := _NO_SPACE.match(line))), None)
-    if close:
-        message += f"; put a space after the colon: '{close[1]}: {close[2]}'"
-    if error.context and error.context_mark and error.context_mark.line != place.line:
-        notes.append(f"({error.context}, which begins at line {error.context_mark.line + 1})")
-    where = source.mark(place.line, place.column)
+    line, column, message, notes = mistake(source.lines, error)
+    where = source.mark(line, column)
     if "${" in where.text:
         notes.append('(within [...] and {...}, a reference needs quotes: "${vars.NAME}")')
-    problems.fail(where, message, *notes)
+    problems.fail(where, f"not valid YAML: {message}", *notes)
 
 
 class _Parser:

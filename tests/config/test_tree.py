@@ -54,7 +54,7 @@ def test_an_empty_text_has_no_tree(text: str) -> None:
     [
         ("a: [1, 2", "f:1:9", "not valid YAML: expected ',' or ']', but got '<stream end>'"),
         ("a:\n\tb: 1", "f:2:1", "not valid YAML: a tab; indent with spaces"),
-        ("a: 1\n b: 2", "f:2:3", "mapping values are not allowed here"),
+        ("a: 1\n b: 2", "f:2:3", "not valid YAML: the line is indented otherwise than its neighbours"),
         ("a: 1\n---\nb: 2", "f:2:1", "a second document begins here; a config is one document"),
         ("a: 1\nb: \x07", "f:2:4", "a config is text; found the character U+0007"),
         ("a: \0", "f:1:4", "a config is text; found the character U+0000"),

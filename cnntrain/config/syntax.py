@@ -1,0 +1,106 @@
+"""Syntax is what makes a text YAML; where it is broken, this says how, in terms of the lines and not of a parser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+_NO_SPACE = re.compile(r"^[ -]*([A-Za-z_]\w*):([^\s:/]\S{0,40})\s*(?:\s#.*)?$", re.ASCII)  # "lr:0.1", one word to YAML
+_NO_COLON = re.compile(r"^[ -]*([A-Za-z_]\w*)(?: *= *| +)([^\s=:#][^:#]{0,40}?)\s*(?:#.*)?$", re.ASCII)  # "lr 0.1"
+_NO_SPACE_AFTER_DASH = re.compile(r"^ *-(\w{1,40})", re.ASCII)  # "-relu"
+_SILENT = re.compile(r"\s*(#.*)?$")
+
+
+def mistake(lines: Sequence[str], error: yaml.MarkedYAMLError) -> tuple[int, int, str, list[str]]:
+    """Line and column, from 0, of what is wrong with a text; what that is; and further notes."""
+    place: Any = error.problem_mark or error.context_mark
+    begun: Any = error.context_mark
+    said = error.problem or error.context or ""
+    notes: list[str] = []
+    if "expected ':'" in said:  # the parser misses it where the next line begins
+        return begun.line, begun.column, _no_key(lines[begun.line]), notes
+    if "'\\t'" in said:
+        said = "a tab; indent with spaces"
+    elif "<block end>" in said:
+        said = _misplaced(lines, place, begun)
+    elif "mapping values are not allowed" in said:
+        said = _no_place(lines, place)
+    elif error.context and begun and begun.line != place.line:
+        notes.append(f"({error.context}, which begins at line {begun.line + 1})")
+    near = lines[max(place.line - 1, 0) : place.line + 1]
+    hint = next((found for line in reversed(near) if (found := _no_space(line))), None)
+    return place.line, place.column, f"{said}; {hint}" if hint else said, notes
+
+
+def _no_space(line: str) -> str | None:
+    """What to do about a key whose value follows its colon at once, if a line is one."""
+    found = _NO_SPACE.match(line)
+    return found and f"put a space after the colon: '{found[1]}: {found[2]}'"
+
+
+def _no_key(line: str) -> str:
+    """What is wrong with a line that is neither a key nor an item of a list."""
+    if found := _NO_SPACE_AFTER_DASH.match(line):
+        return f"put a space after the dash: '- {found[1]}'"
+    if hint := _no_space(line):
+        return hint
+    found = _NO_COLON.match(line)
+    meant = f", such as '{found[1]}: {found[2]}'" if found else ""
+    return f"expected a key with ': ' after it{meant}, or '- ' before an item of a list"
+
+
+def _misplaced(lines: Sequence[str], place: Any, block: Any) -> str:
+    """What is wrong with a line at which a mapping or a list breaks off; `block` is where that begins."""
+    if place.column != block.column:
+        return _indented(lines, place.line)
+    if lines[place.line].startswith("-", place.column):
+        return f"an item of a list among the keys that begin at line {block.line + 1}; write all with '- ', or none"
+    return (
+        f"a key among the items of a list, which begins at line {block.line + 1}; begin it with '- ', or below the "
+        "first letter of the item that it belongs to"
+    )
+
+
+def _no_place(lines: Sequence[str], place: Any) -> str:
+    """What is wrong with a line that has a ': ' where none may be."""
+    above = _above(lines, place.line)
+    if above is not None and ": " not in lines[place.line][: place.column]:
+        further = _begins(lines[place.line]) - _begins(lines[above])
+        if further >= 0 and ":" not in lines[above]:
+            return f"line {above + 1}, which this line goes on with, is no key: does it lack ': ', or this line '- '?"
+        if further > 0:
+            return _indented(lines, place.line)
+    return "a ': ' where none may be; is a ':' missing before it, braces around several keys, or quotes around a text?"
+
+
+def _indented(lines: Sequence[str], line: int) -> str:
+    """Where a line begins, and where the one above it does; or, for an item of a list, the item above it."""
+    item = _is_item(lines[line])
+    above = _above(lines, line, items=item)
+    item = item and above is not None
+    above = _above(lines, line) if above is None else above
+    columns = [_margin(text) if item else _begins(text) for text in (lines[line], lines[above or 0])]
+    beside = "" if above is None else f", and line {above + 1} at column {columns[1] + 1}"
+    return f"the line is indented otherwise than its neighbours: it begins at column {columns[0] + 1}{beside}"
+
+
+def _above(lines: Sequence[str], line: int, items: bool = False) -> int | None:
+    """The nearest line above that says something, or is an item of a list."""
+    wanted = (n for n in range(line - 1, -1, -1) if not _SILENT.match(lines[n]) and (not items or _is_item(lines[n])))
+    return next(wanted, None)
+
+
+def _is_item(line: str) -> bool:
+    return line.lstrip().startswith("-")
+
+
+def _margin(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _begins(line: str) -> int:
+    """The column, from 0, of the first letter of a line, or of its item of a list."""
+    return len(line) - len(line.lstrip(" -"))
