@@ -14,7 +14,7 @@ from cnntrain.config.blocks import expand
 from cnntrain.config.compose import Composition, root_map
 from cnntrain.config.dump import plain, to_yaml
 from cnntrain.config.mapping import NAME, Config
-from cnntrain.config.overrides import change, override
+from cnntrain.config.overrides import change, override, require_values
 from cnntrain.config.problems import Problems
 from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import (
@@ -32,7 +32,7 @@ from cnntrain.config.tree import (
 )
 from cnntrain.config.variables import mentions, refuse, substitute
 from cnntrain.core import shell
-from cnntrain.core.errors import ConfigError, Mark, Problem
+from cnntrain.core.errors import ConfigError, Mark, Problem, UsageError
 from cnntrain.core.regular_file import read_own
 
 DEFAULT = "default"
@@ -141,7 +141,12 @@ def load(paths: Sequence[str | Path | Config], sets: Sequence[str] = ()) -> Load
 
     Raises ConfigError with everything that is wrong, or UsageError where a named file cannot be read.
     """
-    return draft(paths).experiment(sets)
+    try:
+        found = draft(paths)
+    except UsageError:  # for a value that went astray was taken for a file
+        require_values(sets)
+        raise
+    return found.experiment(sets)
 
 
 def load_text(text: str, file: str) -> Loaded:

@@ -8,11 +8,15 @@ out leads to the part that is there by default: `optimizer.lr=0.1` is of `sgd`, 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import MAX_DEPTH, SET, Broken, Entry, List, Map, Node, Scalar, Source, parse
+from cnntrain.core.errors import Mark
 from cnntrain.core.registry import did_you_mean
 
+_COUNTED = re.compile(r"\w{1,100}(\[\d{1,9}\])+", re.ASCII)  # "layers[0]"
+_NUMBERED = re.compile(r"(\w{1,100})_(\d{1,9})", re.ASCII)  # "conv2d_2", as the network calls its second
 _WORD = re.compile(r"[a-z]\w*", re.ASCII)
 
 
@@ -21,7 +25,7 @@ def override(tree: Map, text: str, number: int, problems: Problems) -> Map:
     source = Source(SET, text, number)
     path, equals, _ = text.partition("=")
     if not equals:
-        problems.add(source.mark(0, len(path)), f"expected KEY=VALUE, got {text[:40]!r}")
+        problems.add(source.mark(0, len(path)), f"expected KEY=VALUE, got {text[:40]!r}; write '=VALUE' right after it")
         return tree
     steps, column = [], 0
     for step in path.split("."):
@@ -31,6 +35,15 @@ def override(tree: Map, text: str, number: int, problems: Problems) -> Map:
     if value is None:
         value = Scalar(source.mark_at(len(path) + 1), "")
     return _applied(tree, steps, value, problems)
+
+
+def require_values(texts: Sequence[str]) -> None:
+    """Raise ConfigError for overrides without a value, such as `--set optimizer.lr 0.1`, whose value went elsewhere."""
+    problems = Problems()
+    for number, text in enumerate(texts, 1):
+        if "=" not in text:
+            override(Map(Mark(SET, number, 1)), text, number, problems)
+    problems.check()
 
 
 def change(tree: Map, key: Scalar, value: Node, problems: Problems) -> Map:
@@ -45,6 +58,11 @@ def _applied(tree: Map, steps: list[Scalar], value: Node, problems: Problems) ->
     empty = next((step for step in steps if not step.text.strip()), None)
     if empty:
         problems.add(empty.where, "a step of the path is empty; write it as in train.epochs=3")
+        return tree
+    counted = next((step for step in steps if _COUNTED.fullmatch(step.text)), None)
+    if counted:
+        written = counted.text.replace("[", ".").replace("]", "")
+        problems.add(counted.where, f"write {written} for {counted.text}: the number of an item is a step of its own")
         return tree
     changed = _Override(problems).replaced(tree, steps, value, "the config")
     return changed if isinstance(changed, Map) else tree
@@ -97,6 +115,25 @@ class _Override:
             if isinstance(called, Scalar):
                 names[called.text] = index
         if step.text not in names:
-            hint = did_you_mean(step.text, names) if names else "; give its number, from 0"
+            unnamed = _as_numbered(node, step.text)
+            if unnamed is not None:
+                hint = f": the network gives it that name, the config none; write {name}.{unnamed}"
+            else:
+                hint = did_you_mean(step.text, names) if names else "; give its number, from 0"
             self.problems.add(step.where, f"no item of {name} has the name {step.text[:40]!r}{hint}")
         return names.get(step.text)
+
+
+def _as_numbered(node: List, name: str) -> int | None:
+    """The index of the layer that a network calls by its type and its ordinal in the list; None where there is none."""
+    found = _NUMBERED.fullmatch(name)
+    alike = [index for index, item in enumerate(node.items) if found and _nameless_type(item) == found[1]]
+    ordinal = int(found[2]) if found else 0
+    return alike[ordinal - 1] if 1 <= ordinal <= len(alike) else None
+
+
+def _nameless_type(item: Node) -> str | None:
+    """The type of a layer that has no name."""
+    if isinstance(item, Map) and "name" not in item.entries:
+        item = item.get("type") or item
+    return item.text if isinstance(item, Scalar) else None

@@ -8,7 +8,7 @@ from cnntrain.api.arguments import overrides
 from cnntrain.checks.preflight import rehearse
 from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, load
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, UsageError
 from cnntrain.core.registry import lookup
 from cnntrain.sweep.cells import read_sweep
 from tests.support.configs import SMALL
@@ -116,6 +116,20 @@ def test_a_file_names_the_parts_it_changes(tmp_path):
         load([tmp_path / "c.yaml"], ["optimizer.momentum=0.5"])
 
 
+def test_a_layer_by_the_name_that_the_network_gives_it_is_answered_with_its_number(tmp_path):
+    assert complaints(tmp_path, "model.layers.dense_1.units=1")[0].endswith("the config none; write layers.3")
+
+
+def test_a_value_apart_from_its_key_is_not_looked_for_as_a_file(tmp_path):
+    (tmp_path / "c.yaml").write_text(SMALL)
+    with pytest.raises(
+        ConfigError, match=r"^--set:1:13: expected KEY=VALUE, got 'optimizer.lr'; write '=VALUE' right after"
+    ):
+        load([tmp_path / "c.yaml", "0.1"], ["optimizer.lr"])
+    with pytest.raises(UsageError, match=r"the config 0.1 cannot be read"):
+        load([tmp_path / "c.yaml", "0.1"], ["optimizer.lr=0.1"])
+
+
 def test_the_last_one_wins(tmp_path: Path) -> None:
     assert overridden(tmp_path, "seed=1", "seed=2").experiment.seed == 2
 
@@ -128,6 +142,13 @@ def test_nothing_stands_for_null(tmp_path: Path) -> None:
     ("override", "complaint"),
     [
         ("train.epochs", "--set:1:13 expected KEY=VALUE, got 'train.epochs'"),
+        (
+            "model.layers.relu_1.name=act",
+            "--set:1:14 no item of layers has the name 'relu_1': the network gives it that ",
+        ),
+        ("model.layers.relu_2.name=act", "--set:1:14 no item of layers has the name 'relu_2'; known: first"),
+        ("model.layers.conv2d_1.filters=1", "--set:1:14 no item of layers has the name 'conv2d_1'; known: first"),
+        ("model.layers[0].filters=1", "--set:1:7 write layers.0 for layers[0]: the number of an item is a step of its"),
         ("train..epochs=1", "--set:1:7 a step of the path is empty; write it as in train.epochs=3"),
         ("=1", "--set:1:1 a step of the path is empty; write it as in train.epochs=3"),
         ("trian.epochs=1", "--set:1:1 unknown key 'trian'; did you mean 'train'?"),
