@@ -135,6 +135,7 @@ def read_sweep(path: Path, sets: Sequence[str] = ()) -> Sweep:
     lists = _Lists(problems, tree)
     named = (sweep.config,) if isinstance(sweep.config, str) else sweep.config
     configs = tuple(os.path.normpath(os.path.join(path.parent, config)) for config in named)
+    _require_files(tree, configs, problems)
     if sweep.search is not None:
         return _search(sweep, sweep.name or run_name(path.stem), configs, sets, lists)
     combinations = itertools.product(*filter(None, lists.of(sweep)))
@@ -153,6 +154,18 @@ def read_sweep(path: Path, sets: Sequence[str] = ()) -> Sweep:
     first = {fingerprint(one.experiment): number for number, one in reversed([*enumerate(loaded)])}
     chosen = tuple(_cell(names[n], cells[n], loaded[n]) for n in sorted(first.values()))
     return Sweep(sweep.name or run_name(path.stem), configs, composed, tuple(sets), chosen, len(cells) - len(chosen))
+
+
+def _require_files(tree: Map, configs: Sequence[str], problems: Problems) -> None:
+    """Report configs that are not there, each at the place that names it."""
+    value = tree.entries["config"].value
+    for node, config in zip(value.items if isinstance(value, List) else [value], configs, strict=True):
+        if not os.path.exists(config):
+            problems.add(
+                node.where,
+                f"the config {config} is not there (looked for {os.path.abspath(config)}); "
+                "its path is counted from the folder of this file",
+            )
 
 
 def _sound(tree: Map, problems: Problems) -> tuple[Map, SweepFile]:

@@ -320,3 +320,15 @@ def test_a_mistake_of_the_config_is_told_once_and_that_of_a_cell_beside_it(tmp_p
         read_sweep(tmp_path / "sweep.yaml")
     said = [problem.message.partition(";")[0].partition(":")[0] for problem in raised.value.problems]
     assert sorted(said) == ["duplicate key 'seed'", "lr must be at least 0, got -2.0", "unknown key 'wrong'"]
+
+
+def test_a_config_that_is_not_there_is_told_where_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text("config: nowhere.yaml\nseeds: 2\n")
+    with pytest.raises(ConfigError) as refused:
+        read_sweep(tmp_path / "sweep.yaml")
+    (problem,) = refused.value.problems
+    assert str(problem.where) == f"{tmp_path / 'sweep.yaml'}:1:9"
+    missing = tmp_path / "nowhere.yaml"
+    assert problem.message == (
+        f"the config {missing} is not there (looked for {missing}); its path is counted from the folder of this file"
+    )
