@@ -97,7 +97,7 @@ class Binder:
         if not isinstance(node, Map):
             return self.unexpected(node, base, at)
         values = self.fields(node, (base,), at.name, at)
-        return INVALID if values is None else self.build(base, values[0], node, at.name)
+        return INVALID if values is None else self.build(base, values[0], node, at.name, at)
 
     def unexpected(self, node: Node, annotation: Any, at: Place) -> Any:
         """Report that a value of this sort cannot stand here."""
@@ -163,7 +163,7 @@ class Binder:
         values = self.fields(_without_type(node), classes, cls.name_in_config, at)
         if values is None:
             return INVALID
-        built = [self.build(c, v, node, cls.name_in_config) for c, v in zip(classes, values, strict=True)]
+        built = [self.build(c, v, node, cls.name_in_config, at) for c, v in zip(classes, values, strict=True)]
         if INVALID in built:
             return INVALID
         return Declared(built[0], built[1] if len(built) > 1 else None, self.mark(node)) if declared else built[0]
@@ -308,17 +308,30 @@ class Binder:
             meant |= {ours} if ours else set()
         return meant
 
-    def build(self, cls: type, values: dict[str, Any], node: Node, owner: str) -> Any:
+    def build(self, cls: type, values: dict[str, Any], node: Node, owner: str, at: Place) -> Any:
         """Build the dataclass; what its own check refuses is reported at the key its message begins with."""
         try:
             return cls(**values)
         except ValueError as error:
-            message = str(error)
+            message = f"{error}{_too_many(cls, values, node, at)}"
             first = message.split(" ", 1)[0]
             value = node.get(first) if isinstance(node, Map) else None
             named = first == owner or first in keys_of(cls)
             self.problems.add(self.mark(value or node), message if named else f"{owner}: {message}")
             return INVALID
+
+
+def _too_many(cls: type, values: dict[str, Any], node: Node, at: Place) -> str:
+    """Where the keys are written of which a class takes only one, and what takes one out; nothing for fewer."""
+    given = [key for key in getattr(cls, "exactly_one", ()) if values.get(key) is not None]
+    if len(given) < 2 or not isinstance(node, Map):
+        return ""
+    places = {key: node.entries[key].value.where for key in given}
+    said = [f"{key!r} at {mark.file}" + f":{mark.line}" * bool(mark.line) for key, mark in places.items()]
+    key = next((key for key, mark in places.items() if mark.file != SET), given[0])
+    apart = len({mark.file for mark in places.values()}) > 1
+    advice = f"{at.key(key).path}=null takes {key!r} out" if apart else "keep one of them"
+    return f"; found {', '.join(said[:-1])} and {said[-1]}: {advice}"
 
 
 def _without_type(node: Node) -> Map:

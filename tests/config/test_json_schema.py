@@ -66,8 +66,8 @@ class Judge(Binder):
         super().__init__(Problems())
         self.by_checks = 0
 
-    def build(self, cls: type, values: dict[str, Any], node: Any, owner: str) -> Any:
-        built = super().build(cls, values, node, owner)
+    def build(self, cls: type, values: dict[str, Any], node: Any, owner: str, at: Any) -> Any:
+        built = super().build(cls, values, node, owner, at)
         self.by_checks += built is INVALID and not exactly_one(cls, values)
         return built
 

@@ -4,12 +4,15 @@ import math
 import types
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 
 from cnntrain.config import schema
 from cnntrain.config.fields import Duration, Pattern, Range, annotations_of
+from cnntrain.config.load import load
+from cnntrain.core.errors import ConfigError
 from cnntrain.sweep import space
 from tests.support.configs import SMALL, complaints, loaded, replaced
 
@@ -32,10 +35,29 @@ def test_train_needs_an_end() -> None:
     assert message.endswith("exactly one of 'epochs', 'steps' and 'samples'")
 
 
-@pytest.mark.parametrize("model", ["{init_from: {checkpoint: a.npz}}", "{preset: lenet5, layers: [flatten]}"])
-def test_a_model_is_its_layers_or_a_ready_one(model: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        ("{init_from: {checkpoint: a.npz}}", ""),
+        ("{preset: lenet5, layers: [flatten]}", "; found 'layers' at {0}:3 and 'preset' at {0}:3: keep one of them"),
+    ],
+)
+def test_a_model_is_its_layers_or_a_ready_one(model: str, found: str) -> None:
     text = SMALL[: SMALL.index("model:")] + f"model: {model}\n" + SMALL[SMALL.index("train:") :]
-    assert complaints(text)[0] == "3:8 model needs exactly one of 'layers' and 'preset'"
+    assert complaints(text)[0] == "3:8 model needs exactly one of 'layers' and 'preset'" + found.format("test.yaml")
+
+
+def test_what_an_override_has_no_place_beside_is_named_with_what_takes_it_out(tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    with pytest.raises(ConfigError) as refused:
+        load([path], ["train.steps=5"])
+    message = str(refused.value).splitlines()[0]
+    assert message == (
+        "--set:1:13: train needs exactly one of 'epochs', 'steps' and 'samples'; "
+        f"found 'epochs' at {path}:10 and 'steps' at --set:1: train.epochs=null takes 'epochs' out"
+    )
+    assert load([path], ["train.steps=5", "train.epochs=null"]).experiment.train.steps == 5
 
 
 def _beyond(annotation: Any) -> Iterator[Any]:
