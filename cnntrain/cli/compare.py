@@ -37,7 +37,9 @@ _MOST_KEYS = 6  # config keys that get a column
     help="Show only runs that meet it: NAME=VALUE, or with !=, <, >, <=, >=. Repeatable.",
 )
 @click.option(
-    "--sort", metavar="NAME", help="Sort by it, the largest first with -NAME; by default the best run comes first."
+    "--sort",
+    metavar="NAME",
+    help="Sort by it, the largest first with -NAME; by default the best run comes first, if all share a measure.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print one line per run, for spreadsheets.")
 @as_json
@@ -60,10 +62,10 @@ def command(runs: tuple[Path, ...], filters: tuple[str, ...], sort: str | None, 
     elif as_csv:
         terminal.out(to_csv(document), end="")
     else:
-        _show(document)
+        _show(document, is_ranked=sort is not None or document["metric"] is not None)
 
 
-def _show(document: dict[str, Any]) -> None:
+def _show(document: dict[str, Any], is_ranked: bool) -> None:
     """Print the runs as a table, the number of keys it had no room for, and the groups as another table."""
     from cnntrain.results.compare import short_names
 
@@ -77,7 +79,19 @@ def _show(document: dict[str, Any]) -> None:
     show(text)
     if left:
         show(f"{counted(left, 'more key')} differ{'s' * (left == 1)}; --json and --csv have all of them")
+    if not is_ranked and len(runs) > 1:
+        show(f"not ranked, for there is no measure by which all of them judge themselves: try --sort {_measure(runs)}")
     show_groups(document)
+
+
+def _measure(runs: Sequence[dict[str, Any]]) -> str:
+    """What all runs have measured and can be sorted by, losses last, as `--sort` takes it."""
+    from cnntrain.parts.metrics.base import larger_is_better
+
+    shared = [name for name in runs[0]["final"] if all(name in run["final"] for run in runs)]
+    found = [name for name in shared if name.startswith("val/") and not name.endswith("/loss")] or ["NAME"]
+    name = "val/accuracy" if "val/accuracy" in found else found[0]
+    return f"-{name}" if name != "NAME" and larger_is_better(name) else name
 
 
 def show_groups(document: dict[str, Any]) -> None:

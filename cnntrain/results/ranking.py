@@ -7,11 +7,18 @@ from collections.abc import Sequence
 from cnntrain.parts.metrics.base import larger_is_better
 from cnntrain.rundir.history import Record
 
+_OF_LOSS = ("loss", "objective")  # metrics that another type of loss measures on another scale
+
 
 def shared_metric(records: Sequence[Record]) -> str | None:
-    """The metric by which all runs tell their best epoch; None where they differ."""
+    """The metric by which all runs tell their best epoch; None where they differ, or it is that of different losses."""
     metrics = {record.monitored for record in records}
-    return metrics.pop() if len(metrics) == 1 else None
+    if len(metrics) != 1:
+        return None
+    metric = metrics.pop()
+    of_loss = metric is not None and metric.rpartition("/")[2] in _OF_LOSS
+    losses = {record.settings.get("loss.type") for record in records}
+    return None if of_loss and len(losses) > 1 else metric
 
 
 def larger_first(records: Sequence[Record]) -> bool | None:

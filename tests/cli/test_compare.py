@@ -151,6 +151,20 @@ def test_what_it_cannot_do_it_says(cnntrain, arguments, said):
     assert (outcome.code, outcome.error[: len(said)]) == (2, said)
 
 
+def test_runs_without_a_common_measure_are_not_ranked_which_is_said(cnntrain, finished, desk):
+    for name, accuracy in (("a", 0.5), ("b", 0.6)):
+        variant(finished, desk / "all" / name, accuracy)
+    changed(desk / "all/b", lambda config: config.update(loss={"type": "focal"}))
+    said = "not ranked, for there is no measure by which all of them judge themselves: try --sort -val/accuracy"
+    assert said not in cnntrain("compare", "all").out  # both judge themselves by their accuracy
+    for name in "ab":
+        status = desk / "all" / name / "status.json"
+        status.write_text(status.read_text().replace("val/accuracy", "val/loss"))
+    assert said in cnntrain("compare", "all").out.splitlines()
+    assert json.loads(cnntrain("compare", "all", "--json").out)["metric"] is None
+    assert said not in cnntrain("compare", "all", "--sort", "-val/accuracy").out
+
+
 def test_runs_of_different_networks_can_be_compared(finished, desk):
     shutil.copytree(finished, desk / "a")
     variant(finished, desk / "b", 0.9, ("filters: 6", "filters: 9"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -40,3 +41,12 @@ def test_runs_that_share_no_metric_or_no_direction_stay_in_their_order():
         assert best_first(runs) == runs
     assert shared_metric([a_run(0.2), a_run(0.1, "val/accuracy")]) is None
     assert shared_metric([a_run(0.2), a_run(0.1)]) == "val/loss"
+
+
+@pytest.mark.parametrize(("metric", "shared"), [("val/loss", None), ("val/accuracy", "val/accuracy")])
+def test_losses_of_different_types_are_no_common_measure(metric, shared):
+    runs = [a_run(0.2, metric), a_run(0.1, metric)]
+    for run, loss in zip(runs, ("cross_entropy", "focal"), strict=True):
+        cast(dict[str, Any], run.config)["loss"] = {"type": loss}
+    assert shared_metric(runs) == shared
+    assert best_first(runs) == runs
