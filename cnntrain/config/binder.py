@@ -10,7 +10,7 @@ import dataclasses
 import math
 import shlex
 import typing
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -281,12 +281,15 @@ class Binder:
         in_layers = any(_is_layer(cls) for cls in classes)
         near = [*keys, "type"] if any(issubclass(cls, Part) for cls in classes) else keys
         meant = set()
+        outer, inner = _home_of_type(node, keys)
         for key, entry in node.entries.items():
             if key in keys:
                 continue
             shown = scalars.quoted(key)
             ours = foreign.key_name(key, keys)
-            if ours:
+            if key in inner:
+                ours, message = outer, f"unknown key {shown}{of_owner}; did you mean {at.key(outer).key(key).path!r}?"
+            elif ours:
                 message = f"unknown key {shown}{of_owner}: cnntrain calls it {ours!r}"
             elif (close := no_space(key)) and close[0] in keys:
                 ours = close[0]
@@ -319,6 +322,19 @@ class Binder:
             named = first == owner or first in keys_of(cls)
             self.problems.add(self.mark(value or node), message if named else f"{owner}: {message}")
             return INVALID
+
+
+def _home_of_type(node: Map, keys: Mapping[str, Any]) -> tuple[str, Collection[str]]:
+    """Where a map has the type of a part that belongs under one of its keys: that key, and those of the part."""
+    name = node.get("type")
+    if not isinstance(name, Scalar) or "type" in keys:
+        return "", ()
+    for key, (field, annotation) in keys.items():
+        marks = [mark for member in options(annotation) for mark in bare(member)[1] if isinstance(mark, Kind)]
+        if required(field) and key not in node.entries and marks:
+            part: type | None = registry.find(name.text, *marks[0].names)
+            return (key, {"type", *keys_of(part)}) if part else ("", ())
+    return "", ()
 
 
 def _too_many(cls: type, values: dict[str, Any], node: Node, at: Place) -> str:

@@ -61,6 +61,16 @@ def test_a_key_of_the_top_level_in_a_section_is_sent_there() -> None:
     ]
 
 
+def test_a_dataset_written_without_its_source_is_sent_there() -> None:
+    misplaced = SMALL.replace(
+        "source: {type: idx, root: digits, shape: [28, 28], classes: 10}", "type: idx\n  shape: [28, 28]"
+    )
+    assert [text.partition(" ")[2] for text in complaints(misplaced)] == [
+        "unknown key 'type' of data; did you mean 'data.source.type'?",
+        "unknown key 'shape' of data; did you mean 'data.source.shape'?",
+    ]
+
+
 def test_a_resolved_text_has_nothing_left_to_resolve() -> None:
     known = (
         "known: name, seed, data, model, init, task, loss, optimizer, schedule, momentum_schedule, train, "
