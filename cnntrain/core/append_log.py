@@ -44,6 +44,12 @@ class AppendLog:
                 f"{self.path} has {end} bytes, but the checkpoint counted {length}: rows are missing. "
                 "Restore the file, or start again with --overwrite"
             )
+        if length and os.pread(self._descriptor, 1, length - 1) != b"\n":
+            raise StorageError(
+                f"{self.path} has no end of a line at byte {length}, where the checkpoint counted one: it has been "
+                "changed since, perhaps by an editor or in its line ends. Restore the file, or start again with "
+                "--overwrite"
+            )
         with calling("truncate"):
             os.ftruncate(self._descriptor, length)
         return length

@@ -41,6 +41,13 @@ def test_append_log_refuses_a_file_that_lost_rows(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == "one\n"
 
 
+def test_append_log_refuses_a_file_whose_lines_end_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"one\r\ntwo\r\nthree\r\n")
+    with pytest.raises(StorageError, match="has no end of a line at byte 8, where the checkpoint counted one"):
+        AppendLog(tmp_path / "log", 8)
+    assert (tmp_path / "log").read_bytes() == b"one\r\ntwo\r\nthree\r\n"
+
+
 @pytest.mark.parametrize("torn", ["", "torn", "x" * 200_000, "\0" * 70_000])
 def test_append_log_cuts_a_torn_line(tmp_path: Path, torn: str) -> None:
     (tmp_path / "log").write_text("one\n" + torn)
