@@ -32,6 +32,7 @@ def test_writes_one_page_that_needs_nothing(cnntrain, finished, desk):
     assert page.startswith("<!doctype html>")
     for title in ("The answer", "Forward and back, layer by layer", "One convolution", "One dense unit", "One update"):
         assert f"<h2>{title}</h2>" in page
+    assert "The input is the picture after data.eval_transforms: the values are normalized, if the config" in page
     assert "Gradients are those of the loss cross_entropy for this one sample, with the network in evaluation" in page
     assert "evaluation mode. The truth is taken to be " in page
     assert "&lt;b&gt;.png" in page

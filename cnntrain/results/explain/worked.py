@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core.arrays import Array
-from cnntrain.network.graph import CLIP, Node
+from cnntrain.network.graph import BATCH, CLIP, Node
 from cnntrain.ops.trace import Operation
 from cnntrain.parts.layers.base import Frame
 from cnntrain.results.explain.passage import Passage
@@ -72,6 +72,10 @@ def convolution(passed: Passage) -> Markup:
         f"{one.place[1]}. Its window begins at row {one.corner[0]}, column {one.corner[1]} of the input; each value is "
         "multiplied by the weight at its place, and the products are added up. Counting starts from 0."
     )
+    if node.inputs == (BATCH,):
+        note += (
+            " The input is the picture after data.eval_transforms: the values are normalized, if the config says so."
+        )
     return section("One convolution", *parts, element("p", total, class_="sum"), note=note)
 
 

@@ -78,7 +78,7 @@ export class Layers {
     const {row, map} = this.looked, body = this.detail.querySelector("div");
     const maps = row.shape.length === 3 && row.shape[0] * row.shape[1] > 1;
     this.detail.hidden = false;
-    this.detail.querySelector("b").textContent = `${row.name}, ${maps ? "filter" : "number"} ${map + 1} of ${row.place.count}`;
+    this.detail.querySelector("b").textContent = `${row.name}, ${maps ? "filter" : "number"} ${map} of 0 to ${row.place.count - 1}`;
     body.replaceChildren(...(maps ? this.#place(row, map) : this.#number(row, map)), ...this.#weights(row, map));
   }
 
