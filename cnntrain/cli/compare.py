@@ -85,13 +85,14 @@ def _show(document: dict[str, Any], is_ranked: bool) -> None:
 
 
 def _measure(runs: Sequence[dict[str, Any]]) -> str:
-    """What all runs have measured and can be sorted by, losses last, as `--sort` takes it."""
+    """What most of the runs have measured in validation, losses aside, as `--sort` takes it."""
     from cnntrain.parts.metrics.base import larger_is_better
 
-    shared = [name for name in runs[0]["final"] if all(name in run["final"] for run in runs)]
-    found = [name for name in shared if name.startswith("val/") and not name.endswith("/loss")] or ["NAME"]
-    name = "val/accuracy" if "val/accuracy" in found else found[0]
-    return f"-{name}" if name != "NAME" and larger_is_better(name) else name
+    measured = [name for run in runs for name in run["final"] if name.startswith("val/") and name != "val/loss"]
+    if not measured:
+        return "NAME"
+    name = max(measured, key=measured.count)
+    return f"-{name}" if larger_is_better(name) else name
 
 
 def show_groups(document: dict[str, Any]) -> None:
