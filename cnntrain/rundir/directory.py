@@ -30,7 +30,7 @@ from cnntrain.core.directory_lock import LOCK, DirectoryLock
 from cnntrain.core.errors import RunDirectoryError, StorageError
 from cnntrain.core.storage import AGAIN, require_space
 from cnntrain.rundir import checkpoint, film_files, numbering
-from cnntrain.rundir.json_files import first_row, read_rows
+from cnntrain.rundir.json_files import first_row, read_object, read_rows
 
 RUNS = Path("runs")  # where runs without a --run-dir go, in the working directory
 
@@ -92,18 +92,16 @@ class RunDirectory:
         self._held = held.pop_all()
 
     @classmethod
-    def create(
-        cls, path: Path | None, name: str, config_hash: str, overwrite: bool = False, restart: bool = False
-    ) -> RunDirectory:
+    def create(cls, path: Path | None, name: str, config_hash: str, overwrite: bool = False) -> RunDirectory:
         """A directory for a new run: `path` exactly, or runs/<name>/<UTC time>-<8 hex of the config hash>.
 
         Raises RunDirectoryError where `path` is in use or not empty. With `overwrite` a run of cnntrain may be there,
-        with `restart` one that was killed before its first checkpoint, and always one that had not begun to train,
-        as where the disk was full; its files are removed, and no others. One that has any checkpoint is kept.
+        and always one that had not begun to train, as where it was killed first or the disk was full; its files are
+        removed, and no others. One that has any checkpoint is kept, and one that shows to have had any after step 0.
         """
         path = _new_directory(name, config_hash) if path is None else _followed(path)
         with _locked(path) as held:
-            if _names(path) and not (overwrite or (not _has_checkpoint(path) and (restart or not _has_trained(path)))):
+            if _names(path) and not overwrite and (_has_checkpoint(path) or _has_trained(path)):
                 raise RunDirectoryError(f"{path} holds a run already{_how_to_keep(path)}")
             _clear(path)
             return cls(path, held)
@@ -381,11 +379,18 @@ def _has_checkpoint(run: Path) -> bool:
 
 
 def _has_trained(run: Path) -> bool:
-    """Whether a run without a checkpoint has got as far as numbers, or what it wrote cannot be read."""
+    """Whether a run without a checkpoint has got as far as numbers or steps, or what it wrote is damaged.
+
+    Raises StorageError where it cannot be read.
+    """
     metrics = run / "metrics.jsonl"
     try:
+        if read_object(run / "status.json").get("step"):
+            return True
         return os.path.lexists(metrics) and any(row.get("event") != "start" for row in read_rows(metrics))
-    except StorageError:
+    except StorageError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
         return True
 
 

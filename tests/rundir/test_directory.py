@@ -121,7 +121,7 @@ def test_a_run_that_had_not_begun_to_train_is_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["removed", "link that leads nowhere", "folder that is not mounted"])
 def test_a_run_that_has_lost_its_last_checkpoint_is_kept(tmp_path: Path, how: str) -> None:
-    """By `--resume-or-start`, too, as every sweep calls it: all its other checkpoints and its rows would be gone."""
+    """As `--resume-or-start` and every sweep would replace it: all its other checkpoints and its rows would be gone."""
     path = started(tmp_path / "run")
     last, folder = path / "checkpoints/last.npz", path / "checkpoints"
     if how == "folder that is not mounted":
@@ -132,11 +132,24 @@ def test_a_run_that_has_lost_its_last_checkpoint_is_kept(tmp_path: Path, how: st
     if how == "link that leads nowhere":
         last.symlink_to(tmp_path / "elsewhere")
     before = content(path)
-    for options in ({}, {"restart": True}):
-        with pytest.raises(RunDirectoryError, match="holds a run already"):
-            RunDirectory.create(path, "name", HASH, **options)
+    with pytest.raises(RunDirectoryError, match="holds a run already"):
+        RunDirectory.create(path, "name", HASH)
     assert content(path) == before
     assert run_directory.resumable(path) == (how == "link that leads nowhere"), "reading it tells what is wrong"
+
+
+@pytest.mark.parametrize("shows", ["status.json", "metrics.jsonl"])
+def test_a_run_whose_checkpoints_are_all_gone_is_kept_by_what_shows_that_it_had_trained(tmp_path, shows: str) -> None:
+    path = started(tmp_path / "run")
+    with RunDirectory.open(path) as directory:
+        directory.status(state="finished", step=50)
+    shutil.rmtree(path / "checkpoints")
+    for other in {"status.json", "metrics.jsonl"} - {shows}:
+        (path / other).unlink()
+    before = content(path)
+    with pytest.raises(RunDirectoryError, match=r"holds a run already\. Add --overwrite"):
+        RunDirectory.create(path, "name", HASH)
+    assert content(path) == before
 
 
 def test_without_its_last_checkpoint_the_newest_of_the_others_is_named(tmp_path: Path) -> None:
@@ -147,7 +160,7 @@ def test_without_its_last_checkpoint_the_newest_of_the_others_is_named(tmp_path:
     (path / "checkpoints/last.npz").unlink()
     sound, last = (path / "checkpoints" / name for name in ("epoch-0012.npz", "last.npz"))
     expected = re.escape(f"{sound} is sound: to go on from it, copy it over last.npz: cp {sound} {last}")
-    for make in (lambda: RunDirectory.open(path), lambda: RunDirectory.create(path, "name", HASH, restart=True)):
+    for make in (lambda: RunDirectory.open(path), lambda: RunDirectory.create(path, "name", HASH)):
         with pytest.raises(RunDirectoryError, match=expected):
             make()
     shutil.copy(sound, last)
@@ -161,7 +174,7 @@ def test_a_folder_with_a_lock_and_files_of_somebody_is_not_touched(tmp_path: Pat
     for name in ("report.html", "config.yaml", "data.json", "train.log"):
         (tmp_path / name).write_text("the user's own")
         there = content(tmp_path)
-        for options in ({}, {"overwrite": True}, {"restart": True}):
+        for options in ({}, {"overwrite": True}):
             with pytest.raises(RunDirectoryError, match="is not empty and holds no run of cnntrain"):
                 RunDirectory.create(tmp_path, "name", HASH, **options)
         assert content(tmp_path) == there
@@ -211,7 +224,7 @@ def test_a_directory_of_somebody_else_is_not_touched(tmp_path: Path, overwrite: 
     with pytest.raises(RunDirectoryError, match="is not empty and holds no run of cnntrain"):
         RunDirectory.create(tmp_path, "name", HASH, overwrite=overwrite)
     with pytest.raises(RunDirectoryError, match="is not empty and holds no run of cnntrain"):
-        RunDirectory.create(tmp_path, "name", HASH, restart=True)
+        RunDirectory.create(tmp_path, "name", HASH)
     assert content(tmp_path) == {"config.yaml": b"the user's own"}
 
 
@@ -221,7 +234,7 @@ def test_a_sweep_and_a_run_have_no_folder_in_common(tmp_path: Path) -> None:
         run.write_config("", "")
     (tmp_path / "sweep" / ".lock").touch()
     there = content(tmp_path)
-    for how in ({}, {"overwrite": True}, {"restart": True}):
+    for how in ({}, {"overwrite": True}):
         with pytest.raises(
             RunDirectoryError, match=r"sweep holds other runs, as of a sweep\. Choose another --run-dir"
         ):
@@ -244,19 +257,19 @@ def test_resuming_needs_a_checkpoint(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_restart_replaces_only_a_run_without_a_checkpoint(tmp_path: Path) -> None:
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "run"
     for _ in range(2):
-        with RunDirectory.create(path, "name", HASH, restart=True) as directory:
+        with RunDirectory.create(path, "name", HASH) as directory:
             assert directory.metrics_length == 0
             assert not (path / "crash.log").exists()
             directory.write_config("", "")
             directory.metric({"event": "start"})
             directory.write_crash("killed before the first checkpoint")
-    with RunDirectory.create(path, "name", HASH, restart=True) as directory:
+    with RunDirectory.create(path, "name", HASH) as directory:
         directory.save_checkpoint({}, ARRAYS)
     with pytest.raises(RunDirectoryError, match="holds a run already"):
-        RunDirectory.create(path, "name", HASH, restart=True)
+        RunDirectory.create(path, "name", HASH)
     assert run_directory.resumable(path)
 
 
@@ -307,14 +320,14 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     said = [child.stdout.readline() for child in children if child.stdout]
     winner = said.index("held\n")
     with pytest.raises(RunDirectoryError, match=f"is in use by process {children[winner].pid} "):
-        RunDirectory.create(tmp_path / "run", "name", HASH, restart=True)
+        RunDirectory.create(tmp_path / "run", "name", HASH)
     for number, child in enumerate(children):
         if number == winner:
             child.kill()
         child.communicate()
     assert sorted(child.returncode for child in children) == [-9, 8, 8]
     assert sum("is in use by" in line for line in said) == 2
-    with RunDirectory.create(tmp_path / "run", "name", HASH, restart=True):  # the lock died with its process
+    with RunDirectory.create(tmp_path / "run", "name", HASH):  # the lock died with its process
         pass
 
 
@@ -382,11 +395,11 @@ def test_opening_clears_what_a_killed_process_left(tmp_path: Path) -> None:
 def test_every_fault_while_starting_ends_in_one_error_and_frees_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "run"
     count = 0
-    for *_, outcome in every_point(lambda: RunDirectory.create(path, "name", HASH, restart=True).close()):
+    for *_, outcome in every_point(lambda: RunDirectory.create(path, "name", HASH).close()):
         count += 1
         assert outcome == "failed"
     assert count > 40
-    RunDirectory.create(path, "name", HASH, restart=True).close()
+    RunDirectory.create(path, "name", HASH).close()
 
 
 # -- what is written -------------------------------------------------------------------------------------------------
