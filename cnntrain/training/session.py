@@ -277,13 +277,7 @@ def _train(
         if idle := _idle(trainer, pool):
             console.say(idle)
         if isinstance(origin, Checkpoint):
-            trainer.state.restore(origin, options.allow_data_change)
-            _keep_samples(trainer, run, origin, console)
-            run.resume_logs(origin.meta["metrics_length"])
-            run.cut_film(trainer.state.step)
-            if isinstance(run, RunDirectory) and trainer.state.finished is None:
-                _describe_anew(run, job.loaded)
-            trainer.note()
+            _go_on(trainer, run, origin, options, console)
         else:
             trainer.start(origin)
         done = trainer.state.finished is not None
@@ -307,6 +301,26 @@ def _train(
         )
     _say_what_next(trainer, run, done, console)
     return result
+
+
+def _go_on(
+    trainer: Trainer, run: RunDirectory | Follower, origin: Checkpoint, options: Options, console: Console
+) -> None:
+    """Restore a checkpoint. Settings that are not its own are in last.npz before anything speaks of them.
+
+    By the advised command a run that is killed early goes on with these, which nobody has to type again.
+    """
+    (before, _), now = saved.experiment(origin), trainer.job.loaded
+    trainer.state.restore(origin, options.allow_data_change)
+    _keep_samples(trainer, run, origin, console)
+    run.resume_logs(origin.meta["metrics_length"])
+    run.cut_film(trainer.state.step)
+    finished = trainer.state.finished is not None
+    if not finished and changes.of_settings(before, now):
+        trainer.save(hurried=True)  # which leaves every bit as it was
+    if isinstance(run, RunDirectory):
+        _describe_anew(run, before if finished else now)
+    trainer.note()
 
 
 def _describe_anew(run: RunDirectory, loaded: Loaded) -> None:

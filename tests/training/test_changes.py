@@ -230,6 +230,46 @@ def test_the_config_of_a_run_is_that_by_which_it_goes_on(tmp_path, monkeypatch):
     assert history.read(folder).settings["train.epochs"] == 5
 
 
+class KilledError(Exception):
+    """Stands for a kill: what is on disk then stays."""
+
+
+@pytest.mark.parametrize("at", ["write_resolved", "status"])
+def test_settings_of_a_resume_that_is_killed_at_once_are_not_lost(tmp_path, monkeypatch, at):
+    """What it noted says to type `--resume`, without them; and the bits are those of a run that was never killed."""
+    config, folder, straight = write(tmp_path, TINY), tmp_path / "run", tmp_path / "straight"
+    now = ("train.epochs=4", "train.early_stopping=null", "checkpoint.best.monitor=val/error")
+    with pytest.raises(PausedError):
+        run(config, folder, pause_at=Duration(13, "st"))
+    shutil.copytree(folder, straight)
+    run(None, straight, now, resume=True)
+
+    with monkeypatch.context() as patch:
+        real = getattr(RunDirectory, at)
+
+        def killed(*arguments, **options):
+            real(*arguments, **options)
+            raise KilledError
+
+        patch.setattr(RunDirectory, at, killed)
+        with pytest.raises(KilledError):
+            run(None, folder, now, resume=True)
+    run(None, folder, resume=True)
+    assert read(folder / "checkpoints/last.npz").digests() == read(straight / "checkpoints/last.npz").digests()
+    assert read_rows(folder / "metrics.jsonl") == read_rows(straight / "metrics.jsonl")
+    assert history.read(folder).settings == history.read(straight).settings
+
+
+def test_the_config_of_a_finished_run_is_that_of_its_checkpoint(tmp_path):
+    config, folder = write(tmp_path, TINY), tmp_path / "run"
+    run(config, folder, ("train.epochs=1",))
+    resolved = folder / "config.resolved.yaml"
+    text = resolved.read_text()
+    resolved.write_text(text.replace("epochs: 1\n", "epochs: 7\n"))
+    run(None, folder, resume=True)
+    assert resolved.read_text() == text
+
+
 def test_the_config_of_a_run_that_goes_on_as_it_was_is_not_written_again(tmp_path, monkeypatch):
     config, folder = write(tmp_path, TINY), tmp_path / "run"
     with pytest.raises(PausedError):
