@@ -36,7 +36,7 @@ from cnntrain.sweep.cells import Cell, Sweep
 from cnntrain.sweep.judge import Judge
 from cnntrain.sweep.sampler import SearchTrial, propose, require_optuna
 from cnntrain.sweep.space import Pruning, Spread
-from cnntrain.sweep.standing import Standing
+from cnntrain.sweep.standing import Standing, require_comparable
 from cnntrain.sweep.value_text import to_text
 from cnntrain.sweep.yardstick import Yardstick
 from cnntrain.training.changes import CHANGED, decides, differing
@@ -256,7 +256,7 @@ class SearchQueue:
         then, now = dict(rows[0]), strict_json.decode(strict_json.encode(rules))
         if then.get("metric") in self._yardstick.values():
             then["metric"] = self.metric  # earlier versions wrote val/loss for val_average/loss
-        config = then.pop("config", now["config"])  # earlier versions wrote none
+        config = then.pop("config", now["config"])
         changed = [key for key in rules if key != "config" and then.get(key) != now[key]]
         if changed := changed or [f"config: {key}" for key in self._decided_otherwise(config)]:
             raise RunDirectoryError(
@@ -270,6 +270,8 @@ class SearchQueue:
                 raise StorageError(
                     f"{self._log.path}:{number} is damaged, or of another sweep file: {error}. Restore it from a copy"
                 ) from error
+        if "config" not in rows[0]:  # as earlier versions wrote it: then the trials say by what they were begun
+            require_comparable(self.standings)
         for trial, standing in zip(self.trials, self.standings, strict=True):
             if trial.told:
                 standing.end(trial.failed or (0 if trial.finished else PausedError.exit_code), 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ from typing import Any
 from cnntrain.config.dump import plain
 from cnntrain.config.load import Loaded, load_plain
 from cnntrain.core import strict_json
-from cnntrain.core.errors import CheckpointError, ConfigError, PausedError, StorageError
+from cnntrain.core.errors import CheckpointError, ConfigError, PausedError, RunDirectoryError, StorageError
 from cnntrain.core.regular_file import read_own
 from cnntrain.rundir.checkpoint import last_of, read_meta
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.sweep.cells import Cell, Sweep
-from cnntrain.training.changes import of_settings
+from cnntrain.training.changes import decides, differing, of_settings
 
 OUTCOMES = {  # exit code -> what became of a cell
     0: "finished",
@@ -101,16 +102,34 @@ def require_unchanged(sweep: Sweep, folder: Path) -> None:
     """
     advice = f"choose another folder (-o FOLDER) or name, remove {folder}, or undo the change"
     for cell in sweep.cells:
-        before = _begun(folder / cell.name, plain(cell.loaded.experiment))
+        before = _begun(folder / cell.name, cell)
         if before is not None:
             of_settings(before, cell.loaded, str(folder / cell.name), advice)
 
 
-def _begun(run_dir: Path, now: Any) -> Loaded | None:
-    """The experiment of a run that lies in a directory, if that is another than the one of now."""
+def require_comparable(standings: Iterable[Standing]) -> None:
+    """Raise RunDirectoryError where a trial was begun with other settings in a key that decides what it comes to."""
+    for one in standings:
+        before = _begun(one.run_dir, one.cell)
+        if before is None:
+            continue
+        found = differing(plain(before.experiment), plain(one.cell.loaded.experiment))
+        changes = [f"{key}: {then!r} -> {now!r}" for key, (then, now) in found.items() if decides(key)]
+        if changes:
+            more = f"; and {len(changes) - 3} more" if len(changes) > 3 else ""
+            raise RunDirectoryError(
+                f"{one.run_dir} was begun with other settings than the sweep has now ({'; '.join(changes[:3])}{more}): "
+                "its runs could not be compared. Undo the change, move what was begun away, or choose another folder "
+                "with -o"
+            )
+
+
+def _begun(run_dir: Path, cell: Cell) -> Loaded | None:
+    """The experiment of a run that lies in a cell's directory, if that is another than the cell's."""
     with contextlib.suppress(CheckpointError, StorageError, ConfigError):
         config = read_meta(last_of(run_dir)).get("config")
-        return None if config == now else load_plain(config, str(run_dir))
+        if config != plain(cell.loaded.experiment):
+            return load_plain(config if isinstance(config, dict) else {}, str(run_dir))
     return None
 
 

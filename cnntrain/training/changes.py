@@ -36,6 +36,7 @@ HARMLESS = (  # keys that may change on resume: they say how long to train and w
 
 
 CHANGED = "the config is no longer the one that the sweep has read"  # in the message of a run of one
+_BACK = "Undo the change and run the sweep again, or give the changed one a folder of its own with -o"
 _WEIGHTY = ("train.epochs", "train.steps", "train.samples", "train.until", "train.early_stopping", "checkpoint.best")
 
 
@@ -75,7 +76,7 @@ def differing(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
 
 
 def _is_harmless(key: str) -> bool:
-    """Whether a key may change; of one that says where data or a teacher lies, digests show that it is the same."""
+    """Whether a key may change on resume; where one says where data or a teacher lies, digests show it is the same."""
     room, field = key.partition(".")[0], key.rpartition(".")[2]
     if (room == "data" and field in PLACES) or (room == "loss" and field == "teacher"):
         return True
@@ -91,10 +92,10 @@ def load_unchanged(configs: Sequence[str | Path | Config], sets: Sequence[str], 
         loaded = load(configs, sets)
     except (ConfigError, UsageError) as error:
         first = str(error).splitlines()[0]
-        raise UsageError(f"{CHANGED}: {first}. Undo the change, or run the sweep again") from error
+        raise UsageError(f"{CHANGED}: {first}. {_BACK}") from error
     if fingerprint(loaded.experiment) != expected:
         files = ", ".join(str(config) for config in configs if not isinstance(config, Mapping))
-        raise UsageError(f"{CHANGED}: {files} was edited. Undo the change, or run the sweep again")
+        raise UsageError(f"{CHANGED}: {files} was edited. {_BACK}")
     return loaded
 
 

@@ -17,7 +17,7 @@ from cnntrain.sweep import scheduler
 from cnntrain.sweep.cells import read_sweep
 from cnntrain.sweep.executor import Ended
 from cnntrain.sweep.scheduler import Cells, Outcome, train
-from cnntrain.sweep.standing import Standing
+from cnntrain.sweep.standing import Standing, require_unchanged
 from cnntrain.training.changes import CHANGED
 from cnntrain.training.interrupts import Interrupts
 from tests.support.experiments import FULL, write
@@ -124,7 +124,29 @@ def test_a_cell_trains_what_was_checked_or_nothing(tmp_path, capsys):
             said = capsys.readouterr().err
             assert f"{CHANGED}: " in said
             assert f"{tmp_path}/full.yaml" in said
+            assert "Undo the change and run the sweep again, or give the changed one a folder of its own" in said
     assert not second.run_dir.exists()
+
+
+def test_a_sweep_begins_nothing_where_a_run_was_begun_with_other_settings(tmp_path, monkeypatch, capsys):
+    """Its own refusal, and the training of those that had not begun, would make a sweep of both."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, FULL)
+    sweep = "config: full.yaml\nset: {train.epochs: 1}\ngrid: {optimizer.lr: [0.1, 0.2]}\n"
+    (tmp_path / "sweep.yaml").write_text(sweep)
+    first, second = Cells(read_sweep(Path("sweep.yaml")), tmp_path / "runs").standings
+    assert main([*first.words, "-q", "-j", "1"]) == 0
+    write(tmp_path, FULL.replace("momentum: 0.9", "momentum: 0.8"))
+    assert main(["sweep", "sweep.yaml", "-o", "runs"]) == 2
+    said = capsys.readouterr().err
+    assert "optimizer.momentum was 0.9 when runs/lr=0.1 was started and is 0.8 now: choose another folder (-o" in said
+    assert not second.run_dir.exists()
+    assert "2 runs in" not in said, "refused before anything is started"
+    write(tmp_path, FULL)
+    (tmp_path / "sweep.yaml").write_text(sweep.replace("epochs: 1", "epochs: 2"))
+    require_unchanged(read_sweep(Path("sweep.yaml")), tmp_path / "runs")  # with a longer training all go on
+    (first.run_dir / "checkpoints/last.npz").write_bytes(b"")
+    require_unchanged(read_sweep(Path("sweep.yaml")), tmp_path / "runs")  # which is for that run to say
 
 
 def test_a_cell_that_says_nothing_of_its_directory_or_has_another_code_is_not_tried_again(tmp_path, monkeypatch):

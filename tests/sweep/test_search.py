@@ -22,6 +22,7 @@ from cnntrain.core.append_log import AppendLog
 from cnntrain.core.errors import ConfigError, MissingExtraError, RunDirectoryError, StorageError
 from cnntrain.core.extras import install
 from cnntrain.results.report import page_of
+from cnntrain.rundir import checkpoint
 from cnntrain.sweep.answer import write_answer
 from cnntrain.sweep.cells import Sweep, read_sweep
 from cnntrain.sweep.executor import Ended
@@ -322,6 +323,24 @@ def test_a_search_whose_config_has_changed_is_refused_and_one_that_is_saved_or_n
     (out / "search.jsonl").write_text(json.dumps(first | {"config": {"nodel": 1}}) + "\n")
     with pytest.raises(StorageError, match=r"search.jsonl:1 is damaged: .*unknown key 'nodel'"):
         searched(sweep, out, Pretended())
+
+
+def test_a_search_of_an_earlier_version_is_told_by_the_runs_that_are_there(tmp_path):
+    """Its journal has no config, and its trials would be mixed with others."""
+    out = tmp_path / "out"
+    queue = searched(plan(tmp_path, count=2), out, Pretended())
+    first, *rest = journal(out)
+    without = {key: value for key, value in json.loads(first).items() if key != "config"}
+    (out / "search.jsonl").write_text("\n".join([json.dumps(without), *rest, ""]))
+    trial = queue.standings[1]
+    (trial.run_dir / "checkpoints").mkdir(parents=True)
+    checkpoint.save(trial.run_dir / "checkpoints/last.npz", {"config": plain_of(trial.cell.loaded.experiment)}, {})
+    assert len(searched(plan(tmp_path, count=3), out, Pretended()).trials) == 3
+    plan(tmp_path, count=4)
+    write(tmp_path, FULL.replace("patience: 50", "patience: 40"))
+    said = rf"{trial.cell.name} was begun with other settings .*\(train.early_stopping.patience: 50 -> 40\)"
+    with pytest.raises(RunDirectoryError, match=said):
+        searched(read_sweep(tmp_path / "sweep.yaml"), out, Pretended())
 
 
 class Refused(Pretended):
