@@ -24,6 +24,7 @@ from cnntrain.core.arrays import shared
 from cnntrain.core.culprits import packed, unpacked
 from cnntrain.core.errors import DataError, LostWorkerError, OutOfMemoryError, StorageError
 from cnntrain.core.signals import HEEDED, end_with
+from cnntrain.core.storage import AGAIN
 from cnntrain.core.watchdog import Watchdog, bark
 from cnntrain.engine.team import Together
 from cnntrain.reading.stored import DESCRIPTORS
@@ -152,7 +153,7 @@ class Processes(Together):
                 self._children.remove(child)
                 raise LostWorkerError(
                     f"worker process {child} was ended{how}, as a system does that is short of memory. "
-                    "Run the command again, to go on with --resume, with fewer threads (-j) if it was memory"
+                    f"If it was memory, use fewer threads (-j); {AGAIN}"
                 )
 
     def _give_up(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[
     weights = [saved.weights(first)]
     steps = [first.meta["position"]["step"]]
     samples = [_samples(first)]
+    unmeasured = saved.unmeasured(first)
     last = first
     for path in found[1:]:
         last = read(path)
@@ -45,6 +47,9 @@ def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[
         steps.append(last.meta["position"]["step"])
         weights.append(saved.weights(last))
         samples.append(_samples(last))
+        unmeasured += saved.unmeasured(last)
+    for line in unmeasured:
+        warnings.warn(line, stacklevel=1)
     means = {name: (total / len(found)).astype(shapes[name][1]) for name, total in sums.items()}
     merged: dict[str, Any] = {
         "merged": [

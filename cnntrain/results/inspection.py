@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ def inspect(path: Path, verify: bool = False) -> dict[str, Any]:
     checkpoint.require(position__step=int, position__closed=int)
     if verify:
         _verify(checkpoint)
+    for line in saved.unmeasured(checkpoint):
+        warnings.warn(line, stacklevel=1)
     digests = checkpoint.digests()
     return {
         "checkpoint": str(checkpoint.path),

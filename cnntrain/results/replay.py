@@ -32,6 +32,7 @@ from cnntrain.rundir.journal import Unwritten
 from cnntrain.rundir.json_files import first_row
 from cnntrain.trained import saved
 from cnntrain.trained.inference import check_override
+from cnntrain.training.changes import differing
 from cnntrain.training.flight_recorder import described
 from cnntrain.training.interrupts import Interrupts
 from cnntrain.training.job import make_job
@@ -210,6 +211,7 @@ def _place(first: Mapping[str, Any] | None) -> tuple[Any, Any] | None:
 def _earlier(path: Path, last: Checkpoint, least: int) -> Path:
     """The newest checkpoint of a run at least `least` steps before its last one, and of the same config."""
     steps: dict[Path, Any] = {}
+    others: dict[Path, Any] = {}  # those of other settings, and their meta
     for file in sorted((path / FOLDER).glob("*.npz")):
         meta = read_meta(file)
         position = meta.get("position")
@@ -217,12 +219,24 @@ def _earlier(path: Path, last: Checkpoint, least: int) -> Path:
         early = type(step) is int and step + least <= last.meta["position"]["step"]
         if early and _deciding(meta) == _deciding(last.meta):
             steps[file] = step
+        elif early:
+            others[file] = meta
     if not steps:
         raise RunDirectoryError(
             f"{path} holds no checkpoint {counted(least, 'step')} or more before its last one, to train from "
-            f"again. {_how_to_keep(path, last, least)}"
+            f"again{_of_others(others, last)}. {_how_to_keep(path, last, least)}"
         )
     return max(steps, key=lambda file: steps[file])
+
+
+def _of_others(others: Mapping[Path, Any], last: Checkpoint) -> str:
+    """What keeps checkpoints that are early enough from being trained from: other settings, told of the newest."""
+    if not others:
+        return ""
+    newest = max(others, key=lambda file: others[file]["position"]["step"])
+    changed = [*differing(_deciding(others[newest]), _deciding(last.meta))]
+    keys = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    return f", of the same settings: {newest.name} is from before {keys} changed"
 
 
 def _how_to_keep(path: Path, last: Checkpoint, least: int) -> str:
@@ -274,7 +288,9 @@ def _deciding(meta: Mapping[str, Any]) -> Any:
     if not isinstance(config, dict):
         return None
     judged = config["checkpoint"].get("best") if isinstance(config.get("checkpoint"), dict) else None
-    return {key: value for key, value in config.items() if key not in ("name", "warnings")} | {"checkpoint": judged}
+    return {key: value for key, value in config.items() if key not in ("name", "warnings")} | {
+        "checkpoint": {"best": judged}
+    }
 
 
 def _differences(last: Checkpoint, state: State, journal: Unwritten) -> list[str]:

@@ -92,17 +92,20 @@ class RunDirectory:
         self._held = held.pop_all()
 
     @classmethod
-    def create(cls, path: Path | None, name: str, config_hash: str, overwrite: bool = False) -> RunDirectory:
+    def create(
+        cls, path: Path | None, name: str, config_hash: str, overwrite: bool = False, of_sweep: bool = False
+    ) -> RunDirectory:
         """A directory for a new run: `path` exactly, or runs/<name>/<UTC time>-<8 hex of the config hash>.
 
         Raises RunDirectoryError where `path` is in use or not empty. With `overwrite` a run of cnntrain may be there,
         and always one that had not begun to train, as where it was killed first or the disk was full; its files are
         removed, and no others. One that has any checkpoint is kept, and one that shows to have had any after step 0.
+        `of_sweep` only says which advice can be followed: a sweep has no --overwrite.
         """
         path = _new_directory(name, config_hash) if path is None else _followed(path)
         with _locked(path) as held:
             if _names(path) and not overwrite and (_has_checkpoint(path) or _has_trained(path)):
-                raise RunDirectoryError(f"{path} holds a run already{_how_to_keep(path)}")
+                raise RunDirectoryError(f"{path} holds a run already{_how_to_keep(path, of_sweep)}")
             _clear(path)
             return cls(path, held)
 
@@ -268,10 +271,10 @@ class RunDirectory:
     def going_on(self, message: str, whatever: bool = False) -> str:
         """A message that advises to run the command again, with the one by which the run goes on once it is saved.
 
-        `whatever`: it is said after other advice, too.
+        `whatever`: it is said after other advice, too. Nothing of it where the run is gone.
         """
         step = self._status.get("step")
-        if step is None or "--resume" in message:
+        if step is None or "--resume" in message or not resumable(self.path):
             return message
         onward = f"go on from step {step} with: {self._resume}"
         if AGAIN in message:
@@ -422,14 +425,16 @@ def _new_directory(name: str, config_hash: str) -> Path:
     return path
 
 
-def _how_to_keep(path: Path) -> str:
+def _how_to_keep(path: Path, of_sweep: bool) -> str:
     """The end of a message about a directory that another run cannot have: how its own run goes on, and what else."""
     otherwise = "or choose another --run-dir"
     if resumable(path):
         return f". Add --resume to go on with it, --overwrite to replace it, {otherwise}"
+    anew = "move it away to have it trained anew"
     if how := checkpoint.to_go_on_without_last(path):
-        return f", without its last.npz. {how}. Or add --overwrite to lose the run, {otherwise}"
-    return f". Add --overwrite to replace it, {otherwise}"
+        lose = anew if of_sweep else "add --overwrite to lose the run"
+        return f", without its last.npz. {how}. Or {lose}, {otherwise}"
+    return f". {anew.capitalize() if of_sweep else 'Add --overwrite to replace it'}, {otherwise}"
 
 
 def _how_to_start(path: Path) -> str:

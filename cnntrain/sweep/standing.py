@@ -11,6 +11,7 @@ from typing import Any
 from cnntrain.config.dump import plain
 from cnntrain.config.load import Loaded, load_plain
 from cnntrain.core import strict_json
+from cnntrain.core.directory_lock import IN_USE
 from cnntrain.core.errors import CheckpointError, ConfigError, PausedError, RunDirectoryError, StorageError
 from cnntrain.core.regular_file import read_own
 from cnntrain.rundir.checkpoint import last_of, read_meta
@@ -27,7 +28,7 @@ OUTCOMES = {  # exit code -> what became of a cell
     5: "storage failed",
     6: "diverged",
     7: "out of memory",
-    8: "directory in use",
+    8: "directory refused",
     PausedError.exit_code: "paused",
     129: "stopped",
     130: "stopped",
@@ -62,6 +63,8 @@ class Standing:
         """One or two words."""
         if self.given_up:
             return "lost"
+        if self.code == RunDirectoryError.exit_code and IN_USE in self.said:
+            return "directory in use"
         if self.code is not None:
             return OUTCOMES.get(self.code, "killed")
         return "running" if self.since is not None else "waiting"

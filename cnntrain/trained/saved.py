@@ -194,9 +194,19 @@ def blaming(checkpoint: Checkpoint) -> Iterator[None]:
 
 
 def warnings(checkpoint: Checkpoint) -> list[str]:
-    """What may make the network of a checkpoint answer otherwise than it did: parts of other packages or versions."""
+    """What may make the network of a checkpoint answer otherwise than it did, or than its config lets one expect."""
     changed = "; ".join(changed_packages(checkpoint.meta))
-    return [f"{checkpoint.path} may not answer as when it was written: {changed}"] if changed else []
+    told = [f"{checkpoint.path} may not answer as when it was written: {changed}"] if changed else []
+    return told + unmeasured(checkpoint)
+
+
+def unmeasured(checkpoint: Checkpoint) -> list[str]:
+    """A line that says so where a checkpoint has an average that is not used yet; else nothing."""
+    if not checkpoint.meta.get("average") or not stale(checkpoint):
+        return []
+    return [
+        f"{checkpoint.path} is used with its trained weights, the average is not measured yet: resuming the run does it"
+    ]
 
 
 def _shown(text: Any) -> str:

@@ -164,7 +164,10 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
         if lesson and options.run_dir and lesson.path.resolve().is_relative_to(options.run_dir.resolve()):
             message = f"the teacher {lesson.path} lies in the run directory {options.run_dir}: choose another --run-dir"
             raise problem(loaded, "loss.teacher", message)
-        return RunDirectory.create(options.run_dir, experiment.name, fingerprint(experiment), options.overwrite)
+        of_sweep = options.fingerprint is not None
+        return RunDirectory.create(
+            options.run_dir, experiment.name, fingerprint(experiment), options.overwrite, of_sweep=of_sweep
+        )
 
     with interrupts.at_once(), collector.resting():
         job, warm = ranks.leader_first(build)

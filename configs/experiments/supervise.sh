@@ -57,7 +57,7 @@ meaning() {
     5) echo "cannot write" ;;
     6) echo "diverged" ;;
     7) echo "out of memory" ;;
-    8) echo "directory in use" ;;
+    8) echo "directory refused" ;;
     129 | 130 | 143) echo "stopped, resumable" ;;
     *) echo "killed" ;;
     esac

@@ -73,7 +73,10 @@ def test_a_worker_that_is_killed_ends_the_run_which_can_be_resumed(tmp_path):
         codes.append(process.returncode)
         if process.returncode == 5:
             assert err.splitlines()[-1].startswith(f"cnntrain: error: worker process {those[0]} was ended by signal 9")
-            assert json.loads((tmp_path / "run/status.json").read_text())["exit_code"] == 5
+            status = json.loads((tmp_path / "run/status.json").read_text())
+            assert status["exit_code"] == 5
+            onward = " run --resume" if status.get("step") is not None else "run the command again"
+            assert err.rstrip().endswith(onward)
     assert codes[:-1] == [5] * (len(codes) - 1)
     assert len(codes) > 1
     require_same(tmp_path / "run", evidence(tmp_path / "straight"))

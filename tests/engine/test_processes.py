@@ -15,6 +15,7 @@ import pytest
 
 from cnntrain.core.arrays import shared
 from cnntrain.core.errors import LostWorkerError, StorageError
+from cnntrain.core.storage import AGAIN
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
 from cnntrain.reading.stored import Stored, StoredFile, checksums
@@ -136,8 +137,9 @@ def test_a_lost_worker_ends_the_step_and_the_next_one_has_new_ones():
         assert pool._processes is not None
         (child,) = pool._processes._children
         os.kill(child, signal.SIGKILL)
-        with pytest.raises(LostWorkerError, match="was ended by signal 9"):
+        with pytest.raises(LostWorkerError, match="was ended by signal 9") as caught:
             engine.step(batches, 0)
+        assert str(caught.value).endswith(AGAIN), "which only a run that has saved goes on otherwise"
         assert np.array_equal(engine.step(batches, 0), vector)
         (child,) = pool._processes._children
     assert not alive(child)

@@ -149,6 +149,8 @@ def test_a_run_whose_checkpoints_are_all_gone_is_kept_by_what_shows_that_it_had_
     before = content(path)
     with pytest.raises(RunDirectoryError, match=r"holds a run already\. Add --overwrite"):
         RunDirectory.create(path, "name", HASH)
+    with pytest.raises(RunDirectoryError, match=r"already\. Move it away to have it trained anew, or choose another"):
+        RunDirectory.create(path, "name", HASH, of_sweep=True)  # which has no --overwrite
     assert content(path) == before
 
 
@@ -561,6 +563,9 @@ def test_a_failed_save_leaves_sound_checkpoints_and_says_which_is_good(tmp_path:
             StorageError, match=re.escape(f". The device failed: check the disk. Then {going_on}") + "$"
         ):
             save()
+    shutil.rmtree(path)
+    with pytest.raises(StorageError, match=r"The directory is gone: was it moved or removed\?$"):
+        save()
     directory.close()
 
 

@@ -153,7 +153,7 @@ def test_a_cell_that_says_nothing_of_its_directory_or_has_another_code_is_not_tr
     turns = {"lr=0.1": [(8, "runs/a holds a run already\n", 0)], "lr=0.2": [(5, f"runs/b {IN_USE} process 7\n", 0)]}
     outcome, _ = swept(tmp_path, monkeypatch, executor := Scripted(turns))
     assert names(executor) == ["lr=0.1", "lr=0.2"]
-    assert [one.code for one in outcome.standings] == [8, 5]
+    assert [(one.code, one.state) for one in outcome.standings] == [(8, "directory refused"), (5, "storage failed")]
 
 
 def test_a_cell_lost_time_after_time_without_progress_is_given_up(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -225,8 +226,9 @@ def test_every_checkpoint_of_swa_has_statistics_that_were_measured(tmp_path, val
     assert np.abs(_running(early, "param/") - expected).max() > 3 * noise
 
 
-def test_a_stop_in_a_hurry_leaves_measuring_to_the_resumed_run(tmp_path, monkeypatch):
+def test_a_stop_in_a_hurry_leaves_measuring_to_the_resumed_run(tmp_path, monkeypatch, capsys):
     """Until then the checkpoint means the weights themselves; afterwards everything is as if it had never stopped."""
+    monkeypatch.chdir(tmp_path)
     config = write(tmp_path)
     average = "train.average={type: swa, start: 7st, every: 4st}"
     alone = ("data.val=null", "train.early_stopping=null", "checkpoint={every: 4st, keep: 9}")
@@ -239,6 +241,17 @@ def test_a_stop_in_a_hurry_leaves_measuring_to_the_resumed_run(tmp_path, monkeyp
     stopped = read(tmp_path / "run/checkpoints/last.npz")
     assert stopped.meta["average"] == {"count": 2, "stale": 11}
     assert saved.weights(stopped) == "trained"
+    shutil.copy(tmp_path / "run/checkpoints/last.npz", "stopped.npz")
+    for words in (
+        ["eval", "stopped.npz", "--split", "train"],
+        ["inspect", "stopped.npz"],
+        ["average", "stopped.npz", "run", "-o", "mean.npz"],
+        ["export", "stopped.npz", "--format", "onnx", "-o", "net.onnx"],
+    ):
+        capsys.readouterr()
+        assert main(words) == 0
+        said = "stopped.npz is used with its trained weights, the average is not measured yet"
+        assert said in capsys.readouterr().err, words[0]
     for stale in (0, -1, 12, "x"):
         damaged = tmp_path / "damaged.npz"
         save(damaged, stopped.meta | {"average": {"count": 2, "stale": stale}}, stopped.arrays)
