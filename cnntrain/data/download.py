@@ -296,7 +296,16 @@ def _give_up(remote: Remote, folder: Path, failures: dict[str, _MirrorError]) ->
             f"no mirror has the published {remote.name} ({reasons}). Try again later, or put the file into "
             f"{folder.absolute()} yourself"
         )
+    proxies = ", ".join(sorted({proxy for mirror in remote.mirrors if (proxy := _proxy(mirror))}))
+    through, check = (f" through the proxy {proxies}", ", and the proxy,") if proxies else ("", "")
     return StorageError(
-        f"cannot fetch {remote.name} ({reasons}). Check the network and run the same command again: it continues where "
-        f"it stopped. Or put the file into {folder.absolute()} yourself"
+        f"cannot fetch {remote.name}{through} ({reasons}). Check the network{check} and run the same command again: it "
+        f"continues where it stopped. Or put the file into {folder.absolute()} yourself"
     )
+
+
+def _proxy(url: str) -> str:
+    """The proxy that the environment sets for a URL, without its password; empty where there is none."""
+    parts = urllib.parse.urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme, "")
+    return "" if urllib.request.proxy_bypass(parts.hostname or "") else proxy.rpartition("@")[2]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core import strict_json
+from cnntrain.core.console import Console
 from cnntrain.core.errors import CheckpointError, StorageError, UsageError
 from cnntrain.core.output import ANY, Output
 from cnntrain.rundir.checkpoint import Checkpoint, find, read, save
@@ -49,7 +49,7 @@ def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[
         samples.append(_samples(last))
         unmeasured += saved.unmeasured(last)
     for line in unmeasured:
-        warnings.warn(line, stacklevel=1)
+        Console("none").warn(line)
     means = {name: (total / len(found)).astype(shapes[name][1]) for name, total in sums.items()}
     merged: dict[str, Any] = {
         "merged": [

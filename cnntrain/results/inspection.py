@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.console import Console
 from cnntrain.core.errors import CheckpointError
 from cnntrain.data.loader import arrays_of
 from cnntrain.engine.examination import Extremes
@@ -33,7 +33,7 @@ def inspect(path: Path, verify: bool = False) -> dict[str, Any]:
     if verify:
         _verify(checkpoint)
     for line in saved.unmeasured(checkpoint):
-        warnings.warn(line, stacklevel=1)
+        Console("none").warn(line)
     digests = checkpoint.digests()
     return {
         "checkpoint": str(checkpoint.path),

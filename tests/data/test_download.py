@@ -138,6 +138,23 @@ def test_without_a_network_it_says_so_and_what_to_do(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("proxy", ["http://somebody:secret@127.0.0.1:9", "http://127.0.0.1:nine", "http://", "x:y:z"])
+def test_a_proxy_that_fails_is_named_and_not_laid_to_the_mirror(tmp_path, monkeypatch, proxy):
+    monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    remote = Remote("a.gz", 3, "0" * 64, ("https://example.invalid/",))
+    with pytest.raises(StorageError) as caught:
+        download(remote, tmp_path, TIMEOUT)
+    said = str(caught.value)
+    assert f"cannot fetch a.gz through the proxy {proxy.rpartition('@')[2]} (example.invalid: " in said
+    assert "Check the network, and the proxy, and run the same command again" in said
+    assert "secret" not in said
+    monkeypatch.setenv("no_proxy", "*")
+    with pytest.raises(StorageError, match=r"cannot fetch a\.gz \(example.invalid: "):
+        download(remote, tmp_path, TIMEOUT)
+
+
 def test_another_file_in_its_place_is_left_alone(fetch, tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "file.bin").write_bytes(b"mine")

@@ -246,7 +246,7 @@ def test_a_stop_in_a_hurry_leaves_measuring_to_the_resumed_run(tmp_path, monkeyp
         ["eval", "stopped.npz", "--split", "train"],
         ["inspect", "stopped.npz"],
         ["average", "stopped.npz", "run", "-o", "mean.npz"],
-        ["export", "stopped.npz", "--format", "onnx", "-o", "net.onnx"],
+        ["export", "stopped.npz", "--format", "page", "-o", "net.html"],
     ):
         capsys.readouterr()
         assert main(words) == 0
