@@ -21,9 +21,9 @@ _ours: list[int] = []  # this process, once it is ours
 def take_over() -> None:
     """Say that this process is ours, and no program that has imported us: then sessions heed PARTING, too.
 
-    SAVING is blocked until there is one: before, nothing can be saved, and nobody must die of the request.
+    SAVING and PARTING are blocked until there is one: before, nothing can be saved, and nobody must die of the request.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {SAVING})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {SAVING, PARTING})
     _ours.append(os.getpid())
 
 

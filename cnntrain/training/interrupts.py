@@ -9,8 +9,8 @@ started, as nohup and shells do for background jobs, stays ignored. But blocked 
 heeded, however the daemon or job runner that started the process left them: otherwise nobody would learn how a child
 ended.
 
-Outside, SIGUSR1 is blocked from the program's start: a session that is just beginning or ending has nothing to save,
-and must not die of the request. What each signal does is a table in cli/README.md.
+Outside, SIGUSR1 and SIGUSR2 are blocked from the program's start: a session that is just beginning or ending has
+nothing to save, and must not die of the request. What each signal does is a table in cli/README.md.
 """
 
 from __future__ import annotations

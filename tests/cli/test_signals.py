@@ -43,6 +43,17 @@ def desk(tmp_path):
     return tmp_path
 
 
+def test_a_sweeps_signal_to_a_run_that_is_still_importing_stops_it_in_order(desk):
+    code = (
+        "import os, signal, sys; from cnntrain import cli; "
+        "cli.terminal.prepare = lambda: os.kill(os.getpid(), signal.SIGUSR2); "
+        "sys.argv = ['cnntrain', 'fit', 'full.yaml', '-o', 'run']; sys.exit(cli.main())"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=desk, capture_output=True, text=True, timeout=PATIENCE)
+    assert (ended.returncode, "stopped by SIGTERM before training" in ended.stderr) == (143, True), ended.stderr
+    assert not (desk / "run").exists()
+
+
 def bombarded(*arguments: str, cwd: Path) -> tuple[int, str]:
     """The exit code and stderr of a command that gets a USR1 every few milliseconds, from its beginning to its end."""
     process = subprocess.Popen(
