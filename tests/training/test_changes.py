@@ -104,8 +104,8 @@ def test_what_spans_another_length_than_it_began_with_is_told(tmp_path):
 
 @pytest.mark.parametrize("field", PLACES)
 def test_whatever_says_where_files_lie_may_change(field):
-    assert changes.is_harmless(f"data.source.source.{field}")
-    assert changes.is_harmless(f"data.val.{field}")
+    assert changes._is_harmless(f"data.source.source.{field}")
+    assert changes._is_harmless(f"data.val.{field}")
 
 
 def test_a_source_within_another_and_a_teacher_may_be_found_elsewhere(tmp_path):
