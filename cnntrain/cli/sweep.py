@@ -17,7 +17,7 @@ from cnntrain.cli.compare import show_groups
 from cnntrain.cli.options import PATH, Command, WholeNumber, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import duration, show, table
 from cnntrain.core import bounds, letters, shell, terminal
-from cnntrain.core.counts import counted
+from cnntrain.core.counts import counted, foremost
 from cnntrain.core.errors import StorageError, printable
 from cnntrain.core.figures import figure
 
@@ -173,8 +173,7 @@ def _stopped(standings: Sequence[Standing], name: str) -> str:
     unsaved = [one.cell.name for one in standings if one.code not in (None, 0) and one.status.get("state") == "running"]
     how = "the runs under way are saved"
     if unsaved:
-        named = ", ".join(unsaved[:3]) + (f" and {len(unsaved) - 3} more" if len(unsaved) > 3 else "")
-        how = f"{named} left without saving, and will go on from the last checkpoint"
+        how = f"{foremost(unsaved)} left without saving, and will go on from the last checkpoint"
     return f"stopped by {name}; {how}. Go on with the same command"
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.console import Console
+from cnntrain.core.counts import foremost
 from cnntrain.core.errors import CheckpointError
 from cnntrain.data.loader import arrays_of
 from cnntrain.engine.examination import Extremes
@@ -57,9 +58,8 @@ def _verify(checkpoint: Checkpoint) -> None:
     arrays = checkpoint.arrays.items()  # with an infinite slot, older versions went on training
     broken = [name for name, array in arrays if name.startswith("param/") and not np.isfinite(array).all()]
     if broken:
-        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
         raise CheckpointError(
-            f"{checkpoint.path} holds numbers that are not finite, in {', '.join(broken[:3])}{more}. "
+            f"{checkpoint.path} holds numbers that are not finite, in {foremost(broken)}. "
             "cnntrain never saves such numbers: restore the file from a copy"
         )
 

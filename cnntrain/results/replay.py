@@ -18,7 +18,7 @@ from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import RESOLVED
 from cnntrain.core import blas, machine, shell, strict_json
 from cnntrain.core.console import Console
-from cnntrain.core.counts import counted
+from cnntrain.core.counts import counted, foremost
 from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError, StorageError
 from cnntrain.core.regular_file import read_limited, read_own
 from cnntrain.engine.examination import What
@@ -119,9 +119,8 @@ def verify(
     if rows != journal.rows:
         differences.append(f"metrics.jsonl from byte {first:,} to {end:,}")
     if differences:
-        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
         raise CheckFailedError(
-            f"{last.path} is not what training from {start.path} gives: {', '.join(differences[:3])}{more} differ. "
+            f"{last.path} is not what training from {start.path} gives: {foremost(differences)} differ. "
             f"{_why(start, last)}"
         )
     return {
@@ -235,8 +234,7 @@ def _of_others(others: Mapping[Path, Any], last: Checkpoint) -> str:
         return ""
     newest = max(others, key=lambda file: others[file]["position"]["step"])
     changed = [*differing(_deciding(others[newest]), _deciding(last.meta))]
-    keys = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
-    return f", of the same settings: {newest.name} is from before {keys} changed"
+    return f", of the same settings: {newest.name} is from before {foremost(changed)} changed"
 
 
 def _how_to_keep(path: Path, last: Checkpoint, least: int) -> str:

@@ -27,6 +27,7 @@ import cnntrain
 from cnntrain.core import archive, shell, strict_json, torch_files
 from cnntrain.core.archive import Bytes, DamagedError, ForeignError, Member
 from cnntrain.core.arrays import Array, Shape, aligned, from_file, to_file
+from cnntrain.core.counts import foremost
 from cnntrain.core.errors import CheckpointError, StorageError, UsageError
 from cnntrain.core.output import ANY, Output
 from cnntrain.core.registry import KINDS, package_of, parts, unusable
@@ -99,9 +100,8 @@ class Checkpoint:
             if found.get(name) != wanted.get(name)
         ]
         if differences:
-            more = f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
             raise CheckpointError(
-                f"{self.path} is a checkpoint of another network or optimizer: {'; '.join(differences[:3])}{more}. "
+                f"{self.path} is a checkpoint of another network or optimizer: {foremost(differences, '; ')}. "
                 "Use the config it was trained with"
             )
 

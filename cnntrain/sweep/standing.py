@@ -11,6 +11,7 @@ from typing import Any
 from cnntrain.config.dump import plain
 from cnntrain.config.load import Loaded, load_plain
 from cnntrain.core import strict_json
+from cnntrain.core.counts import foremost
 from cnntrain.core.directory_lock import IN_USE
 from cnntrain.core.errors import CheckpointError, ConfigError, PausedError, RunDirectoryError, StorageError
 from cnntrain.core.regular_file import read_own
@@ -119,9 +120,8 @@ def require_comparable(standings: Iterable[Standing]) -> None:
         found = differing(plain(before.experiment), plain(one.cell.loaded.experiment))
         changes = [f"{key}: {then!r} -> {now!r}" for key, (then, now) in found.items() if decides(key)]
         if changes:
-            more = f"; and {len(changes) - 3} more" if len(changes) > 3 else ""
             raise RunDirectoryError(
-                f"{one.run_dir} was begun with other settings than the sweep has now ({'; '.join(changes[:3])}{more}): "
+                f"{one.run_dir} was begun with other settings than the sweep has now ({foremost(changes, '; ')}): "
                 "its runs could not be compared. Undo the change, move what was begun away, or choose another folder "
                 "with -o"
             )

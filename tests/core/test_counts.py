@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnntrain.core.counts import counted
+from cnntrain.core.counts import counted, foremost
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,17 @@ from cnntrain.core.counts import counted
 )
 def test_a_count_with_its_noun(number: int, noun: str, text: str) -> None:
     assert counted(number, noun) == text
+
+
+@pytest.mark.parametrize(
+    ("texts", "joint", "said"),
+    [
+        ("a", ", ", "a"),
+        ("abc", ", ", "a, b, c"),
+        ("abcde", ", ", "a, b, c and 2 more"),
+        ("abc", "; ", "a; b; c"),
+        ("abcd", "; ", "a; b; c; and 1 more"),
+    ],
+)
+def test_of_many_the_foremost_are_said(texts: str, joint: str, said: str) -> None:
+    assert foremost([*texts], joint) == said
