@@ -337,6 +337,8 @@ class _Board:
             return
         if one.kept:
             self.say(f"{one.cell.name}: was finished already")
+            if one.said:
+                self.warn(f"{one.cell.name}: {one.said}")
             return
         paused = one.state == "paused"
         for line in () if paused else one.said.splitlines():

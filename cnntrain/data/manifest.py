@@ -105,6 +105,20 @@ def of(experiment: Experiment, known: Manifest | None = None) -> Manifest:
     return attended(lambda: _listed(experiment, known))
 
 
+class Listings:
+    """The files of many experiments as they are now: those on the same data are listed once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, Manifest] = {}
+
+    def of(self, experiment: Experiment) -> Manifest:
+        """Every file that the experiment may read. Raises DataError where a source finds fault with its files."""
+        where = place(experiment)
+        if where not in self._known:
+            self._known[where] = of(experiment)
+        return self._known[where]
+
+
 def _listed(experiment: Experiment, known: Manifest | None) -> Manifest:
     rows: dict[str, FileFacts] = {}
     for _, source, split in splits_read(experiment):

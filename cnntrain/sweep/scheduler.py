@@ -22,6 +22,7 @@ from cnntrain.core.directories import make_directory
 from cnntrain.core.directory_lock import IN_USE, DirectoryLock
 from cnntrain.core.errors import LostWorkerError, RunDirectoryError
 from cnntrain.core.signals import PARTING, SAVING
+from cnntrain.data.manifest import Listings
 from cnntrain.sweep.cells import Sweep
 from cnntrain.sweep.executor import Ended, Executor
 from cnntrain.sweep.standing import Standing, read_status
@@ -110,6 +111,7 @@ class _Scheduler:
 
     def __init__(self, queue: Queue, executor: Executor, interrupts: Interrupts, watch: Watch) -> None:
         self._queue, self._executor, self._interrupts, self._watch = queue, executor, interrupts, watch
+        self._listings = Listings()
         self._lost: deque[Standing] = deque()
         self._busy: deque[Standing] = deque()  # their directories are in use by others
 
@@ -140,7 +142,7 @@ class _Scheduler:
             if standing.code is not None:
                 self._tell(standing)
                 continue
-            if standing.keep_if_finished():
+            if standing.keep_if_finished(self._listings):
                 self._queue.ended(standing)
                 self._tell(standing)
                 continue

@@ -100,7 +100,7 @@ def script(plan: Sweep, folder: Path, file: Path, threads: int, at_once: int | N
         here=_directive(str(Path.cwd())),
         log=_directive(str(log).replace("%", "%%").replace("TASK", "%a")),
         margin=MARGIN,
-        cells="\n".join(f"  {n}) set -- {_line(plan.arguments(cell, folder))} ;;" for n, cell in enumerate(plan.cells)),
+        cells="\n".join(f"  {n}) set -- {_line(plan.words(cell, folder))} ;;" for n, cell in enumerate(plan.cells)),
         program=_line(child.lasting([])),
     )
 

@@ -13,8 +13,17 @@ from cnntrain.config.load import Loaded, load_plain
 from cnntrain.core import strict_json
 from cnntrain.core.counts import foremost
 from cnntrain.core.directory_lock import IN_USE
-from cnntrain.core.errors import CheckpointError, ConfigError, PausedError, RunDirectoryError, StorageError
+from cnntrain.core.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    PausedError,
+    RunDirectoryError,
+    StorageError,
+    printable,
+)
 from cnntrain.core.regular_file import read_own
+from cnntrain.data import manifest
 from cnntrain.rundir.checkpoint import last_of, read_meta
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.sweep.cells import Cell, Sweep
@@ -80,8 +89,11 @@ class Standing:
         """Its status.json; nothing where its config was refused, for then that is of another."""
         return {} if self.code == ConfigError.exit_code else self.status
 
-    def keep_if_finished(self) -> bool:
-        """Whether its run is finished with exactly these settings: then it is noted, and nothing begins."""
+    def keep_if_finished(self, listings: manifest.Listings) -> bool:
+        """Whether its run is finished with exactly these settings: then it is noted, and nothing begins.
+
+        Where its data has changed since, `said` tells, for what is trained now cannot be compared with it.
+        """
         status = read_status(self.run_dir)
         if status.get("state") != "finished":  # the last file that a run writes
             return False
@@ -96,7 +108,19 @@ class Standing:
             return False
         self.kept = True
         self.end(0, 0.0)
+        self.said = self._data_then(listings)
         return True
+
+    def _data_then(self, listings: manifest.Listings) -> str:
+        """A warning where the files of its data are not those that it was trained on; else nothing."""
+        with contextlib.suppress(DataError):  # a result does not need its data any more
+            now = listings.of(self.cell.loaded.experiment)
+            path = self.run_dir / manifest.FILE
+            then = None if manifest.is_of(path, now) else manifest.read(path)
+            if then is not None:
+                advice = f"Remove {printable(str(self.run_dir))} to train it on the new data, or restore the old"
+                return "".join(manifest.warnings(then, now, "this run was started", advice))
+        return ""
 
 
 def require_unchanged(sweep: Sweep, folder: Path) -> None:

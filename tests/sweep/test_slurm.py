@@ -74,6 +74,18 @@ def test_the_program_is_named_by_its_path_for_it_may_be_submitted_from_another_s
     assert f"\n'{program}' \"$@\" &\n" in written().read_text()
 
 
+def test_a_task_trains_what_was_checked_when_the_script_was_written_or_nothing(desk):
+    (desk / "sweep.yaml").write_text(SWEEP.replace("0.1, 0.05, 1e30", "0.1"))
+    cluster = Cluster(desk / "cluster", written("-j", "1"))
+    config = (desk / "full.yaml").read_text()
+    (desk / "full.yaml").write_text(config.replace("momentum: 0.9", "momentum: 0.8"))
+    assert cluster.submit() == {0: 2}
+    assert "full.yaml was edited" in (desk / "runs/sweep/slurm-0.log").read_text()
+    assert not (desk / "runs/sweep/lr=0.1").exists()
+    (desk / "full.yaml").write_text(config)
+    assert cluster.submit() == {0: 0}
+
+
 def test_where_time_is_up_it_pauses_and_is_queued_again_until_it_is_finished(desk):
     (desk / "sweep.yaml").write_text(SWEEP.replace("0.1, 0.05, 1e30", "0.1").replace("epochs: 2", "epochs: 120"))
     cluster = Cluster(desk / "cluster", written("-j", "1"))
