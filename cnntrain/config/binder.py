@@ -18,7 +18,7 @@ from cnntrain.config import foreign, scalars, whereabouts
 from cnntrain.config.choice import SCALARS, choose, fits, is_choice, parts_at
 from cnntrain.config.describe import bare, describe, describe_bounded, options, part_words, required
 from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range, keys_of
-from cnntrain.config.hints import all_keys, common_key, hint_for, meant_part, no_space, own_layer
+from cnntrain.config.hints import all_keys, common_key, hint_for, joined, meant_part, odd_space, own_layer
 from cnntrain.config.problems import Problems
 from cnntrain.config.schema import usual_loss
 from cnntrain.config.tree import SET, Broken, Entry, List, Map, Node, Scalar, of_plain
@@ -102,9 +102,9 @@ class Binder:
     def unexpected(self, node: Node, annotation: Any, at: Place) -> Any:
         """Report that a value of this sort cannot stand here."""
         hint = hint_for(node, options(annotation))
-        close = no_space(node.text) if isinstance(node, Scalar) else None
+        close = joined(node.text) if isinstance(node, Scalar) else None
         if close and not hint:
-            hint = f"; put a space after the colon: '{close[0]}: {close[1]}'"
+            hint = f"; {close.advice}"
         label = f"{at.name}: " if at.name else ""
         self.problems.add(node.where, f"{label}expected {describe(annotation)}, got {scalars.found(node)}{hint}")
         return INVALID
@@ -220,9 +220,9 @@ class Binder:
         hint = f": cnntrain calls it {ours!r}" if ours else registry.did_you_mean(name.text[:40], known)
         if key:
             hint = f": it is a key of every {noun}, to be written beside its type as '{key}: ...'"
-        close = no_space(name.text)
-        if close and close[0] in all_keys([*known.values()]):
-            hint = f"; put a space after the colon: '{close[0]}: {close[1]}'"
+        close = joined(name.text)
+        if close and close.key in all_keys([*known.values()]):
+            hint = f"; {close.advice}"
         self.problems.add(name.where, f"unknown {noun} {scalars.found(name)}{hint}")
         return INVALID
 
@@ -233,9 +233,9 @@ class Binder:
         keys = typing.cast(Map, node).entries
         nested = next((key for key in keys if key in known), None)
         misspelt = registry.nearest("type", [key[:40] for key in keys])
-        close = next((found for key in keys if (found := no_space(key)) and found[0] == "type"), None)
+        close = next((found for key in keys if (found := joined(key)) and found.key == "type"), None)
         if close:
-            hint = f"put a space after the colon: 'type: {close[1]}'"
+            hint = close.advice
         elif misspelt:
             hint = f"did you mean 'type' by {misspelt!r}?"
         elif nested:
@@ -291,9 +291,12 @@ class Binder:
                 ours, message = outer, f"unknown key {shown}{of_owner}; did you mean {at.key(outer).key(key).path!r}?"
             elif ours:
                 message = f"unknown key {shown}{of_owner}: cnntrain calls it {ours!r}"
-            elif (close := no_space(key)) and close[0] in keys:
-                ours = close[0]
-                message = f"unknown key {shown}{of_owner}; put a space after the colon: '{close[0]}: {close[1]}'"
+            elif odd := odd_space(key):
+                ours = key.strip() if key.strip() in keys else None
+                message = f"unknown key {shown}{of_owner}; {odd}"
+            elif (close := joined(key)) and close.key in keys:
+                ours = close.key
+                message = f"unknown key {shown}{of_owner}; {close.advice}"
             elif foreign.is_inferred(key):
                 message = f"unknown key {shown}{of_owner}: cnntrain infers it; leave it out"
             elif in_layers and (layer := own_layer(key, entry.value)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from cnntrain.config import foreign, scalars
 from cnntrain.config.choice import parts_at
@@ -15,7 +15,15 @@ from cnntrain.config.tree import Node, Scalar
 from cnntrain.core import registry
 from cnntrain.core.registry import Part
 
-_NO_SPACE = re.compile(r"(?:^|\s)([A-Za-z_]\w*):([^\s:/]\S{0,40})$", re.ASCII)
+_JOINED = re.compile(r"(?:^|\s)([A-Za-z_]\w*)([:=])([^\s:=/]\S{0,40})$", re.ASCII)
+
+
+class Joined(NamedTuple):
+    """A key and a value that YAML takes for one word, and how to write them."""
+
+    key: str
+    value: str
+    advice: str
 
 
 def meant_part(name: Node, kind: Kind) -> type[Part] | None:
@@ -44,10 +52,22 @@ def all_keys(classes: Sequence[type]) -> set[str]:
     return {"type"}.union(*(keys_of(cls) for cls in classes))
 
 
-def no_space(text: str) -> tuple[str, str] | None:
-    """Key and value of "lr:0.1", which YAML takes for one word."""
-    match = _NO_SPACE.search(text)
-    return (match[1], match[2]) if match else None
+def joined(text: str) -> Joined | None:
+    """Key and value of "lr:0.1" or "lr=0.1"."""
+    match = _JOINED.search(text)
+    if match is None:
+        return None
+    key, sign, value = match.groups()
+    how = "put a space after the colon" if sign == ":" else "write a colon and a space for '='"
+    return Joined(key, value, f"{how}: '{key}: {value}'")
+
+
+def odd_space(key: str) -> str | None:
+    """What to do about a key around which there are spaces that YAML counts among its letters."""
+    odd = next((sign for sign in key if sign.isspace() and sign != " "), None)
+    return (
+        odd and f"it has spaces of another kind (U+{ord(odd):04X}), which YAML counts among the letters; type them anew"
+    )
 
 
 def common_key(name: str, known: Mapping[str, type[Part]]) -> str | None:

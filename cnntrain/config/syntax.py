@@ -12,6 +12,8 @@ _NO_SPACE = re.compile(r"^[ -]*([A-Za-z_]\w*):([^\s:/]\S{0,40})\s*(?:\s#.*)?$", 
 _NO_COLON = re.compile(r"^[ -]*([A-Za-z_]\w*)(?: *= *| +)([^\s=:#][^:#]{0,40}?)\s*(?:#.*)?$", re.ASCII)  # "lr 0.1"
 _NO_SPACE_AFTER_DASH = re.compile(r"^ *-(\w{1,40})", re.ASCII)  # "-relu"
 _SILENT = re.compile(r"\s*(#.*)?$")
+_CLOSING = {"[": "]", "{": "}"}
+_TOKENS = {"<scalar>": "a text", "<stream end>": "the end of the file", "<block mapping start>": "a key"}
 
 
 def mistake(lines: Sequence[str], error: yaml.MarkedYAMLError) -> tuple[int, int, str, list[str]]:
@@ -22,17 +24,70 @@ def mistake(lines: Sequence[str], error: yaml.MarkedYAMLError) -> tuple[int, int
     notes: list[str] = []
     if "expected ':'" in said:  # the parser misses it where the next line begins
         return begun.line, begun.column, _no_key(lines[begun.line]), notes
-    if "'\\t'" in said:
-        said = "a tab; indent with spaces"
+    if error.context in ("while parsing a flow sequence", "while parsing a flow mapping"):
+        place, said = _in_brackets(lines, place, begun)
+    elif error.context == "while scanning a quoted scalar":
+        place, said = (
+            begun,
+            f"the {lines[begun.line][begun.column]!r} that begins here is not closed; put one at the end",
+        )
+    elif "'\\t'" in said:
+        said = "a tab; write spaces" if lines[place.line][: place.column].strip() else "a tab; indent with spaces"
+    elif told := _of_a_sign(lines, place, begun, said, error.context or ""):
+        said = told
     elif "<block end>" in said:
         said = _misplaced(lines, place, begun)
     elif "mapping values are not allowed" in said:
         said = _no_place(lines, place)
     elif error.context and begun and begun.line != place.line:
         notes.append(f"({error.context}, which begins at line {begun.line + 1})")
+    for token, words in _TOKENS.items():
+        said = said.replace(f"'{token}'", words)
     near = lines[max(place.line - 1, 0) : place.line + 1]
     hint = next((found for line in reversed(near) if (found := _no_space(line))), None)
     return place.line, place.column, f"{said}; {hint}" if hint else said, notes
+
+
+def _in_brackets(lines: Sequence[str], place: Any, begun: Any) -> tuple[Any, str]:
+    """The place of a mistake between brackets or braces, and what it is; `begun` is where they open."""
+    opening = lines[begun.line][begun.column]
+    closing = _CLOSING[opening]
+    found = _sign(lines, place)
+    if found and found in "]}":
+        return place, f"a '{found}' where the '{opening}' of {begun.line + 1}:{begun.column + 1} asks for '{closing}'"
+    if place.line != begun.line or not found:
+        end = f"line {place.line + 1}" if found else "the end"
+        return (
+            begun,
+            f"the '{opening}' that begins here needs its '{closing}', or a ',' between two entries, before {end}",
+        )
+    if found == ":":
+        return place, "a second ': ' in one entry; put a ',' before its key"
+    return place, f"expected ',' or '{closing}' before this"
+
+
+def _of_a_sign(lines: Sequence[str], place: Any, begun: Any, said: str, context: str) -> str | None:
+    """What is wrong with a sign that means something to YAML where a text was meant; None if that is not it."""
+    found = _sign(lines, place)
+    if "cannot start any token" in said:
+        return f"a text cannot begin with {found!r}; put quotes around it"
+    if context in ("while scanning an anchor", "while scanning an alias", "while scanning a directive"):
+        sign = _sign(lines, begun)
+        return f"a {sign!r} at the beginning of a text has a meaning of its own in YAML; put quotes around the text"
+    if context == "while scanning a block scalar":
+        return "'|' and '>' begin a text that follows below, in lines of its own; put quotes around a text of one line"
+    if "unknown escape character" in said:
+        return f"\\{found} means nothing in double quotes; use single ones, or write \\\\ for a \\"
+    if "<document start>" in said:
+        return "a config ends at a line of '...', and here it goes on; remove that line"
+    if "the node content" in said and found:
+        return f"a {found!r} with nothing before it; remove it, or write what is missing"
+    return None
+
+
+def _sign(lines: Sequence[str], place: Any) -> str:
+    """The sign at a place; nothing at the end of a line or of the text."""
+    return lines[place.line][place.column : place.column + 1] if place.line < len(lines) else ""
 
 
 def _no_space(line: str) -> str | None:
@@ -47,6 +102,8 @@ def _no_key(line: str) -> str:
         return f"put a space after the dash: '- {found[1]}'"
     if hint := _no_space(line):
         return hint
+    if "\uff1a" in line:
+        return "write ': ' instead of the wide colon"
     found = _NO_COLON.match(line)
     meant = f", such as '{found[1]}: {found[2]}'" if found else ""
     return f"expected a key with ': ' after it{meant}, or '- ' before an item of a list"
@@ -54,6 +111,16 @@ def _no_key(line: str) -> str:
 
 def _misplaced(lines: Sequence[str], place: Any, block: Any) -> str:
     """What is wrong with a line at which a mapping or a list breaks off; `block` is where that begins."""
+    before = lines[place.line][: place.column].rstrip()[-1:]
+    if found := next((sign for sign in "]}" if _sign(lines, place) == sign), None):
+        return f"a '{found}' that closes nothing; remove it, or write what it closes"
+    if before and before in "'\"":
+        return (
+            f"a text goes on after its closing {before!r}; put quotes around all of it ('' is a ' within '...'), or "
+            "close the one before"
+        )
+    if before and before in "]}":
+        return f"expected the end of the line after '{before}'"
     if place.column != block.column:
         return _indented(lines, place.line)
     if lines[place.line].startswith("-", place.column):

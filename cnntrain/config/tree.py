@@ -262,7 +262,11 @@ class _Parser:
     def alias(self, event: Any, depth: int) -> Node:
         where = self.place(event)
         if event.anchor not in self.anchors:  # an anchor is known once its value is complete
-            self.problems.fail(where, f"the alias '*{event.anchor}' refers to nothing complete before it")
+            self.problems.fail(
+                where,
+                f"the alias '*{event.anchor}' refers to nothing complete before it; a text that begins with '*' needs "
+                "quotes",
+            )
         node = self.anchors[event.anchor]
         for below in levels(node):
             self.take(1, depth + below, where)

@@ -70,6 +70,19 @@ def test_a_colon_without_a_space(cnntrain, config, text):
     assert "put a space after the colon: 'lr: 0.1'" in cnntrain("config", config).err
 
 
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("{type: sgd, lr=0.1}", "write a colon and a space for '=': 'lr: 0.1'"),
+        ("lr=0.1", "write a colon and a space for '=': 'lr: 0.1'"),
+        ("{type: sgd, \xa0lr: 0.1}", "it has spaces of another kind (U+00A0), which YAML counts among the letters"),
+    ],
+)
+def test_a_key_that_is_joined_to_others(cnntrain, config, text, advice):
+    config.write_text(re.sub(r"^optimizer:.*$", f"optimizer: {text}", config.read_text(), flags=re.MULTILINE))
+    assert advice in cnntrain("config", config).err
+
+
 def test_the_keys_beside_a_wrong_type_are_checked(cnntrain, config):
     outcome = cnntrain("config", config, "-s", "optimizer={type: sgdd, lrr: 1}")
     assert "did you mean 'sgd'?" in outcome.err

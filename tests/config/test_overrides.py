@@ -160,7 +160,7 @@ def test_nothing_stands_for_null(tmp_path: Path) -> None:
         ("model.layers.-1.rate=1", "--set:1:14 no item of layers has the name '-1'; known: first"),
         ("model.layers.frist.filters=1", "--set:1:14 no item of layers has the name 'frist'; did you mean 'first'?"),
         ("data.eval_transforms=[hflp]", "--set:1:23 unknown transform 'hflp'; did you mean 'hflip'?"),
-        ("seed=[1", "--set:1:8 not valid YAML: expected ',' or ']', but got '<stream end>'"),
+        ("seed=[1", "--set:1:6 not valid YAML: the '[' that begins here needs its ']'"),
         ("seed=1\x00", "--set:1:7 a config is text; found the character U+0000"),
         ("extends=a.yaml", "--set:1:1 unknown key 'extends'"),
         (".".join("a" * 60) + "=1", "--set:1:1 a path has at most 50 steps"),

@@ -10,6 +10,7 @@ from cnntrain.core.errors import ConfigError
 
 LIST = "model:\n  layers:\n    - type: conv2d\n      filters: 6\n    - relu # a remark\n    - flatten\n"
 MAP = "optimizer:\n  type: sgd\n  lr: 0.1\n  momentum: 0.9\ntrain:\n  epochs: 1\n"
+FLOW = "layers: [flatten, {type: dense, units: auto}]\noptimizer: {type: sgd, lr: 0.1}\ntrain: {epochs: 1}\n"
 INDENTED = "the line is indented otherwise than its neighbours: it begins at column "
 KEY = "expected a key with ': ' after it"
 ITEM = ", or '- ' before an item of a list"
@@ -41,6 +42,47 @@ ITEM = ", or '- ' before an item of a list"
         (MAP, "lr: 0.1", "lr 0.1 # a rate", "3:3", f"{KEY}, such as 'lr: 0.1'{ITEM}"),
         (MAP, "lr: 0.1", "lr = 0.1", "3:3", f"{KEY}, such as 'lr: 0.1'{ITEM}"),
         (MAP, "lr: 0.1", "lr:0.1 # a rate", "3:3", "put a space after the colon: 'lr: 0.1'"),
+        (
+            FLOW,
+            "auto}]",
+            "auto}",
+            "1:9",
+            "the '[' that begins here needs its ']', or a ',' between two entries, before line 2",
+        ),
+        (
+            FLOW,
+            "0.1}",
+            "0.1",
+            "2:12",
+            "the '{' that begins here needs its '}', or a ',' between two entries, before line 3",
+        ),
+        (
+            FLOW,
+            "epochs: 1}",
+            "epochs: 1",
+            "3:8",
+            "the '{' that begins here needs its '}', or a ',' between two entries, before the",
+        ),
+        (FLOW, "0.1}", "0.1}}", "2:32", "a '}' that closes nothing; remove it"),
+        (FLOW, "auto}]", "auto}]]", "1:46", "a ']' that closes nothing; remove it"),
+        (FLOW, "0.1}", "0.1]", "2:31", "a ']' where the '{' of 2:12 asks for '}'"),
+        (FLOW, "0.1}", "0.1} x", "2:33", "expected the end of the line after '}'"),
+        (FLOW, "sgd, lr", "sgd lr", "2:25", "a second ': ' in one entry; put a ',' before its key"),
+        (FLOW, "flatten, {", "flatten {", "1:18", "expected ',' or ']' before this"),
+        (FLOW, "sgd, lr", "sgd,, lr", "2:23", "a ',' with nothing before it"),
+        (FLOW, "type: sgd", "type:\tsgd", "2:18", "a tab; write spaces"),
+        (MAP, "  type", "\ttype", "2:1", "a tab; indent with spaces"),
+        (MAP, "sgd", "'sgd", "2:9", 'the "\'" that begins here is not closed'),
+        (MAP, "sgd", '"sgd', "2:9", "the '\"' that begins here is not closed"),
+        (MAP, "sgd", "'it's'", "2:13", 'a text goes on after its closing "\'"; put quotes around all of it'),
+        (MAP, "sgd", '"C:\\data"', "2:13", "\\d means nothing in double quotes; use single ones"),
+        (MAP, "sgd", "@a", "2:9", "a text cannot begin with '@'; put quotes around it"),
+        (MAP, "sgd", "%a", "2:9", "a text cannot begin with '%'; put quotes around it"),
+        (MAP, "sgd", "*.png", "2:10", "a '*' at the beginning of a text has a meaning of its own in YAML; put quotes"),
+        (MAP, "sgd", "& a", "2:10", "a '&' at the beginning of a text has a meaning of its own in YAML; put quotes"),
+        (MAP, "sgd", "|a", "2:10", "'|' and '>' begin a text that follows below"),
+        (MAP, "train:", "...\ntrain:", "6:1", "a config ends at a line of '...', and here it goes on"),
+        (MAP, "lr:", "lr\uff1a", "3:3", "write ': ' instead of the wide colon"),
         (MAP, "sgd", "sgd, lr: 1", "2:16", "a ': ' where none may be; is a ':' missing before it, braces around"),
     ],
 )

@@ -52,7 +52,7 @@ def test_an_empty_text_has_no_tree(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "place", "message"),
     [
-        ("a: [1, 2", "f:1:9", "not valid YAML: expected ',' or ']', but got '<stream end>'"),
+        ("a: [1, 2", "f:1:4", "not valid YAML: the '[' that begins here needs its ']'"),
         ("a:\n\tb: 1", "f:2:1", "not valid YAML: a tab; indent with spaces"),
         ("a: 1\n b: 2", "f:2:3", "not valid YAML: the line is indented otherwise than its neighbours"),
         ("a: 1\n---\nb: 2", "f:2:1", "a second document begins here; a config is one document"),
