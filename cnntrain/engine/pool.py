@@ -48,6 +48,7 @@ class Pool(Together):
     def __init__(self, threads: int, ranks: Ranks = ALONE) -> None:
         self._reserved = self._hanging = False
         self.computing = threading.RLock()
+        self._posting = threading.Lock()  # so that no job comes behind the end of its thread
         self._jobs: list[WorkerCall] = []
         self._processes: Processes | None = None
         self._known = 0  # how many of the jobs the processes know
@@ -77,9 +78,10 @@ class Pool(Together):
         index is raised here. Raises StorageError where a thread hangs; then the pool can only be closed.
         """
         job = _Run(count, task)
-        helpers = self._inboxes[: max(count - 1, 0)]
-        for inbox in helpers:
-            inbox.put(job)
+        with self._posting:
+            helpers = self._inboxes[: max(count - 1, 0)]
+            for inbox in helpers:
+                inbox.put(job)
         job.work(0)
         for _ in helpers:
             self._wait(job)
@@ -166,17 +168,22 @@ class Pool(Together):
         self._processes = None
 
     def close(self) -> None:
-        """End the threads and the processes; the pool cannot be used afterwards. One that hangs is left behind."""
+        """End the threads, which do what they have begun, and the processes; what is run afterwards, the caller does.
+
+        A thread that hangs is left behind.
+        """
         self.end_processes()
-        for inbox in self._inboxes:
-            inbox.put(None)
+        with self._posting:
+            inboxes, self._inboxes = self._inboxes, []
+            for inbox in inboxes:
+                inbox.put(None)
         for worker in self._workers if not self._hanging else ():
             worker.join()
-        self._inboxes, self._workers = [], []
+        self._workers = []
 
     def after_fork(self) -> None:
-        """Work alone, in a child process: threads stay behind, and one of them may have held the lock."""
-        self.computing = threading.RLock()
+        """Work alone, in a child process: threads stay behind, and one of them may have held a lock."""
+        self.computing, self._posting = threading.RLock(), threading.Lock()
         self._inboxes, self._workers = [], []
 
     def __enter__(self) -> Pool:

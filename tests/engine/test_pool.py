@@ -82,3 +82,18 @@ def test_a_forked_process_works_alone_with_a_lock_of_its_own():
             holder.join()
             process.kill()
             process.join()
+
+
+def test_a_pool_that_is_closed_while_another_thread_runs_leaves_nobody_waiting() -> None:
+    for _ in range(300):
+        pool = Pool(3)
+        done: list[int] = []
+        caller = threading.Thread(
+            target=lambda pool=pool, done=done: [pool.run(3, lambda _w, i: done.append(i)) for _ in range(20)],
+            daemon=True,
+        )
+        caller.start()
+        pool.close()
+        caller.join(20)
+        assert not caller.is_alive()
+        assert len(done) == 60
