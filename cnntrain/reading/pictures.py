@@ -31,7 +31,7 @@ from cnntrain.core.loaded_libraries import loaded_libraries
 from cnntrain.reading.attended import still_wanted
 from cnntrain.reading.input_files import opened, reading, why_missing
 from cnntrain.reading.jpeg import scans
-from cnntrain.reading.tiff import Correction, Tags, first_page
+from cnntrain.reading.tiff import SIDEWAYS, Correction, Tags, first_page
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds wrong ends up in our one line
 
@@ -54,7 +54,7 @@ _BLOCK = 2**20  # bytes that may be asked for, however few there are
 FRAME = 114  # the grey around a letterboxed picture, as YOLOv5 has it
 _BAND = 2**18  # pixels converted at a time where that takes much memory
 _GREY = frozenset(["1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"])  # Pillow's modes without colour
-_ORIENTATION = 274  # the EXIF tag; from 5 on the sides are exchanged
+_ORIENTATION = 274  # the EXIF tag
 _USUAL_SIDES = (16, 24, 32, 48, 64)  # more costs time in proportion to the pixels
 _MOST_AS_THEY_ARE = 96
 _SQUARE_ENOUGH = 0.75
@@ -144,7 +144,7 @@ def header(path: Path) -> Header | None:
         with opened_picture(path, LARGEST) as image:
             if image.format == "TIFF":  # which Pillow may have turned already
                 return Header(*_tags(image).size, _tags(image).grey)
-            sideways = image.getexif().get(_ORIENTATION, 1) >= 5
+            sideways = image.getexif().get(_ORIENTATION) in SIDEWAYS
             height, width = (image.width, image.height) if sideways else (image.height, image.width)
             return Header(height, width, image.mode in _GREY)
     except DataError:

@@ -32,6 +32,7 @@ _NAMES = {_WHITE_IS_ZERO: "grey, white is 0", _GREY: "grey", _RGB: "RGB", _PALET
 _JPEG = (6, 7)  # compressions that convert colours by themselves
 _TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 16: "Q"}  # of numbers in tags
 _MOST_TAGS, _MOST_NUMBERS = 4096, 64
+SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange the sides; values that mean none, such as a text, turn nothing
 
 
 class Correction(NamedTuple):
@@ -65,7 +66,7 @@ class Tags:
     def size(self) -> tuple[int, int]:
         """Height and width, turned upright."""
         sides = self.number(_HEIGHT), self.number(_WIDTH)
-        return sides[::-1] if 5 <= self.number(_ORIENTATION) <= 8 else sides
+        return sides[::-1] if self.numbers(_ORIENTATION) in [(value,) for value in SIDEWAYS] else sides
 
     @property
     def grey(self) -> bool:

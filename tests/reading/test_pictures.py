@@ -248,6 +248,36 @@ def test_exif_orientation(tmp_path: Path, orientation: int) -> None:
     assert "".join("abcd"[round(int(value) / 10) - 1] for value in seen) == TURNED[orientation]
 
 
+def orientation_of(kind: int, count: int, value: bytes) -> bytes:
+    """An orientation as a field of TIFF: its kind of number, how many, and their bytes."""
+    return struct.pack("<HHI4s", 274, kind, count, value.ljust(4, b"\0"))
+
+
+ORIENTATIONS = {  # as broken tools write it, too
+    **{f"short {value}": (3, 1, struct.pack("<H", value)) for value in (0, 3, 5, 6, 7, 8, 9, 65535)},
+    "two": (3, 2, struct.pack("<HH", 6, 1)),
+    "text": (2, 2, b"6\0"),
+    "bytes": (1, 1, b"\6"),
+    "undefined": (7, 1, b"\6"),
+    "long": (4, 1, b"\6"),
+}
+
+
+@pytest.mark.parametrize("name", ORIENTATIONS)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_a_header_is_turned_as_its_pixels_are(suffix: str, name: str, tmp_path: Path) -> None:
+    path, field = tmp_path / f"a.{suffix}", orientation_of(*ORIENTATIONS[name])
+    if suffix == "tif":
+        Image.new("RGB", (12, 8)).save(path, tiffinfo={274: 1})
+        path.write_bytes(path.read_bytes().replace(orientation_of(3, 1, b"\1"), field))
+    else:
+        exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + field + bytes(4)
+        Image.new("RGB", (12, 8)).save(path, exif=exif)
+    head = header(path)
+    assert head is not None
+    assert (head.height, head.width) == decode(path, None, 3).pixels.shape[:2]
+
+
 def test_resizing_antialiases(tmp_path: Path) -> None:
     stripes = np.zeros((8, 64, 3), np.uint8)
     stripes[:, ::2] = 255

@@ -21,7 +21,7 @@ from cnntrain.parts.datasets.labels import MAX_CLASSES
 from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.reading.annotations import Mended, Page, settled
 from cnntrain.reading.decoded import Sample, decoded
-from cnntrain.reading.pictures import Fit, fitted, header
+from cnntrain.reading.pictures import Fit, Header, fitted, header
 from cnntrain.reading.reader import ALONE, Reader
 
 _LOOKED_AT = 1_000  # pictures whose headers say what all are like
@@ -105,10 +105,16 @@ class BoxedPictures(PictureFields):
         pages = self.pages(split)
         if not pages:
             raise DataError(f"{self.annotation_files(split)[0].parent}: no picture in {split}, expected some. Add them")
-        boxes = self._settled(split, pages, {name: place for place, name in enumerate(called)}, reader)
+        heads = list(reader.map(lambda page: header(page.picture), pages))
+        boxes = self._settled(split, pages, heads, {name: place for place, name in enumerate(called)}, reader)
         files: list[Sample] = [(page.picture,) for page in pages]
         read = decoded(files, self.picture_recipe(), reader)
         shape = read.values.shape[1], read.values.shape[2]
+        unsized = next((pages[index].picture for index in read.kept.tolist() if heads[index] is None), None)
+        if unsized is not None:
+            raise DataError(
+                f"{unsized}: its pixels can be read and its size cannot, so that boxes have no place. Mend it"
+            )
         kept = [boxes[index] for index in read.kept.tolist()]
         frames = np.array([fitted(one.size, shape, self.fit).frame for one in kept], np.float32)
         records = packed(kept, frames, shape)
@@ -123,11 +129,18 @@ class BoxedPictures(PictureFields):
             )
         return Images(read.values, records, called, read.skipped, BOXES, read.names(files))
 
-    def _settled(self, split: str, pages: Sequence[Page], places: Mapping[str, int], reader: Reader) -> list[Boxes]:
+    def _settled(
+        self,
+        split: str,
+        pages: Sequence[Page],
+        heads: Sequence[Header | None],
+        places: Mapping[str, int],
+        reader: Reader,
+    ) -> list[Boxes]:
         """The boxes of every picture, after telling what was mended; none of a picture that cannot be read."""
         mended = Mended() if self.on_bad_box == "mend" else None
         found = []
-        for page, head in zip(pages, reader.map(lambda page: header(page.picture), pages), strict=True):
+        for page, head in zip(pages, heads, strict=True):
             size = (1, 1) if head is None else (head.height, head.width)  # decoding will say why
             found.append(Boxes(size) if head is None else settled(page, size, places, mended))
         for line in mended.lines() if mended else ():

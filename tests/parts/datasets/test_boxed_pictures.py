@@ -349,6 +349,16 @@ def test_boxes_lie_where_their_pixels_lie(fit: str, size: tuple[int, int], tmp_p
     assert grey.any() == (fit == "letterbox" and size != (40, 60))
 
 
+def test_a_picture_whose_size_is_not_known_does_not_lose_its_boxes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = registry.make("datasets", "voc", **voc(tmp_path))
+    assert len(source.load("train")) == 3
+    monkeypatch.setattr("cnntrain.parts.datasets.boxed_pictures.header", lambda path: None)
+    with pytest.raises(DataError, match=r"a\.jpg: its pixels can be read and its size cannot"):
+        source.load("train")
+
+
 def test_difficult_and_crowd(tmp_path: Path) -> None:
     settings = voc(tmp_path / "voc")
     put(tmp_path / "voc/Annotations/a.xml", xml([("cat", 1, 1, 5, 5), ("hard", 2, 2, 9, 9)]))
