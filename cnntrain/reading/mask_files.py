@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,12 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError
 from cnntrain.core.masks import IGNORED
 from cnntrain.reading.pictures import LARGEST, MAX_PIXELS, Fit, fitted, opened_picture
+from cnntrain.reading.reader import ALONE, Reader
 
 WHITE = 65535  # as 16 bits have it
 _WIDE = ("I;16", "I;16B", "I;16L", "I")  # Pillow's modes whose pixels are one number of more than 8 bits
-_NUMBERS = ("1", "L", "P", *_WIDE)  # those whose pixels are one number
+_NARROW = ("1", "L", "P")  # those whose pixels are one of 8 bits or fewer
+_NUMBERS = (*_NARROW, *_WIDE)
 _MOST_VALUES = 4096  # different ones that are reported of a file, at most
 
 
@@ -52,6 +56,7 @@ def read_mask(
     the first pixel without a meaning.
     """
     with opened_picture(path, max_pixels) as image:
+        _check_alpha(image)
         found = _numbers(image, meaning) if meaning.colours is None else _of_colours(image, meaning)
     if size is None or size == found.shape:
         return found
@@ -78,8 +83,68 @@ def values_in(path: Path) -> set[tuple[int, ...]]:
     with opened_picture(path, MAX_PIXELS) as image:
         if image.mode in _NUMBERS:
             return {(int(value),) for value in np.unique(np.asarray(image))[:_MOST_VALUES]}
-        codes = np.unique(_codes(np.asarray(image.convert("RGB"))))[:_MOST_VALUES]
+        return _colours(np.asarray(image.convert("RGB")))
+
+
+def colours_in(path: Path) -> set[tuple[int, ...]]:
+    """The different colours (red, green, blue) of a mask, those of its numbers where it has such. Raises DataError."""
+    with opened_picture(path, MAX_PIXELS) as image:
+        pixels = _coloured(image)
+    return _colours(pixels[(pixels >= 0).all(axis=-1) & (pixels <= 255).all(axis=-1)])
+
+
+def _colours(pixels: Array) -> set[tuple[int, ...]]:
+    codes = np.unique(_codes(pixels))[:_MOST_VALUES]
     return {(int(code) >> 16, int(code) >> 8 & 255, int(code) & 255) for code in codes}
+
+
+def at_odds(masks: Sequence[Path], reader: Reader = ALONE) -> str | None:
+    """Where masks of numbers mean different things by one number, in words; None where they may agree.
+
+    Two palettes show one number in different colours, as tools write them that number the colours of each file anew;
+    or a grey, white above all, is another number in a mask without a palette: 1 of 1 bit, and 255 of 8. Pixels are
+    looked at only where masks are not all of one kind. What cannot be read is left to `read_mask`.
+    """
+    kinds = list(reader.map(_kind, masks))
+    if len({kind for kind in kinds if kind is not None}) < 2:
+        return None
+    colours: dict[int, tuple[tuple[int, ...], Path]] = {}  # of palettes, by number
+    greys: dict[tuple[int, ...], dict[int, Path]] = {}  # the numbers of each, and the first mask that has it
+    bare: dict[tuple[int, ...], tuple[int, Path]] = {}  # those of masks without a palette
+    mixed = [(path, kind) for path, kind in zip(masks, kinds, strict=True) if kind is not None]
+    for (path, (mode, _)), shown in zip(mixed, reader.map(_shown, [path for path, _ in mixed]), strict=True):
+        for number, colour in shown.items():
+            first, where = colours.setdefault(number, (colour, path)) if mode == "P" else (colour, path)
+            if first != colour:
+                return f"{path}: the number {number} has the colour {list(colour)}, and {list(first)} in {where}"
+            if len({*colour}) == 1:
+                greys.setdefault(colour, {}).setdefault(number, path)
+                if mode != "P":
+                    bare.setdefault(colour, (number, path))
+    for colour, (number, where) in bare.items():
+        for other, path in greys[colour].items():
+            if other != number:
+                return f"{path}: the colour {list(colour)} has the number {other}, and {number} in {where}"
+    return None
+
+
+def _kind(path: Path) -> tuple[str, object] | None:
+    """The mode of a mask of numbers up to 8 bits, and its palette as it is stored; None for any other."""
+    with contextlib.suppress(DataError), opened_picture(path, LARGEST) as image:
+        palette = image.palette.getdata() if image.mode == "P" and image.palette is not None else None
+        return (image.mode, palette) if image.mode in _NARROW else None
+    return None
+
+
+def _shown(path: Path) -> dict[int, tuple[int, ...]]:
+    """The numbers that a mask has, and the colour in which each is shown; without those beyond the end of a palette."""
+    with contextlib.suppress(DataError), opened_picture(path, LARGEST) as image:
+        numbers, places = np.unique(np.asarray(image), return_index=True)
+        pixels = _coloured(image).reshape(-1, 3)[places].tolist()
+        known = len(image.getpalette() or ()) // 3 if image.mode == "P" else 256
+        shown = zip(numbers.tolist(), map(tuple, pixels), strict=True)
+        return {int(number): colour for number, colour in shown if number < known}
+    return {}
 
 
 def level_counts(path: Path) -> Array:
@@ -96,6 +161,19 @@ def level_counts(path: Path) -> Array:
 def _counted(values: Array) -> Array:
     counts: Array = np.bincount(values[(values >= 0) & (values <= IGNORED)], minlength=IGNORED + 1)
     return counts
+
+
+def _check_alpha(image: ImageFile.ImageFile) -> None:
+    """Raise ValueError for a mask that shows nothing but in its transparency, which says no class."""
+    if image.mode not in ("RGBA", "LA"):
+        return
+    pixels = np.asarray(image)
+    *flat, even = (pixels.min(axis=(0, 1)) == pixels.max(axis=(0, 1))).tolist()
+    if all(flat) and not even:
+        raise ValueError(
+            "pixels differ in their transparency alone, expected class numbers or colours. Save the transparency as "
+            "the mask: white where it is dense, black where it is clear"
+        )
 
 
 def _numbers(image: ImageFile.ImageFile, meaning: Meaning) -> Array:
@@ -120,7 +198,7 @@ def _numbers(image: ImageFile.ImageFile, meaning: Meaning) -> Array:
 def _of_colours(image: ImageFile.ImageFile, meaning: Meaning) -> Array:
     """Pixels that are colours, each of which stands for a class."""
     assert meaning.colours is not None
-    pixels = _levels(np.asarray(image)) if image.mode in _WIDE else np.asarray(image.convert("RGB"))
+    pixels = _coloured(image)
     codes = _codes(pixels)
     known = _codes(meaning.colours)
     order = np.argsort(known)
@@ -138,6 +216,11 @@ def _of_colours(image: ImageFile.ImageFile, meaning: Meaning) -> Array:
             "the colour"
         )
     return found
+
+
+def _coloured(image: ImageFile.ImageFile) -> Array:
+    """The pixels of a mask as colours (height, width, 3)."""
+    return _levels(np.asarray(image)) if image.mode in _WIDE else np.asarray(image.convert("RGB"))
 
 
 def _levels(values: Array) -> Array:

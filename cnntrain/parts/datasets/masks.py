@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -29,7 +29,7 @@ from cnntrain.reading.csv_rows import TABLES, first_rows, named_file, rows_of
 from cnntrain.reading.decoded import Content, Recipe, Sample, decoded
 from cnntrain.reading.folders import SPLITS, check_spelling, check_spelling_of_lists, files_below, subfolders
 from cnntrain.reading.input_files import is_there, on_disk
-from cnntrain.reading.mask_files import WHITE, Meaning, level_counts, read_mask, size_of, values_in
+from cnntrain.reading.mask_files import WHITE, Meaning, at_odds, colours_in, level_counts, read_mask, size_of, values_in
 from cnntrain.reading.pictures import SUFFIXES, header
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.tables import labels_of, plain
@@ -46,6 +46,7 @@ _OF_MASKS = ("masks", "mask", "labels", "label", "annotations", "SegmentationCla
 _ENDINGS = ("", "_mask", "-mask", "_label", "_labels", "_segmentation")
 _LOOKED_AT = 50  # masks that `init` reads
 _FEW = 32  # levels or colours that masks of any name have, and pictures have more
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 _SOFT = 128  # a level between 0 and 255 that few class numbers reach
 _LONGEST = 512  # side of a picture that `init` proposes
 _NAMED = 3  # files that a message lists
@@ -73,8 +74,8 @@ class Masks(PictureFields, _OfClasses):
     test.txt with a name in every line, as Pascal VOC's ImageSets/Segmentation; without either all is for training.
     `table` is a CSV file with the columns `image` and `mask`, paths relative to it, or a folder of train.csv and so on.
 
-    A mask holds class numbers from 0 on, in grey or as a palette; or colours, whose meaning `colours` gives, one for
-    each class in order, or `voc` for Pascal VOC's palette. Pixels of the value or colour `ignore` are neither learned
+    A mask holds class numbers from 0 on, in grey or as a palette, the same in all masks; or colours, whose meaning
+    `colours` gives, one for each class in order, or `voc` for Pascal VOC's palette. Pixels of the value or colour `ignore` are neither learned
     from nor judged. `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder; a mask is resized by
     the nearest pixel, and what a letterbox frames is ignored.
     """
@@ -152,7 +153,7 @@ class Masks(PictureFields, _OfClasses):
 
     def _told(self, held: Sequence[Path], folder: Path, voc: bool) -> Self:
         """With what some of the masks suggest, or a file of names in the folder, and a size that suits the pictures."""
-        read = held[:: -(-len(held) // _LOOKED_AT)]
+        read = _Held.of(held)
         found = replace(self, **(_told_by_names(folder, read) or _told_by(read, voc)))
         heads = [head for sample in found._samples("train") if (head := header(sample[0]))]
         grey = bool(heads) and all(head.grey for head in heads)
@@ -274,11 +275,22 @@ class Masks(PictureFields, _OfClasses):
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels, and masks uint8 (n, height, width) of class numbers or IGNORED. Raises DataError."""
         samples = self._samples(split)
+        if self.colours is None:
+            self._check_agreement(samples if split == "train" else [*self._samples("train"), *samples], reader)
         read = decoded(samples, self._recipe(), reader)
         kept = [samples[index] for index in read.kept.tolist()]
         masks = decoded(kept, self._mask_recipe(), reader)
         targets = np.asarray(masks.values[np.arange(len(kept))])
         return Images(read.values, targets, self._names(), read.skipped, target=MASKS, names=read.names(samples))
+
+    def _check_agreement(self, samples: Sequence[Sample], reader: Reader) -> None:
+        """Raise DataError where one number means different things in different masks."""
+        found = at_odds([mask for _, mask in samples], reader)
+        if found is not None:
+            raise DataError(
+                f"{found}, so that numbers do not tell classes. Set colours, as init does, or save all masks in grey "
+                "with the number of each pixel's class"
+            )
 
     def _recipe(self) -> Recipe:
         """Reads a picture, and looks at its mask, so that both are left out where one cannot be read."""
@@ -435,18 +447,37 @@ def _check_masks(pictures: Path, masks: Path) -> None:
         )
 
 
-def _held(masks: Sequence[Path]) -> tuple[list[tuple[int, ...]], list[int]]:
-    """The colours and the numbers that masks hold."""
+@dataclass(frozen=True)
+class _Held:
+    """What some masks hold: numbers; or colours, where some have no numbers, or numbers that do not tell classes."""
+
+    masks: Sequence[Path]
+    values: Sequence[int] = ()
+    colours: Sequence[tuple[int, ...]] = ()
+
+    @classmethod
+    def of(cls, masks: Sequence[Path]) -> Self:
+        """Of these, or as many of them as are looked at where they are of one kind."""
+        differ = at_odds(masks) is not None
+        some = masks if differ else masks[:: -(-len(masks) // _LOOKED_AT)]
+        seen = set() if differ else _seen(values_in, some)
+        if differ or any(len(value) == 3 for value in seen):
+            return cls(some, colours=sorted(_seen(colours_in, some)))
+        return cls(some, values=sorted(value for (value,) in seen))
+
+
+def _seen(look: Callable[[Path], set[tuple[int, ...]]], masks: Sequence[Path]) -> set[tuple[int, ...]]:
+    """What is found in masks, as far as they can be read."""
     seen: set[tuple[int, ...]] = set()
     for path in masks:
         with contextlib.suppress(DataError):  # which loading it will explain
-            seen |= values_in(path)
-    return sorted(value for value in seen if len(value) == 3), sorted(value[0] for value in seen if len(value) == 1)
+            seen |= look(path)
+    return seen
 
 
-def _told_by_names(folder: Path, masks: Sequence[Path]) -> dict[str, Any]:
+def _told_by_names(folder: Path, held: _Held) -> dict[str, Any]:
     """The settings that a file of names beside masks says: CVAT's labelmap.txt, or labelme's class_names.txt."""
-    colours, values = _held(masks)
+    colours, values = held.colours, held.values
     if is_there(folder / "labelmap.txt"):
         rows = [
             row.split(":") for row in text_of(folder / "labelmap.txt").splitlines() if row.strip() and row[0] != "#"
@@ -476,22 +507,22 @@ def _colour(text: str) -> tuple[int, ...]:
     return levels if len(levels) == 3 and max(levels) <= 255 else ()
 
 
-def _told_by(masks: Sequence[Path], voc: bool) -> dict[str, Any]:
+def _told_by(held: _Held, voc: bool) -> dict[str, Any]:
     """The settings that masks suggest: classes, colours, and the value that is ignored.
 
     VOC's names stand for its numbers where it may be VOC's: with borders that are ignored, or with the last class.
     """
-    colours, values = _held(masks)
+    colours, values = held.colours, held.values
+    if {*values} in ({0, 255}, {0, WHITE}) or {*colours} == {_BLACK, _WHITE}:
+        return {"classes": ("background", "foreground"), "colours": (_BLACK, _WHITE)}
     if colours:
         numbers = {tuple(color): number for number, color in enumerate(palette(IGNORED + 1).tolist())}
         if voc and set(colours) <= numbers.keys():
             return _of_voc([numbers[color] for color in colours]) | {"colours": "voc"}
         known = colours[:MOST]
         return {"classes": max(len(known), 2), "colours": tuple(known)} if len(known) > 1 else {}
-    if values in ([0, 255], [0, WHITE]):
-        return {"classes": ("background", "foreground"), "colours": ((0, 0, 0), (255, 255, 255))}
-    _check_numbers(masks, values)
-    _check_edges(masks, values)
+    _check_numbers(held.masks, values)
+    _check_edges(held.masks, values)
     if voc:
         return _of_voc(values)
     largest = max((value for value in values if value != IGNORED), default=1)

@@ -55,6 +55,72 @@ def test_a_palette_holds_numbers_and_another_value_can_be_ignored(folder: Path) 
     assert (source(folder, ignore=9).load("train").targets == MASK).all()
 
 
+def in_palette(path: Path, numbers: np.ndarray, colours: np.ndarray) -> None:
+    """A mask whose numbers have these colours."""
+    image = Image.fromarray(numbers)
+    image.putpalette(colours.astype(np.uint8).tobytes())
+    image.save(path)
+
+
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+THINGS = np.array([[0, 0, 1], [2, 2, 0], [1, 0, 0]], np.uint8)
+
+
+@pytest.mark.parametrize("ending", ["png", "gif", "tif"])
+def test_palettes_that_number_each_files_colours_anew_are_refused(tmp_path: Path, ending: str) -> None:
+    """As optimizing tools write them; `init` goes by the colours, in whichever files they differ."""
+    colours = np.array([(0, 0, 0), RED, BLUE], np.uint8)
+    pixels = [colours[np.minimum(THINGS, 1)], colours[np.where(THINGS, 2, 0)], colours[THINGS]]
+    for name, mask in zip("abc", pixels, strict=True):
+        saved(tmp_path / "images" / f"{name}.png", np.full((3, 3, 3), 99, np.uint8))
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        used, numbers = np.unique(mask.reshape(-1, 3), axis=0, return_inverse=True)
+        in_palette(tmp_path / "masks" / f"{name}.{ending}", numbers.reshape(3, 3).astype(np.uint8), used)
+    by_number = source(tmp_path, ignore="none")
+    with pytest.raises(DataError, match=rf"b.{ending}: the number 1 has the colour \[0, 0, 255\], and \[255, 0, 0\]"):
+        by_number.load("train")
+    found: Any = recognize(tmp_path)
+    assert (found.classes, found.colours) == (3, ((0, 0, 0), BLUE, RED))
+    targets = dataclasses.replace(found, size=None).load("train").targets
+    assert (np.array([(0, 0, 0), BLUE, RED])[targets] == pixels).all()
+    for kind in ("images", "masks"):
+        (tmp_path / kind / "train").mkdir()
+        (tmp_path / kind / "val").mkdir()
+        for path in [path for path in (tmp_path / kind).iterdir() if path.is_file()]:
+            path.rename(path.parent / ("train" if path.stem == "a" else "val") / path.name)
+    by_number.load("train")
+    with pytest.raises(DataError, match="so that numbers do not tell classes"):
+        by_number.load("val")
+
+
+def test_palettes_may_differ_in_what_no_pixel_has(folder: Path) -> None:
+    for name, rest in (("a", 7), ("b", 8)):
+        colours = palette(256).copy()
+        colours[rest] = 1
+        in_palette(folder / "masks" / f"{name}.png", MASK, colours)
+    assert (source(folder).load("train").targets == MASK).all()
+    saved(folder / "masks" / "b.png", MASK)  # without a palette: the same numbers
+    assert (source(folder).load("train").targets == MASK).all()
+
+
+@pytest.mark.parametrize("other", ["1 bit", "palette"])
+def test_white_of_1_bit_is_white_of_8_bits(folder: Path, other: str) -> None:
+    """One is the number 1, the other 255, which is ignored unless the config says otherwise."""
+    saved(folder / "masks" / "a.png", np.where(MASK == 1, 255, 0).astype(np.uint8))
+    if other == "palette":
+        in_palette(folder / "masks" / "b.png", (MASK == 1).astype(np.uint8), np.array([[0] * 3, [255] * 3]))
+    else:
+        Image.fromarray(MASK == 1).save(folder / "masks" / "b.png")
+    with pytest.raises(DataError, match=r"b.png: the colour \[255, 255, 255\] has the number 1, and 255 in .*a.png"):
+        source(folder, classes=2).load("train")
+    found: Any = recognize(folder)
+    assert (found.classes, found.colours) == (("background", "foreground"), ((0, 0, 0), (255, 255, 255)))
+    assert (dataclasses.replace(found, size=None).load("train").targets == (MASK == 1)).all()
+    for name in ("a", "b"):
+        Image.fromarray(MASK == 1).save(folder / "masks" / f"{name}.png")
+    assert (source(folder, classes=2).load("train").targets == (MASK == 1)).all()
+
+
 @pytest.mark.parametrize("ignore", [255, (224, 224, 192)])
 def test_colours_of_voc(folder: Path, ignore: Any) -> None:
     for name in ("a", "b"):
@@ -182,6 +248,10 @@ def coloured(folder: Path) -> None:
     saved(folder / "masks" / "b.png", np.zeros((3, 4, 3), np.uint8))
 
 
+def transparent(folder: Path) -> None:
+    saved(folder / "masks" / "b.png", np.dstack([np.zeros((3, 4, 3), np.uint8), MASK]))
+
+
 def turned(folder: Path) -> None:
     saved(folder / "masks" / "b.png", np.ascontiguousarray(np.rot90(MASK)))
 
@@ -206,6 +276,10 @@ def twice(folder: Path) -> None:
             r"masks/b.png: the pixel in row 0, column 3 is 7 \(2 such\), expected 0 to 2 or 255 \(ignored\). Mend",
         ),
         (coloured, r"masks/b.png: pixels are colours \(RGB\), expected class numbers. Set colours"),
+        (
+            transparent,
+            r"masks/b.png: pixels differ in their transparency alone, expected class numbers or",
+        ),
         (damaged, r"masks/b.png: damaged|masks/b.png: .*(truncated|broken|cut)"),
         (twice, r"b.png and .*b.bmp have one name, so that a mask fits either. Rename one"),
     ],
