@@ -12,6 +12,7 @@ What is plainly a slip of a tool or a hand is mended by a fixed rule and counted
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -214,8 +215,11 @@ def named(text: object, where: str) -> str:
     return name
 
 
-def text_of(path: Path, limit: int = 2**24) -> str:
-    """A text file in UTF-8, whole. Raises DataError."""
+def text_of(path: Path, limit: int = 2**24, declared: re.Pattern[bytes] | None = None) -> str:
+    """A text file, whole, in UTF-8; where it is not, in the encoding that the group of `declared` finds in it.
+
+    Raises DataError.
+    """
 
     def fail(reason: str) -> Exception:
         return DataError(f"{path} {reason}. Check the file")
@@ -225,7 +229,14 @@ def text_of(path: Path, limit: int = 2**24) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text (byte {error.start:,}). Save it as such") from error
+        found = declared and declared.match(data)
+        if not found:
+            raise DataError(f"{path} is not UTF-8 text (byte {error.start:,}). Save it as such") from error
+    name = found[1].decode("ascii")
+    try:
+        return data.decode(name)
+    except (LookupError, ValueError) as error:  # an encoding that nobody knows, or not what the file is in
+        raise DataError(f"{path} is neither UTF-8 text nor {name}, which it says it is. Save it as UTF-8") from error
 
 
 def picture_named(stem: str, folders: Sequence[Path], suffixes: frozenset[str], missing: Callable[[], str]) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -13,6 +14,7 @@ from cnntrain.reading.annotations import Marked, Page, named, number, text_of
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _DEEPEST = 50
+_ENCODING = re.compile(rb"""<\?xml\b[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z][\w.-]{0,40})["']""", re.ASCII)
 
 
 def page(path: Path, picture_of: Callable[[str], Path]) -> Page:
@@ -31,7 +33,7 @@ def page(path: Path, picture_of: Callable[[str], Path]) -> Page:
 def _tree(path: Path) -> Element:
     """The root of an XML file. A document type is refused: entities can be bombs, or name other files."""
     builder = TreeBuilder()
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate("utf-8")  # in which it is given the text, whatever the file says of itself
     depth = 0
 
     def refuse(*_: object) -> None:
@@ -52,13 +54,11 @@ def _tree(path: Path) -> Element:
     parser.StartDoctypeDeclHandler = refuse
     parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler = builder.data
-    text = text_of(path)
+    text = text_of(path, declared=_ENCODING)
     try:
         parser.Parse(text.encode(), True)
     except expat.ExpatError as error:
         raise DataError(f"{path}:{error.lineno} is no XML ({expat.ErrorString(error.code)}). Mend it") from error
-    except LookupError as error:  # an encoding that nobody knows
-        raise DataError(f"{path} is no XML ({error}). Mend it") from error
     return builder.close()
 
 

@@ -75,9 +75,9 @@ class Masks(PictureFields, _OfClasses):
     `table` is a CSV file with the columns `image` and `mask`, paths relative to it, or a folder of train.csv and so on.
 
     A mask holds class numbers from 0 on, in grey or as a palette, the same in all masks; or colours, whose meaning
-    `colours` gives, one for each class in order, or `voc` for Pascal VOC's palette. Pixels of the value or colour `ignore` are neither learned
-    from nor judged. `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder; a mask is resized by
-    the nearest pixel, and what a letterbox frames is ignored.
+    `colours` gives, one for each class in order, or `voc` for Pascal VOC's palette. Pixels of the value or colour
+    `ignore` are neither learned from nor judged. `size`, `channels`, `max_pixels` and `on_bad_image` are those of
+    image_folder; a mask is resized by the nearest pixel, and what a letterbox frames is ignored.
     """
 
     sure: ClassVar[int] = 2

@@ -306,6 +306,28 @@ def test_yolo_without_the_names_of_its_classes_is_known_for_what_it_is(tmp_path:
         recognize(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("declared", "written"),
+    [
+        ("ISO-8859-1", "latin-1"),
+        ("windows-1252", "cp1252"),
+        ("gb2312", "gb2312"),
+        ("ISO-8859-1", "utf-8"),  # as tools copy the line from elsewhere
+        ("gb2312", "utf-8"),
+        ("utf-16", "utf-8"),
+        ("none-such", "utf-8"),
+        ("UTF-8", "utf-8-sig"),
+    ],
+)
+def test_annotations_of_voc_are_read_whatever_encoding_they_declare(
+    declared: str, written: str, tmp_path: Path
+) -> None:
+    settings, name = voc(tmp_path), "小狗" if written == "gb2312" else "hünd"
+    text = f"<?xml version='1.0' encoding='{declared}'?>{xml([(name, 1, 1, 5, 5)])}"
+    (tmp_path / "Annotations/a.xml").write_bytes(text.encode(written))
+    assert name in load("voc", **settings).classes
+
+
 def test_annotations_of_labelme_are_named(tmp_path: Path) -> None:
     picture(tmp_path / "a.jpg")
     put(tmp_path / "a.json", json.dumps({"version": "5.4.1", "shapes": [], "imagePath": "a.jpg"}))

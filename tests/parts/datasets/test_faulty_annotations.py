@@ -213,6 +213,16 @@ CASES |= {  # Pascal VOC
         lambda root: (root / "Annotations/a.xml").write_bytes(b"<annotation>\xff</annotation>"),
         "error: ROOT/Annotations/a.xml is not UTF-8 text (byte 12). Save it as such",
     ),
+    "not in the encoding it says": (
+        "voc",
+        lambda root: (root / "Annotations/a.xml").write_bytes(b'<?xml version="1.0" encoding="ascii"?><a>\xff</a>'),
+        "error: ROOT/Annotations/a.xml is neither UTF-8 text nor ascii, which it says it is. Save it as UTF-8",
+    ),
+    "in an encoding that nobody knows": (
+        "voc",
+        lambda root: (root / "Annotations/a.xml").write_bytes(b"<?xml version='1.0' encoding='zlib'?><a>\xff</a>"),
+        "error: ROOT/Annotations/a.xml is neither UTF-8 text nor zlib, which it says it is. Save it as UTF-8",
+    ),
     "no area": (
         "voc",
         box(5, 5, 5, 9),
