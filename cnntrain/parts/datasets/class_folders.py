@@ -115,6 +115,8 @@ class ClassFolders(Dataset):
             return None
         folder = path / "train" if (path / "train").is_dir() else path
         if not any(True for name in subfolders(folder) for _ in files_below(folder / name, cls.suffixes)):
+            if folder != path:
+                cls(root=str(path))._check_no_class("train")
             return None
         return cls(root=str(path)).measured()
 
@@ -218,11 +220,28 @@ class ClassFolders(Dataset):
         if not folders:
             return {"train": root}
         if "train" not in folders:
+            for split in folders:
+                self._check_no_class(split)
             raise DataError(
                 f"{root} has {', '.join(folders)} but no train: the classes are those of train. Add it, or set root to "
                 "the folder that holds the classes"
             )
         return folders
+
+    def _check_no_class(self, split: str) -> None:
+        """Raise DataError where the folder of a split seems to be a class: files lie in it, and in others beside it."""
+        root = on_disk(self.root, self._advice(), folder=True)
+        if self._label is not None or subfolders(root / split) or not self._has_files(root / split):
+            return
+        beside = [name for name in subfolders(root) if name not in SPLITS and self._has_files(root / name)]
+        if beside:
+            raise DataError(
+                f"{root / split} is taken for a split because of its name, and has no folder for a class in it. If it "
+                f"is a class, like {_listed(beside)} beside it, rename it, or move all classes into {root / 'train'}"
+            )
+
+    def _has_files(self, folder: Path) -> bool:
+        return any(True for _ in files_below(folder, self.suffixes))
 
     def _tell_of_others(self, split: str, others: Mapping[str, int], reader: Reader) -> None:
         """Say which files and folders lie there and are not read, where they look as if they should be."""
@@ -238,7 +257,7 @@ class ClassFolders(Dataset):
         if folders["train"].name == "train":
             root = folders["train"].parent
             beside = [name for name in subfolders(root) if name not in folders]
-            for name in (name for name in beside if any(True for _ in files_below(root / name, self.suffixes))):
+            for name in filter(lambda name: self._has_files(root / name), beside):
                 reader.warn(f"{root / name} is not read: beside {', '.join(folders)} only splits are")
         for name in subfolders(folders["train"]):
             inner = splits_within(folders["train"] / name)
@@ -349,6 +368,8 @@ class ClassFolders(Dataset):
         names = subfolders(folder)
         if len({class_name(name) for name in names}) > 1:
             return
+        if folder.name == "train":
+            self._check_no_class("train")
         place, inner = folder, names
         for _ in range(_ALONE):
             if len(inner) == 1:

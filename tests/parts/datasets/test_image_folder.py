@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import unicodedata
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError
+from cnntrain.data.recognition import recognize
 from cnntrain.reading.pictures import decode
 from cnntrain.reading.reader import Reader
 from tests.support.datasets import SHARED, pixels, refusal
@@ -150,6 +152,26 @@ def test_splits_that_are_missing(root: Path) -> None:
     assert "has no folder 'test', found train, val" in refusal("image_folder", "test", root=str(root))
     (root / "train").rename(root / "elsewhere")
     assert f"{root} has val but no train: the classes are those of train" in refusal("image_folder", root=str(root))
+
+
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_a_class_that_is_called_like_a_split_is_told(tmp_path: Path, name: str) -> None:
+    for folder in ("bus", "car", name):
+        write(tmp_path / folder / "a.png")
+    (tmp_path / "notes").mkdir()
+    told = (
+        f"{tmp_path / name} is taken for a split because of its name, and has no folder for a class in it. If it is a "
+        f"class, like bus, car beside it, rename it, or move all classes into {tmp_path / 'train'}"
+    )
+    assert refusal("image_folder", root=str(tmp_path)) == told
+    with pytest.raises(DataError, match=re.escape(told)):
+        recognize(tmp_path)
+    (tmp_path / name).rename(tmp_path / "kept")
+    for folder in ("bus", "car", "kept"):
+        (tmp_path / "train").mkdir(exist_ok=True)
+        (tmp_path / folder).rename(tmp_path / "train" / (name if folder == "kept" else folder))
+    (tmp_path / "notes").rmdir()
+    assert make(tmp_path).load("train").description.classes == tuple(sorted(("bus", "car", name)))
 
 
 def test_root_that_is_missing_or_a_file(root: Path) -> None:
