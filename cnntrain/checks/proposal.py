@@ -40,7 +40,7 @@ from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.parts.models.tiny import Tiny32
 from cnntrain.parts.tasks.base import Start, Task, recognized
 from cnntrain.reading.reader import ALONE, Reader
-from cnntrain.training.data_advice import without_samples
+from cnntrain.training.data_advice import names_alike, of_one_sample, without_samples
 
 MEASURED = 10_000  # samples that mean and deviation are taken over, evenly spread
 FEW = 1_000  # samples up to which a pretrained or a narrower network and a larger validation split are proposed
@@ -207,7 +207,8 @@ def propose(
     found = _found(recognize(path, targets), path, reader, preferences)
     found, seconds = _in_time(found, path, config, reader, preferences)
     counts = found.task.occurrences(found.images.targets, found.images.description)
-    if counts and (said := without_samples(found.task, found.images.description, counts)):
+    of_counts = (rule(found.task, found.images.description, counts or ()) for rule in (without_samples, of_one_sample))
+    for said in filter(None, (*of_counts, names_alike(found.images.description.classes))):
         reader.warn(said)
     text, network = _written(found, path, config)
     images = found.images

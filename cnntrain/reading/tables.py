@@ -38,6 +38,7 @@ _BOXES = frozenset(["x", "y", "left", "top", "xmin", "ymin", "cx", "cy", "x1", "
 _ENDINGS = tuple(pictures.SUFFIXES | sounds.SUFFIXES)
 _POINTLESS = re.compile(r"[+-]?\d*,\d+")  # a number with a decimal comma
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")  # one with a comma after each three digits, it seems
+_EUROPEAN = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?")  # one with a point there, as 1.000,50
 _GAPS = frozenset(["", "na", "n/a", "nan", "none", "null", "-", "?", "inf"])  # what stands for a number that is missing
 SPLIT_NAMES = frozenset(["split", "set", "subset", "partition", "dataset", "usage"])  # columns of train, test and so on
 ANSWERS = {"true": 1.0, "false": 0.0}  # how pandas and spreadsheets write 1 and 0, in any case
@@ -155,19 +156,38 @@ def _without_brackets(cell: str) -> str | None:
 
 
 def check_numbers(names: Sequence[str], rows: Sequence[Sequence[str]], column: str) -> None:
-    """Raise ValueError for a column that is to be classes and holds numbers: with decimal commas, or with gaps."""
+    """Raise ValueError for a column that is to be classes and holds numbers: with commas, with "%", or with gaps."""
     whole = _whole(cells_of(names, rows)[column])
-    commas = [cell for cell in whole if _POINTLESS.fullmatch(cell) or _GROUPED.fullmatch(cell)]
-    if commas and all(is_number(cell) for cell in whole if cell not in commas):
-        if all(map(_GROUPED.fullmatch, commas)):
+    parts = [cell.removesuffix("%").rstrip() for cell in whole]
+    commas = [cell for cell in parts if not is_number(cell)]
+    if all(any(form.fullmatch(cell) for form in (_POINTLESS, _GROUPED, _EUROPEAN)) for cell in commas):
+        percents = [cell for cell in whole if cell.endswith("%")]
+        if percents:
             raise ValueError(
-                f"the column {column!r} has numbers with commas ({commas[0]}): remove those that part thousands, and "
-                "write points for those that part decimals"
+                f"the column {column!r} has percentages ({percents[0]}), expected numbers alone. Remove '%'"
             )
-        comma = next(cell for cell in commas if not _GROUPED.fullmatch(cell))
-        raise ValueError(f"the column {column!r} has decimal commas ({comma}), expected points. Replace them")
+        _check_commas(column, commas)
     if any(not cell.isdecimal() for cell in whole) and all(map(is_number, whole)):
         check_gaps(names, rows, column)
+
+
+def _check_commas(column: str, commas: Sequence[str]) -> None:
+    """Raise ValueError for numbers that are written with commas, or with points that part thousands."""
+    if not commas:
+        return
+    if all(map(_GROUPED.fullmatch, commas)):
+        raise ValueError(
+            f"the column {column!r} has numbers with commas ({commas[0]}): remove those that part thousands, and "
+            "write points for those that part decimals"
+        )
+    parted = next(filter(_EUROPEAN.fullmatch, commas), None)
+    if parted is not None:
+        raise ValueError(
+            f"the column {column!r} has numbers with points that part thousands ({parted}): remove these, and write "
+            "points for commas"
+        )
+    comma = next(cell for cell in commas if not _GROUPED.fullmatch(cell))
+    raise ValueError(f"the column {column!r} has decimal commas ({comma}), expected points. Replace them")
 
 
 def check_gaps(names: Sequence[str], rows: Sequence[Sequence[str]], column: str) -> None:

@@ -300,6 +300,14 @@ def _empty_classes(at: Situation) -> str | None:
     return data_advice.empty_classes(at.data) if at.data else None
 
 
+def _single_samples(at: Situation) -> str | None:
+    return data_advice.single_samples(at.data) if at.data else None
+
+
+def _classes_alike(at: Situation) -> str | None:
+    return data_advice.classes_alike(at.data) if at.data else None
+
+
 def _batch_beyond_data(at: Situation) -> str | None:
     if at.data is None or "train.batch_size" not in at.loaded.marks:  # the default is nobody's mistake
         return None
@@ -351,6 +359,8 @@ RULES: dict[str, Rule] = {
         "A metric is the same for every network, such as the five largest of five outputs.", _metric_never_tells
     ),
     "empty-classes": Rule("A class has no training sample, as when labels begin at 1.", _empty_classes),
+    "single-samples": Rule("None of ten or more classes has two samples, as in a column of values.", _single_samples),
+    "classes-alike": Rule("Names of classes differ in capitals, spaces and hyphens alone.", _classes_alike),
     "batch-beyond-data": Rule("`train.batch_size` exceeds the number of training samples.", _batch_beyond_data),
     "targets-stay": Rule(
         "A transform moves what the picture shows, and targets that may be places in it stay.", _targets_stay

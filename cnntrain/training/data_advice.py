@@ -13,6 +13,8 @@ from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.labels import numbered
 from cnntrain.parts.tasks.base import Task
 
+_BETWEEN = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")  # words
+_MANY = 10  # classes, which a first try with a picture of each does not have
 _PLACES = re.compile(  # names of values that are places, directions or extents in a picture
     r"(.*[_ .-])?(c?[xy]\d*|[xy](min|max|pos|center|centre)|(min|max|pos|center|centre)[xy]|left|right|top|bottom|row"
     r"|col|column|lat|lon|angle|theta|yaw|pitch|roll|heading|steering|direction|rotation|w|h|width|height)\d*",
@@ -24,6 +26,39 @@ def empty_classes(data: Data) -> str | None:
     """Classes that nothing in training shows."""
     counts = data.occurrences
     return None if counts is None else without_samples(data.task, data.description, counts)
+
+
+def single_samples(data: Data) -> str | None:
+    """Many classes of one sample each."""
+    counts = data.occurrences
+    return None if counts is None else of_one_sample(data.task, data.description, counts)
+
+
+def classes_alike(data: Data) -> str | None:
+    """Two classes that are likely one."""
+    return names_alike(data.description.classes)
+
+
+def of_one_sample(task: Task, data: Description, counts: Sequence[int]) -> str | None:
+    """The complaint about many classes none of which has two samples, as where a column is one of values or notes."""
+    if task.learned_from != "sample" or len(counts) < _MANY or max(counts) > 1:
+        return None
+    return (
+        f"none of {len(task.occurring(data)):,} classes has two training samples, so that nothing they share is "
+        "learned. Check whether the labels are classes, or add samples"
+    )
+
+
+def names_alike(classes: Sequence[str]) -> str | None:
+    """The complaint about names that differ in capitals, spaces and hyphens alone; letters do so on purpose."""
+    seen: dict[str, str] = {}
+    for name in classes:
+        other = seen.setdefault(_BETWEEN.sub(" ", name).casefold(), name) if len(name) > 1 else name
+        if other != name:
+            return (
+                f"{other!r} and {name!r} are two classes. If they are meant to be one, write it in one way throughout"
+            )
+    return None
 
 
 def without_samples(task: Task, data: Description, counts: Sequence[int]) -> str | None:

@@ -231,7 +231,14 @@ def codes(config: Path, sets: tuple[str, ...]) -> list[str]:
 
 
 def test_every_rule_has_its_cases():
-    of_data = {"empty-classes", "batch-beyond-data", "targets-stay", "targets-cut-away"}  # in test_data_advice
+    of_data = {
+        "empty-classes",
+        "single-samples",
+        "classes-alike",
+        "batch-beyond-data",
+        "targets-stay",
+        "targets-cut-away",
+    }  # in test_data_advice
     assert set(CASES) | of_data == set(RULES)
     assert all(rule.about.endswith(".") for rule in RULES.values())
     assert all(about.endswith(".") for about in LATER.values())  # in the tests of what gives them

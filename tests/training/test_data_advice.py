@@ -17,7 +17,7 @@ from cnntrain.core.description import Description
 from cnntrain.core.masks import MASKS
 from cnntrain.core.registry import make
 from cnntrain.parts.tasks.base import Task
-from cnntrain.training.data_advice import without_samples
+from cnntrain.training.data_advice import names_alike, without_samples
 from cnntrain.training.job import make_job
 
 CONFIG = """\
@@ -79,6 +79,27 @@ def test_a_class_that_has_a_name_is_called_by_it() -> None:
     data, task = Description((2, 2, 1), ("cat", "dog")), cast(Task, make("tasks", "classify"))
     assert str(without_samples(task, data, (0, 3))).startswith(said)
     assert without_samples(task, data, (1, 3)) is None
+
+
+def test_many_classes_of_one_sample_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = warned(tmp_path, capsys, range(12), "data.val=null", "warnings.ignore=[no-validation]")
+    assert line.startswith("none of 12 classes has two training samples, so that nothing they share is learned. Check")
+    assert line.endswith("[single-samples]")
+    for labels in (range(9), [*range(12), 0]):
+        assert warned(tmp_path, capsys, labels, "data.val=null", "warnings.ignore=[no-validation]") == []
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (("CAT", "Dog", "cat", "dog"), "'CAT' and 'cat' are two classes. If they are meant to be one, write"),
+        (("stop sign", "stop-sign"), "'stop sign' and 'stop-sign' are two classes"),
+        (("A", "a", "-10", "10", "1.5", "15", "c++", "c#"), None),
+    ],
+)
+def test_names_that_differ_in_capitals_alone(classes: tuple[str, ...], said: str | None) -> None:
+    found = names_alike(classes)
+    assert found is None if said is None else str(found).startswith(said)
 
 
 @pytest.mark.parametrize(
