@@ -28,6 +28,7 @@ _TOGETHER = ("bbox", "boundingbox", "box", "bboxes", "boxes")
 _FOUR = re.compile(r"[\[(]?\s*(-?[\d.]+[\s,;]+){3}-?[\d.]+\s*[\])]?")
 _FROM_CORNER = "x1 = {0}, y1 = {1}, x2 = {0} + {2}, y2 = {1} + {3}"
 _FROM_MIDDLE = "x1 = {0} - {2} / 2, y1 = {1} - {3} / 2, x2 = {0} + {2} / 2, y2 = {1} + {3} / 2"
+_OF_LABEL_STUDIO = re.compile(r"""\[\{.{0,2000}?"(rectangle|polygon|ellipse|keypoint|brush)labels"\s*:""", re.DOTALL)
 _WHOLE = "or say what whole pictures are to be told by with --target COLUMN"
 
 
@@ -46,6 +47,7 @@ def box_columns(table: Path, names: Sequence[str], rows: Sequence[Sequence[str]]
     have one name but for capitals, spaces and the like.
     """
     cells = cells_of(names, rows)
+    _refuse_exports(table, cells)
     file, labels = file_of(names, cells), labels_of(names, "name")
     if file is None:
         return None
@@ -59,6 +61,20 @@ def box_columns(table: Path, names: Sequence[str], rows: Sequence[Sequence[str]]
     if labels or len(set(cells[file])) < len(cells[file]):  # one box in each picture may be numbers to be predicted
         _refuse(table, known, cells, edges)
     return None
+
+
+def _refuse_exports(table: Path, cells: Mapping[str, Sequence[str]]) -> None:
+    """Raise DataError for a CSV file of an annotation tool that has the shapes of a picture as JSON in its cells."""
+    tool = None
+    if {"regionshapeattributes", "regionattributes"} <= {plain(name) for name in cells}:
+        tool = "VIA (VGG Image Annotator)"
+    elif any(map(_OF_LABEL_STUDIO.match, itertools.chain.from_iterable(cells.values()))):
+        tool = "Label Studio"
+    if tool is not None:
+        raise DataError(
+            f"{table.absolute()} is {tool}'s CSV file, whose shapes stand in cells as JSON and are not read. Export "
+            f"them as COCO{' or Pascal VOC' if tool == 'Label Studio' else ''}; {_WHOLE}"
+        )
 
 
 def _found(known: Mapping[str, list[str]], forms: Sequence[Sequence[str]]) -> Iterator[list[list[str]]]:

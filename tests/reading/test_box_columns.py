@@ -84,3 +84,25 @@ def test_boxes_without_a_class_and_what_is_no_table_of_boxes() -> None:
     for header in ("file,x1,y1,x2,y2", "file,x,y,width,height", "file,class", "x1,y1,x2,y2,class", "file,x,y,class"):
         assert found(header) is None
     assert found("file,x,y,width,height,class", "a.png,left,2,3,4,cell") is None  # no numbers
+
+
+@pytest.mark.parametrize(
+    ("names", "cells", "said"),
+    [
+        (
+            ["#filename", "region_count", "region_shape_attributes", "region_attributes"],
+            ["a.png", "1", '{"name":"rect","x":12}', '{"class":"cat"}'],
+            "is VIA (VGG Image Annotator)'s CSV file, whose shapes stand in cells as JSON and are not read. Export "
+            "them as COCO; or",
+        ),
+        (
+            ["image", "id", "label"],
+            ["a.png", "1", '[{"x": 1.5, "y": 2, "width": 20, "rectanglelabels": ["cat"]}]'],
+            "is Label Studio's CSV file, whose shapes stand in cells as JSON and are not read. Export them as COCO or "
+            "Pascal VOC; or",
+        ),
+    ],
+)
+def test_csv_files_of_annotation_tools_are_named(names: list[str], cells: list[str], said: str) -> None:
+    with pytest.raises(DataError, match=f"^{re.escape(f'{TABLE} {said}')} say what whole pictures"):
+        box_columns(TABLE, names, [cells])
