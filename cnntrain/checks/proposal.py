@@ -457,6 +457,9 @@ def _data(found: _Findings) -> Iterator[str]:
         fit = "; a grey frame keeps their proportions" if framed else ""
         why = f"size {size_text(images.shape)}: {found.why_size}{fit}"
         yield from textwrap.wrap(why, 110, initial_indent="  # ", subsequent_indent="  # ", break_on_hyphens=False)
+    if found.type == "frames_folder":
+        yield "  # clips: a folder of numbered pictures of one size is taken for one. If each is a sample of its own,"
+        yield "  # move the pictures up into the folders of their classes, and run init again"
     yield f"  source: {to_line(_brief(found.source))}"
     if found.validates:
         yield "  # no val: the data comes with a validation split, which judges each epoch"

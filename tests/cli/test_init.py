@@ -400,9 +400,10 @@ def test_a_size_is_that_of_the_frames_of_clips(cnntrain, desk):
             for moment in range(4):
                 frame = Image.new("L", (40, 20), (9 * step * moment + number) % 256)
                 frame.save(desk / "data" / name / str(number) / f"{moment}.png")
-    _, experiment = proposed(cnntrain, "--size", "16")
+    text, experiment = proposed(cnntrain, "--size", "16")
     source = experiment.data.source
     assert (source.name_in_config, source.size, source.frames) == ("frames_folder", (16, 32), 4)
+    assert "If each is a sample of its own,\n  # move the pictures up into the folders of their classes" in text
 
 
 def test_what_is_left_out_is_told_once_however_often_the_data_is_read(cnntrain, desk):

@@ -31,7 +31,8 @@ from cnntrain.reading.decoded import Content, Recipe, Sample
 from cnntrain.reading.folders import class_name, files_below, subfolders
 from cnntrain.reading.pictures import common_size, count_frames, evenly
 
-_LOOKED_AT = 20  # clips of a folder that decide what it holds
+_LOOKED_AT = 20  # clips of a folder that decide what it holds, and frames of a clip
+_EVEN = 4  # frames from which numbers at equal distances other than 1 are no accident
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,10 @@ def _clips_at(cls: type[ClipFolder], path: Path) -> list[Sample] | None:
 
 
 def _is_clip(sample: Sample) -> bool:
-    """Whether files are surely one clip: several frames in one, or pictures numbered without a gap."""
+    """Whether files are surely one clip: several frames in one, or pictures of one size that are numbered evenly.
+
+    Photographs are numbered, too, but some are missing and some are upright.
+    """
     if len(sample) == 1:
         return _moves(sample[0])
     numbers = [re.findall(r"\d+", path.stem)[-1:] for path in sample]
@@ -250,7 +254,9 @@ def _is_clip(sample: Sample) -> bool:
         return False
     steps = np.diff([int(number[0]) for number in numbers])
     names = {re.sub(r"\d+(?=\D*$)", "", path.name) for path in sample}
-    return len(names) == 1 and bool((steps == steps[0]).all())
+    if len(names) > 1 or (steps != steps[0]).any() or (steps[0] != 1 and len(sample) < _EVEN):
+        return False
+    return len({extent_of_clip(path) for path in sample[:: -(-len(sample) // _LOOKED_AT)]}) == 1
 
 
 def _moves(path: Path) -> bool:

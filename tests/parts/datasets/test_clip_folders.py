@@ -195,6 +195,27 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: 
 # Which folders are clips
 
 
+@pytest.mark.parametrize(
+    ("numbers", "sizes", "kind"),
+    [
+        ((3, 4, 5), [(3, 2)], "frames_folder"),
+        ((3, 4, 5), [(3, 2), (2, 3)], "image_folder"),  # some photographs are upright
+        ((2031, 2044), [(3, 2)], "image_folder"),
+        ((2031, 2033, 2035), [(3, 2)], "image_folder"),
+        ((0, 5, 10, 15), [(3, 2)], "frames_folder"),  # every fifth frame was kept
+    ],
+)
+def test_photographs_in_folders_within_those_of_classes_are_no_clips(
+    tmp_path: Path, numbers: Sequence[int], sizes: Sequence[tuple[int, int]], kind: str
+) -> None:
+    for folder in ("animal/cats", "animal/dogs", "thing/cups"):
+        (tmp_path / folder).mkdir(parents=True)
+        for place, number in enumerate(numbers):
+            width, height = sizes[place % len(sizes)]
+            (tmp_path / folder / f"IMG_{number}.png").write_bytes(png(width, height, 8, 0, bytes(6)))
+    assert recognize(tmp_path).name_in_config == kind
+
+
 def test_folders_of_clips_are_recognized(tmp_path: Path) -> None:
     for name in ("left", "right"):
         for number in range(3):
