@@ -7,6 +7,7 @@ What is plainly a slip of a tool or a hand is mended by a fixed rule and counted
 - a box whose corners are exchanged gets them the right way round
 - a box without area, or wholly outside the picture, is left out
 - of several equal boxes of one class in a picture, only the first is kept, to be found if one of them is
+- a box at an angle becomes the upright one around it
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ CUT = "stick out of their pictures and are cut off there"
 EXCHANGED = "have their corners exchanged and are turned round"
 EMPTY = "have no area and are left out"
 OUTSIDE = "lie outside their pictures and are left out"
+TURNED = "have an angle and are taken with their upright extent"
 TWICE = "are listed twice and are counted once"
 
 
@@ -45,6 +47,7 @@ class Marked:
     corners: tuple[float, float, float, float]
     role: int = COUNTED
     area: float | None = None  # where the file says more than the box does
+    turned: bool = False  # the box has an angle, and the corners are those of the upright one around it
     empty: bool = False  # the file's own numbers leave it no area, whatever the convention makes of them
 
 
@@ -111,7 +114,7 @@ def settled(page: Page, size: tuple[int, int], places: Mapping[str, int], mended
             value * side if page.shares else value
             for value, side in zip(box.corners, (width, height, width, height), strict=True)
         )
-        faults = []
+        faults = [TURNED] if box.turned else []
         if (x1 > x2 or y1 > y2) and not box.empty:
             faults.append(EXCHANGED)
             x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
@@ -154,6 +157,7 @@ def _said(box: Marked, fault: str, size: tuple[int, int]) -> str:
         EXCHANGED: "has its corners exchanged",
         EMPTY: "has no area",
         OUTSIDE: "lies outside the picture",
+        TURNED: "is the extent of one that has an angle, in the picture",
         TWICE: "is listed twice",
     }[fault]
     return f"the box ({numbers}) {what} of {size[1]}x{size[0]} (width x height)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -116,15 +117,32 @@ def _box(entry: dict[str, Any], name: str, where: str) -> Marked:
         outlined = "Work it out from its segmentation" if entry.get("segmentation") else "Mend it"
         raise DataError(f"{where} has {has}, expected [x, y, width, height]. {outlined}")
     x, y, wide, tall = (_number(value, where, "bbox") for value in box)
-    area = entry.get("area")
+    area, angle = entry.get("area"), _angle(entry, where)
+    if angle:
+        x, y, wide, tall = _around(x, y, wide, tall, angle)
     return Marked(
         where,
         name,
         (x, y, x + wide, y + tall),
         _role(entry.get("iscrowd"), where),
         None if area is None else _number(area, where, "area"),
+        turned=bool(angle),
         empty=not (wide and tall),
     )
+
+
+def _angle(entry: dict[str, Any], where: str) -> float:
+    """By how many degrees CVAT has turned a box about its centre, below 180: `bbox` is what it was before."""
+    said = entry.get("attributes")
+    angle = said.get("rotation") if isinstance(said, dict) else None
+    return 0.0 if angle is None else _number(angle, where, "rotation") % 180
+
+
+def _around(x: float, y: float, wide: float, tall: float, degrees: float) -> tuple[float, float, float, float]:
+    """The upright box around one that is turned about its centre."""
+    cos, sin = (abs(turn(math.radians(degrees))) for turn in (math.cos, math.sin))
+    width, height = wide * cos + tall * sin, wide * sin + tall * cos
+    return x + (wide - width) / 2, y + (tall - height) / 2, width, height
 
 
 def _role(crowd: Any, where: str) -> int:

@@ -52,6 +52,7 @@ _MAX_CLIP = 40  # the frames of a clip, or the scans of a JPEG, may have this ma
 _MAX_BYTES = 2**29  # of a picture file
 _BLOCK = 2**20  # bytes that may be asked for, however few there are
 FRAME = 114  # the grey around a letterboxed picture, as YOLOv5 has it
+_TWELVE = 4095  # the largest of 12 bits
 _BAND = 2**18  # pixels converted at a time where that takes much memory
 _GREY = frozenset(["1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"])  # Pillow's modes without colour
 _ORIENTATION = 274  # the EXIF tag
@@ -83,6 +84,7 @@ class Picture(NamedTuple):
 
     pixels: Array  # uint8 (height, width, channels), of the first frame
     moves: bool  # whether there are further frames or pages
+    faint: bool = False  # whether it has 16 bits and uses 12 or fewer, of which 8 bits keep 4
 
 
 class Placement(NamedTuple):
@@ -135,7 +137,7 @@ def decode(
     with opened_picture(path, max_pixels) as image:
         _check_work(image, max_pixels)
         moves = image.format != "MPO" and bool(getattr(image, "is_animated", False))
-        return Picture(_pixels(image, size, channels, fit), moves)
+        return Picture(_pixels(image, size, channels, fit), moves, _is_faint(image))
 
 
 def header(path: Path) -> Header | None:
@@ -441,6 +443,13 @@ def _eight_bits(image: Image.Image, correction: Correction) -> Image.Image:
     if image.mode == "LAB":
         return _from_lab(np.asarray(image))
     return image
+
+
+def _is_faint(image: ImageFile.ImageFile) -> bool:
+    """Whether values of 16 bits are those of a camera of 12 or fewer, and not of a picture."""
+    if not image.mode.startswith("I") or (image.format == "TIFF" and _tags(image).correction().largest <= _TWELVE):
+        return False
+    return 0 < int(np.asarray(image).max()) <= _TWELVE
 
 
 def _from_integers(values: Array, transparent: object, correction: Correction) -> Image.Image:

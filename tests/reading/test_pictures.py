@@ -135,7 +135,7 @@ def test_the_zoo(tmp_path: Path, kind: str) -> None:
     data, expected = ZOO[kind]
     path = tmp_path / "picture"  # what counts is the content
     path.write_bytes(data)
-    found, moves = decode(path, None, 3)
+    found, moves, _ = decode(path, None, 3)
     assert found.dtype == np.uint8
     assert found[0].tolist() == expected
     assert moves == ("of two" in kind)

@@ -13,6 +13,10 @@ from cnntrain.parts.datasets.base import Dataset
 from cnntrain.reading.decoded import Content, Recipe, Sample
 from cnntrain.reading.pictures import LARGEST, MAX_PIXELS, VERSIONS, Fit, are_mixed, common_size, decode, header
 
+_FAINT = (
+    "have 16 bits and no value above 4095, so that 16 greys or fewer are left of them (if 4095 or less is white there, "
+    "multiply their values until it is 65535)"
+)
 _MOVES = "have several frames or pages, of which the first counts (frames_folder reads such files as clips)"
 
 
@@ -75,7 +79,7 @@ class PictureFields:
 
         def decode_one(sample: Sample) -> Content:
             picture = decode(sample[0], size, self.channels, self.max_pixels, self.fit)
-            return Content(picture.pixels, _MOVES * picture.moves)
+            return Content(picture.pixels, _MOVES * picture.moves or _FAINT * picture.faint)
 
         settings = {
             "what": "picture",

@@ -54,7 +54,8 @@ class Yolo(BoxedPictures, Rooted):
                 source.found_classes()
             return None
         pictures = source._pictures("train")
-        return source.boxed() if any(_mark(picture).is_file() for picture in pictures) else None
+        marks = (mark for picture in pictures for mark in (_mark(picture), _mark(picture).with_suffix(".TXT")))
+        return source.boxed() if any(map(Path.is_file, marks)) else None
 
     def _is_marked(self) -> bool:
         """Whether a picture has a text file with a row of five numbers."""
@@ -152,8 +153,14 @@ class Yolo(BoxedPictures, Rooted):
         pictures = self._pictures(split)
         known = set(map(_mark, pictures))
         for folder in sorted({mark.parent for mark in known if mark.parent.is_dir()}):
-            for path in sorted(folder.glob("*.txt")):
-                if path not in known and path.name not in ("classes.txt", "train.txt", "val.txt", "test.txt"):
+            for path in sorted(path for path in folder.glob("*.*") if path.suffix.lower() == ".txt"):
+                if path.suffix != ".txt" and not is_there(path.with_suffix(".txt")):
+                    raise DataError(f"{path} is not read, expected {path.stem}.txt. Rename it, and others likewise")
+                if (
+                    path.suffix == ".txt"
+                    and path not in known
+                    and path.name not in ("classes.txt", "train.txt", "val.txt", "test.txt")
+                ):
                     raise DataError(f"{path} belongs to no picture, expected {path.stem}.jpg or the like. Add it")
 
 

@@ -299,6 +299,28 @@ def test_why_no_picture_of_a_coco_file_is_found(name: str, hint: str, tmp_path: 
         load("coco", path=str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("angle", "corners"), [(0, (10, 8, 20, 12)), (90, (13, 5, 17, 15)), (-45, (15 - 4.95, 10 - 4.95, 15 + 4.95, 14.95))]
+)
+def test_the_extent_of_a_box_at_an_angle(angle: float, corners: tuple[float, ...], tmp_path: Path) -> None:
+    """CVAT turns it about its centre."""
+    settings, found = coco(tmp_path), instances()
+    found["annotations"][0] |= {"bbox": [10, 8, 10, 4], "attributes": {"rotation": angle}}
+    put(tmp_path / "annotations/instances_train2017.json", json.dumps(found))
+    (read,) = (
+        page for page in registry.make("datasets", "coco", **settings).pages("train") if page.picture.stem == "a"
+    )
+    np.testing.assert_allclose(read.boxes[0].corners, corners, atol=0.01)
+
+
+def test_yolo_labels_that_end_in_capitals_are_told(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    for path in sorted(tmp_path.rglob("labels/**/*.txt")):
+        path.rename(path.with_suffix(".TXT"))
+    with pytest.raises(DataError, match=r"\.TXT is not read, expected .\.txt\. Rename it"):
+        recognize(tmp_path)
+
+
 def test_yolo_without_the_names_of_its_classes_is_known_for_what_it_is(tmp_path: Path) -> None:
     ultralytics(tmp_path)
     (tmp_path / "data.yaml").unlink()

@@ -250,6 +250,27 @@ CASES |= {  # Pascal VOC
     ),
 }
 CASES |= {  # COCO
+    "at an angle": (
+        "coco",
+        entry("annotations", 0, attributes={"rotation": 90.0, "occluded": False}),
+        (
+            "train: 1 box has an angle and is taken with its upright extent; "
+            "ROOT/annotations/instances_train2017.json: annotation 0 is the first"
+        ),
+    ),
+    "upright after a half turn, and an attribute that is none of a box": (
+        "coco",
+        entry("annotations", 0, attributes={"rotation": -180, "colour": "red"}),
+        "",
+    ),
+    "angle that is no number": (
+        "coco",
+        entry("annotations", 0, attributes={"rotation": "steep"}),
+        (
+            "error: ROOT/annotations/instances_train2017.json: annotation 0: rotation holds the text 'steep', "
+            "expected a number without quotes. Mend it"
+        ),
+    ),
     "no JSON": (
         "coco",
         file(JSON, "{"),
@@ -569,6 +590,11 @@ CASES |= {  # YOLO
         "yolo",
         row("1 0.5 0.5 0.1 0.1\n1 0.5 0.5 0.1 0.1\n"),
         ("train: 1 box is listed twice and is counted once; ROOT/labels/train/a.txt:2 is the first"),
+    ),
+    "ending in capitals": (
+        "yolo",
+        lambda root: (root / "labels/train/a.txt").rename(root / "labels/train/a.TXT"),
+        "error: ROOT/labels/train/a.TXT is not read, expected a.txt. Rename it, and others likewise",
     ),
     "label without picture": (
         "yolo",

@@ -174,6 +174,16 @@ def test_a_class_that_is_called_like_a_split_is_told(tmp_path: Path, name: str) 
     assert make(tmp_path).load("train").description.classes == tuple(sorted(("bus", "car", name)))
 
 
+@pytest.mark.parametrize(("white", "told"), [(4095, True), (200, True), (4096, False), (65535, False)])
+def test_pictures_of_12_bits_in_16_are_told(tmp_path: Path, white: int, told: bool) -> None:
+    said: list[str] = []
+    for name in ("cell", "none"):
+        write(tmp_path / name / "a.png", np.linspace(0, white, 24).astype(np.uint16).reshape(4, 6))
+        write(tmp_path / name / "dark.png", np.zeros((4, 6), np.uint16))
+    make(tmp_path).load("train", Reader(warn=said.append))
+    assert [line[:60] for line in said] == told * ["2 images have 16 bits and no value above 4095, so that 16 gr"]
+
+
 def test_root_that_is_missing_or_a_file(root: Path) -> None:
     assert f"{root / 'no'} does not exist, expected a folder" in refusal("image_folder", root=str(root / "no"))
     file = root / "train" / "cat" / "0.png"
