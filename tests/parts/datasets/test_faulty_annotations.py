@@ -643,8 +643,8 @@ CASES |= {  # YOLO
         "yolo",
         file("data.yaml", "names: [cat\n"),
         (
-            "error: ROOT/data.yaml is not YAML that can be read (ROOT/data.yaml:2:1: not valid YAML: expected"
-            " ',' or ']', but got '<stream end>'). Mend it"
+            "error: ROOT/data.yaml is not YAML that can be read (ROOT/data.yaml:1:8: not valid YAML: the '[' that "
+            "begins here needs its ']', or a ',' between two entries, before the end). Mend it"
         ),
     ),
     "val and valid": (
