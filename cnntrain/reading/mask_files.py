@@ -108,19 +108,20 @@ def at_odds(masks: Sequence[Path], reader: Reader = ALONE) -> str | None:
     kinds = list(reader.map(_kind, masks))
     if len({kind for kind in kinds if kind is not None}) < 2:
         return None
+    mixed = [(path, kind[0]) for path, kind in zip(masks, kinds, strict=True) if kind is not None]
     colours: dict[int, tuple[tuple[int, ...], Path]] = {}  # of palettes, by number
     greys: dict[tuple[int, ...], dict[int, Path]] = {}  # the numbers of each, and the first mask that has it
     bare: dict[tuple[int, ...], tuple[int, Path]] = {}  # those of masks without a palette
-    mixed = [(path, kind) for path, kind in zip(masks, kinds, strict=True) if kind is not None]
-    for (path, (mode, _)), shown in zip(mixed, reader.map(_shown, [path for path, _ in mixed]), strict=True):
-        for number, colour in shown.items():
-            first, where = colours.setdefault(number, (colour, path)) if mode == "P" else (colour, path)
-            if first != colour:
-                return f"{path}: the number {number} has the colour {list(colour)}, and {list(first)} in {where}"
-            if len({*colour}) == 1:
-                greys.setdefault(colour, {}).setdefault(number, path)
-                if mode != "P":
-                    bare.setdefault(colour, (number, path))
+    with contextlib.closing(reader.map(_shown, [path for path, _ in mixed])) as all_shown:
+        for (path, mode), shown in zip(mixed, all_shown, strict=True):
+            for number, colour in shown.items():
+                first, where = colours.setdefault(number, (colour, path)) if mode == "P" else (colour, path)
+                if first != colour:
+                    return f"{path}: the number {number} has the colour {list(colour)}, and {list(first)} in {where}"
+                if len({*colour}) == 1:
+                    greys.setdefault(colour, {}).setdefault(number, path)
+                    if mode != "P":
+                        bare.setdefault(colour, (number, path))
     for colour, (number, where) in bare.items():
         for other, path in greys[colour].items():
             if other != number:
