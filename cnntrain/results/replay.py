@@ -274,7 +274,8 @@ def _length(path: Path, experiment: Experiment) -> Horizon:
     steps, samples = row.get("steps_per_epoch"), row.get("samples")
     if type(steps) is not int or steps < 1:
         raise StorageError(f"{file}:1 is damaged: it does not say how long an epoch is. Restore it from a copy")
-    return horizon(experiment, steps, samples if type(samples) is int and samples > 0 else None)
+    full = steps * experiment.train.batch_size * experiment.train.accumulate  # where an older version left it out
+    return horizon(experiment, steps, samples if type(samples) is int and samples > 0 else full)
 
 
 def _deciding(meta: Mapping[str, Any]) -> Any:

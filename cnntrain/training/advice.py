@@ -25,7 +25,6 @@ from cnntrain.parts.layers.base import Coupled
 from cnntrain.parts.schedules.base import Horizon, Schedule
 from cnntrain.parts.transforms.base import Transform
 from cnntrain.training import data_advice
-from cnntrain.training.rates import horizon
 
 PROBES = 200  # steps at which a schedule is looked at
 IDLE = 0.1  # share of the steps without a learning rate that is worth a warning
@@ -390,9 +389,9 @@ def check_codes(loaded: Loaded) -> None:
             raise problem(loaded, path, f"unknown warning code {code!r}{did_you_mean(code, known)}")
 
 
-def of(loaded: Loaded, network: Network, steps_per_epoch: int | None = None, data: Data | None = None) -> Iterator[str]:
+def of(loaded: Loaded, network: Network, horizon: Horizon | None = None, data: Data | None = None) -> Iterator[str]:
     """The warnings for an experiment, less those it ignores; the last two are None where the data was not read."""
-    situation = Situation(loaded, network, _horizon(loaded.experiment, steps_per_epoch), data)
+    situation = Situation(loaded, network, horizon, data)
     for code, rule in RULES.items():
         if code not in loaded.experiment.warnings.ignore:
             yield from told(loaded, code, rule.find(situation))
@@ -402,10 +401,6 @@ def told(loaded: Loaded, code: str, message: str | None) -> Iterator[str]:
     """A message, if there is one, with the code that silences it; nothing where the config does."""
     if message and code not in loaded.experiment.warnings.ignore:
         yield f"{message} [{code}]"
-
-
-def _horizon(experiment: Experiment, steps_per_epoch: int | None) -> Horizon | None:
-    return None if steps_per_epoch is None else horizon(experiment, steps_per_epoch)
 
 
 def _from_logits(loss: Any) -> str | None:

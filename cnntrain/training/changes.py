@@ -130,8 +130,8 @@ def of_length(before: Loaded, job: Job, step: int) -> list[str]:
     It has taken more steps than it would be given, learning rate or momentum of the next step differ, or what begins or
     ends at a share of the training did so before that step, or would have.
     """
-    steps_per_epoch, experiments = job.loader.steps_per_epoch, (before.experiment, job.loaded.experiment)
-    horizons = [horizon(experiment, steps_per_epoch) for experiment in experiments]
+    epoch = job.loader.steps_per_epoch, len(job.loader.indices)
+    horizons = [horizon(experiment, *epoch) for experiment in (before.experiment, job.loaded.experiment)]
     found, (total_then, total) = [], [one.total_steps for one in horizons]
     if step > total != total_then:
         found.append(

@@ -112,8 +112,9 @@ def _make_job(loaded: Loaded, threads: int | None, console: Console, check: Prec
     data = learn(loaded, data, usable)
     loader = build_data.loader(loaded.experiment, data)
     check_batches(network, loader)
-    rates.check(loaded, horizon(loaded.experiment, loader.steps_per_epoch, len(loader.indices)))
-    for line in advice.of(loaded, network, loader.steps_per_epoch, data):
+    length = horizon(loaded.experiment, loader.steps_per_epoch, len(loader.indices))
+    rates.check(loaded, length)
+    for line in advice.of(loaded, network, length, data):
         console.warn(line)
     monitor = Monitor(loaded, network.tally, data.val is not None, network.task.measures)
     for line in advice.told(loaded, "raw-weights-judged", monitor.advice):

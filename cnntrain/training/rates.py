@@ -121,12 +121,12 @@ def check(loaded: Loaded, horizon: Horizon) -> None:
     Rates(loaded).check(horizon)
 
 
-def horizon(experiment: Experiment, steps_per_epoch: int, samples: int | None = None) -> Horizon:
-    """How long training is, in steps; `samples` are those of an epoch, by default as many as fill its steps."""
+def horizon(experiment: Experiment, steps_per_epoch: int, samples: int) -> Horizon:
+    """How long training is, in steps; `samples` are those of an epoch, whose last batch may be smaller."""
     train = experiment.train
     if train.samples is not None:
         batch = train.batch_size * train.accumulate
-        epochs, rest = divmod(train.samples, samples or steps_per_epoch * batch)
+        epochs, rest = divmod(train.samples, samples)
         return Horizon(epochs * steps_per_epoch + -(-rest // batch), steps_per_epoch)
     total = train.steps if train.steps is not None else cast(int, train.epochs) * steps_per_epoch
     return Horizon(total, steps_per_epoch)

@@ -67,7 +67,7 @@ def of_cnntrain() -> Callable[[], object]:
     blas.pin()
     loaded = load_text(CONFIG, "detection")
     network = build.network(loaded, Description((*SIZE, 3), ("a", "b", "c"), target="boxes"))
-    stepper = Stepper(loaded, network, lambda _: [Ready()], horizon(loaded.experiment, 1), Pool(THREADS))
+    stepper = Stepper(loaded, network, lambda _: [Ready()], horizon(loaded.experiment, 1, BATCH), Pool(THREADS))
     stepper.initialize()
     return lambda: stepper.step(0)
 

@@ -113,7 +113,7 @@ def stepper_of(
     built = build.network(loaded, Description(network.shape, tuple(map(str, range(network.classes)))))
     ready = Ready(network, batch)
     batches = source or (lambda _: [ready])
-    stepper = Stepper(loaded, built, batches, horizon(loaded.experiment, 1), workers)
+    stepper = Stepper(loaded, built, batches, horizon(loaded.experiment, 1, batch), workers)
     stepper.initialize()
     return stepper
 

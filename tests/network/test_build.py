@@ -233,8 +233,8 @@ def test_transforms_are_measured_on_the_training_samples_alone():
 
 
 def test_the_horizon_is_counted_in_epochs_or_in_steps():
-    assert rates.horizon(loaded().experiment, 6).total_steps == 18
-    assert rates.horizon(loaded(("epochs: 3", "steps: 11")).experiment, 6).total_steps == 11
+    assert rates.horizon(loaded().experiment, 6, 60).total_steps == 18
+    assert rates.horizon(loaded(("epochs: 3", "steps: 11")).experiment, 6, 60).total_steps == 11
 
 
 # -- first parameters ------------------------------------------------------------------------------------------------

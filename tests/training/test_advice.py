@@ -12,6 +12,8 @@ from cnntrain.config.load import load
 from cnntrain.core import registry
 from cnntrain.network import build
 from cnntrain.training.advice import LATER, RULES, of
+from cnntrain.training.job import prepare
+from cnntrain.training.rates import horizon
 
 CONFIG = """\
 data:
@@ -33,7 +35,7 @@ optimizer: {type: sgd, lr: 0.1, weight_decay: 1e-3}
 schedule: {type: cosine, warmup: 1ep}
 train: {epochs: 4, batch_size: 10}
 """
-STEPS_PER_EPOCH = 5
+EPOCH = 5, 50  # its steps and samples
 NORM = "{type: normalize, mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2]}"
 HEAD = "[flatten, {type: dense, units: auto}]"
 
@@ -225,7 +227,7 @@ def config(tmp_path_factory):
 def codes(config: Path, sets: tuple[str, ...]) -> list[str]:
     """The codes of all warnings a config draws."""
     loaded = load([config], sets)
-    lines = list(of(loaded, build.network(loaded, described_without_data(loaded)), STEPS_PER_EPOCH))
+    lines = list(of(loaded, build.network(loaded, described_without_data(loaded)), horizon(loaded.experiment, *EPOCH)))
     assert all(line == line.strip() and "\n" not in line for line in lines)
     return [line.rpartition("[")[2].rstrip("]") for line in lines]
 
@@ -286,6 +288,15 @@ def test_no_ready_model_draws_a_warning(tmp_path, name):
 def test_how_long_training_is_takes_the_data(config):
     loaded = load([config], ["schedule.warmup=9ep"])
     assert list(of(loaded, build.network(loaded, described_without_data(loaded)))) == []
+
+
+def test_a_length_in_samples_is_counted_with_the_last_batch_of_an_epoch_as_small_as_it_is(config):
+    """An epoch has 4 batches of 10 and one of 8, so 480 samples are 50 steps."""
+    told: list[str] = []
+    for warmup in ("49st", "50st"):
+        sets = ("train.epochs=null", "train.samples=480", f"schedule.warmup={warmup}")
+        prepare([config], sets, warn=told.append)
+    assert [line.partition(" lasts")[0] for line in told] == ["the warm-up of 50st"]
 
 
 def test_the_command_line_shows_a_warning_with_its_place_and_code(config, capsys):

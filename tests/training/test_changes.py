@@ -102,6 +102,15 @@ def test_what_spans_another_length_than_it_began_with_is_told(tmp_path):
     assert "train.freeze.1" not in told, "it was frozen in every step so far, as it would have been"
 
 
+def test_a_length_in_samples_is_told_with_the_last_batch_as_small_as_it_is(tmp_path):
+    """An epoch has 3 batches of 13 and one of 1, so 360 samples are 36 steps and 400 are 40."""
+    config, folder = write(tmp_path, TINY), tmp_path / "run"
+    run(config, folder, ("train.epochs=null", "train.samples=360", "train.batch_size=13", "schedule=constant"))
+    run(None, folder, ("train.samples=400",), resume=True)
+    assert read_object(folder / "status.json")["step"] == 40
+    assert "the new length" not in (folder / "train.log").read_text()
+
+
 @pytest.mark.parametrize("field", PLACES)
 def test_whatever_says_where_files_lie_may_change(field):
     assert changes._is_harmless(f"data.source.source.{field}")
