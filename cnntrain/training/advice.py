@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from cnntrain.config.dump import plain
 from cnntrain.config.fields import Duration
@@ -218,6 +218,39 @@ def _warmup_beyond_end(at: Situation) -> str | None:
     )
 
 
+def _milestone_beyond_end(at: Situation) -> str | None:
+    schedules = {"schedule": at.experiment.schedule, "momentum_schedule": at.experiment.momentum_schedule}
+    for name, chosen in schedules.items():
+        milestones = getattr(chosen, "milestones", ())
+        if not milestones or at.horizon is None:
+            continue
+        rise, rest = cast(Schedule, chosen).after_warmup(at.horizon)
+        for milestone in milestones:
+            if rise + rest.steps(milestone) >= at.horizon.total_steps:
+                return (
+                    f"the milestone {milestone} of {name} is not before the end of training, which has "
+                    f"{at.horizon.total_steps} steps: it does nothing. Train longer, or leave it out"
+                )
+    return None
+
+
+def _freeze_beyond_end(at: Situation) -> str | None:
+    horizon = at.horizon
+    for index, rule in enumerate(at.experiment.train.freeze):
+        if horizon is None or rule.until == rule.after:
+            continue
+        moments = {"until": (rule.until, "are never trained"), "after": (rule.after, "are never frozen")}
+        for key, (moment, what) in moments.items():
+            if moment is None or moment.unit == "%":  # 100% is meant so, whatever the length
+                continue
+            if horizon.steps(moment) >= horizon.total_steps:
+                return (
+                    f"train.freeze.{index}.{key} is {moment}, and training ends after step {horizon.total_steps}: the "
+                    f"layers of {rule.match!r} {what}. Train longer, or choose an earlier time"
+                )
+    return None
+
+
 def _average_beyond_end(at: Situation) -> str | None:
     start, horizon = getattr(at.experiment.train.average, "start", None), at.horizon
     if not isinstance(start, Duration) or horizon is None or horizon.steps(start) <= horizon.total_steps:
@@ -347,6 +380,12 @@ RULES: dict[str, Rule] = {
     "dense-without-activation": Rule("Two dense layers with no activation between.", _dense_without_activation),
     "nothing-trained": Rule("No parameter is trained.", _nothing_trained),
     "warmup-beyond-end": Rule("The warm-up lasts as long as the training, or longer.", _warmup_beyond_end),
+    "milestone-beyond-end": Rule(
+        "A milestone of `multistep` is at the end of training or beyond.", _milestone_beyond_end
+    ),
+    "freeze-beyond-end": Rule(
+        "A rule of `train.freeze` has an `until` or `after` at the end of training or beyond.", _freeze_beyond_end
+    ),
     "average-beyond-end": Rule("`train.average` begins after the end, or training ended before.", _average_beyond_end),
     "idle-end": Rule("The learning rate is 0 for the last tenth of training or more.", _idle_end),
     "decay-fades": Rule(

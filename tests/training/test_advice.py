@@ -177,6 +177,22 @@ CASES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
         (("schedule.warmup={duration: 100%, start: 0.1}",), ("schedule.warmup={duration: 90%, start: 0.1}",)),
         (("schedule={type: constant, warmup: 10ep}",), ("schedule={type: constant}",)),
     ],
+    "milestone-beyond-end": [
+        (
+            ("schedule={type: multistep, milestones: [1ep, 4ep]}",),
+            ("schedule={type: multistep, milestones: [1ep, 19st]}",),
+        ),
+        (
+            ("schedule={type: multistep, milestones: [3ep], warmup: 1ep}",),  # they count from its end
+            ("schedule={type: multistep, milestones: [2ep], warmup: 1ep}",),
+        ),
+        (("momentum_schedule={type: multistep, milestones: [9ep]}", "optimizer.momentum=0.9"), ()),
+    ],
+    "freeze-beyond-end": [
+        (("train.freeze=[{match: head, until: 4ep}]",), ("train.freeze=[{match: head, until: 3ep}]",)),
+        (("train.freeze=[{match: head, after: 4ep}]",), ("train.freeze=[{match: head}]",)),
+        (("train.freeze=[{match: head, until: 20st}]",), ("train.freeze=[{match: head, until: 100%}]",)),
+    ],
     "average-beyond-end": [
         (("train.average={type: swa, start: 5ep}",), ("train.average={type: swa, start: 4ep}",)),
         (("train.average={type: swa, start: 21st}",), ("train.average=ema",)),

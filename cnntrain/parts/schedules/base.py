@@ -71,12 +71,17 @@ class Schedule(Part):
 
     def __call__(self, step: int, horizon: Horizon, lr: float, state: Mapping[str, Any] | None = None) -> float:
         """The learning rate of `step` (from 0), where the optimizer's own is `lr`."""
-        warmup = Warmup(self.warmup) if isinstance(self.warmup, Duration) else self.warmup
-        rise = horizon.steps(warmup.duration) if warmup else 0
-        if warmup and step < rise:
-            return lr * (warmup.start + (1 - warmup.start) * step / rise)
-        rest = Horizon(max(horizon.total_steps - rise, 1), horizon.steps_per_epoch)
+        rise, rest = self.after_warmup(horizon)
+        if step < rise:
+            start = self.warmup.start if isinstance(self.warmup, Warmup) else 0.0
+            return lr * (start + (1 - start) * step / rise)
         return self.rate(step - rise, rest, lr)
+
+    def after_warmup(self, horizon: Horizon) -> tuple[int, Horizon]:
+        """The steps of the warm-up, and what is left after them, from where all other times of the schedule count."""
+        duration = self.warmup.duration if isinstance(self.warmup, Warmup) else self.warmup
+        rise = horizon.steps(duration) if duration else 0
+        return rise, Horizon(max(horizon.total_steps - rise, 1), horizon.steps_per_epoch)
 
     def rate(self, step: int, horizon: Horizon, lr: float) -> float:
         """The learning rate without warm-up."""
