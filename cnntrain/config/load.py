@@ -44,11 +44,13 @@ class Loaded:
 
     text    the first config file, as it is
     marks   dotted path ("model.layers.2.filters") -> where that value was written; defaults have none
+    begun   whether a run has begun with it: what never did anything in that run is then no reason to refuse it
     """
 
     experiment: Experiment
     text: str
     marks: Mapping[str, Mark]
+    begun: bool = False
 
     def where(self, path: str) -> Mark:
         """Where the value at a dotted path was written, or the nearest thing around it that was."""

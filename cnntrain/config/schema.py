@@ -122,9 +122,9 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class InitRule:
-    """Initializers for the nodes whose name matches: the whole name or a shell pattern (`stage1.*`)."""
+    """Initializers for the layers that `match` names; a parameter that declares what it starts with keeps that."""
 
-    match: str  # the layers it applies to: a name or a shell pattern such as `stage1.*`
+    match: str  # the layers it applies to: a name or a shell pattern; a structure's name means all its layers
     weights: InitializerPart | None = None  # initializer of their weights
     biases: InitializerPart | None = None  # initializer of their biases
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-import fnmatch
 import functools
 import itertools
 import math
@@ -19,6 +18,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Layout, LayoutEntry, Param, Role, Shape, aligned, round_up, shared
 from cnntrain.core.errors import DivergedError
+from cnntrain.core.scopes import covers
 from cnntrain.engine.pool import Pool, ShardWork
 from cnntrain.engine.team import Team
 from cnntrain.network.freezing import ALWAYS, Stretch
@@ -313,7 +313,7 @@ def _tensor(optimizer: Optimizer, layout: Layout, entry: LayoutEntry, trained: S
         trained,
     )
     for group in optimizer.groups:
-        if fnmatch.fnmatchcase(node_of(entry), group.match):
+        if covers(group.match, node_of(entry)):
             decay = piece.decay if group.weight_decay is None else group.weight_decay
             piece = dataclasses.replace(piece, lr_mult=span.lr_mult * group.lr_mult, decay=decay)
     return entry, piece

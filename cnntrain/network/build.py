@@ -6,7 +6,6 @@ line of the config that says it.
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -20,19 +19,17 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import Description
 from cnntrain.core.errors import ConfigError, Problem
 from cnntrain.core.random import stream
-from cnntrain.core.registry import Part, make
+from cnntrain.core.registry import make
 from cnntrain.data.build_data import task, transforms
-from cnntrain.network import freezing
-from cnntrain.network.graph import Graph, Node, unmatched, weave
+from cnntrain.network import effects, freezing, initial
+from cnntrain.network.graph import Graph, weave
 from cnntrain.network.tally import Tally
 from cnntrain.parts.datasets.base import Dataset
-from cnntrain.parts.initializers.base import Initializer
 from cnntrain.parts.losses.base import Loss, teacher_of
 from cnntrain.parts.metrics.base import Metric
 from cnntrain.parts.models.base import Preset
 from cnntrain.parts.optimizers.base import Optimizer
 from cnntrain.parts.orders.base import Order
-from cnntrain.parts.regularizers.base import Regularizer
 from cnntrain.parts.tasks.base import Task
 from cnntrain.parts.transforms.base import Transform
 
@@ -100,8 +97,11 @@ def network(loaded: Loaded, description: Description) -> Network:
         loss.check(graph.output_shape, asked.outputs(description), replace(description, shape=graph.input_shape))
     except ValueError as error:
         raise _problem_of_loss(loaded, graph, error) from error
-    _check_matches(loaded, graph)
-    _check_initializers(graph, experiment.init)
+    if experiment.momentum_schedule is not None and not optimizer(experiment).base_momentum:
+        raise problem(loaded, "momentum_schedule", "momentum_schedule needs an optimizer with a momentum above 0")
+    if not loaded.begun:
+        initial.check(loaded, graph)
+        effects.check(loaded, graph)
     try:
         cast(Order, experiment.train.order).check(len(asked.groups(description)))
     except ValueError as error:
@@ -257,21 +257,6 @@ def _check_sides(loaded: Loaded, stored: Shape, shape: Shape) -> None:
         raise problem(loaded, place, str(error)) from error
 
 
-def _check_matches(loaded: Loaded, graph: Graph) -> None:
-    """Raise ConfigError where a pattern of a group or a regularizer matches nothing, or no momentum can be set."""
-    experiment = loaded.experiment
-    rules = [cast(Regularizer, part) for part in experiment.train.regularize]
-    places = {
-        "optimizer.groups": [group.match for group in optimizer(experiment).groups],
-        "train.regularize": [regularizer.match for regularizer in rules],
-    }
-    for place, patterns in places.items():
-        for index, message in unmatched(graph.layout, patterns):
-            raise problem(loaded, f"{place}.{index}", message)
-    if experiment.momentum_schedule is not None and not optimizer(experiment).base_momentum:
-        raise problem(loaded, "momentum_schedule", "momentum_schedule needs an optimizer with a momentum above 0")
-
-
 def layers(loaded: Loaded) -> tuple[Declared, ...]:
     """The list of layers the config holds, or that its ready model stands for."""
     model = loaded.experiment.model
@@ -302,43 +287,8 @@ def initialize(graph: Graph, init: InitConfig, seed: int, params: Array) -> None
     views = graph.layout.views(params)
     for node in graph.nodes:
         for name, param in node.params.items():
-            full, initializer = f"{node.name}.{name}", _initializer(node, init, name)
+            full, initializer = f"{node.name}.{name}", initial.initializer(node, init, name)
             if initializer is None:
                 views[full][...] = param.start
             else:
                 initializer.fill(views[full], param, stream(seed, f"init:{full}"))
-
-
-def _check_initializers(graph: Graph, init: InitConfig) -> None:
-    """Raise ConfigError at the first layer whose parameter an initializer cannot fill."""
-    for node in graph.nodes:
-        for name, param in node.params.items():
-            try:
-                if (initializer := _initializer(node, init, name)) is not None:
-                    initializer.check(param)
-            except ValueError as error:
-                how = "Give the layer another `init`, or say with `init.rules` which layers this one is for"
-                raise ConfigError(Problem(node.where, f"{node.name}.{name}: {error}. {how}")) from error
-
-
-def _initializer(node: Node, init: InitConfig, name: str) -> Initializer | None:
-    """The layer's own, else that of the last rule that matches its name, else the default.
-
-    None where the parameter of that name has a value to start with.
-    """
-    param = node.params[name]
-    which = "biases" if param.role == "bias" or name == "shift" else "weights"
-    if param.start is not None and (param.role == "statistic" or _own(node, which) is None):
-        return None
-    chosen = _own(node, which)
-    if chosen is None:
-        matching = [getattr(rule, which) for rule in init.rules if fnmatch.fnmatchcase(node.name, rule.match)]
-        candidates = [getattr(init, which), *(part for part in matching if part is not None)]
-        chosen = candidates[-1]
-    return cast(Initializer, cast(Part, chosen))
-
-
-def _own(node: Node, which: str) -> Part | None:
-    """The initializer given to the layer itself: `init` for weights and scales, `bias_init` for biases and shifts."""
-    own: Part | None = node.options.bias_init if which == "biases" else node.options.init
-    return own

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import Experiment, Freeze
-from cnntrain.core.registry import did_you_mean
+from cnntrain.core.scopes import among, scopes
 from cnntrain.network.graph import Graph
 from cnntrain.parts.schedules.base import Horizon
 
@@ -34,7 +34,7 @@ def frozen(loaded: Loaded, graph: Graph) -> Graph:
     names = [node.name for node in graph.nodes if node.params]
     for index, rule in enumerate(rules):
         if not any(_fits(rule, name) for name in names):
-            near = did_you_mean(rule.match, {scope for name in names for scope in _scopes(name)})
+            near = among(rule.match, names)
             raise problem(loaded, f"train.freeze.{index}", f"match {rule.match!r} fits no layer with parameters{near}")
     kept = {name for name in names if any(rule.until == rule.after and _fits(rule, name) for rule in rules)}
     changed = graph.frozen(kept) if kept else graph
@@ -68,10 +68,4 @@ def _all_fit(rules: Sequence[Freeze], names: Sequence[str]) -> bool:
 
 
 def _fits(rule: Freeze, name: str) -> bool:
-    return any(fnmatch.fnmatchcase(scope, rule.match) for scope in _scopes(name))
-
-
-def _scopes(name: str) -> list[str]:
-    """The name of a node, and of each structure that it is in: "stage1.conv2d_2" and "stage1"."""
-    pieces = name.split(".")
-    return [".".join(pieces[: count + 1]) for count in range(len(pieces))]
+    return any(fnmatch.fnmatchcase(scope, rule.match) for scope in scopes(name))

@@ -7,7 +7,6 @@ checkpoint names and FLOP counts are each a loop over `Graph.nodes`.
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 import math
 import re
 from collections import Counter
@@ -21,7 +20,7 @@ from cnntrain.config.schema import TrainedOptions
 from cnntrain.core import letters
 from cnntrain.core.arrays import Layout, LayoutEntry, Param, Shape
 from cnntrain.core.errors import ConfigError, Mark, Problem
-from cnntrain.core.registry import Part, did_you_mean, make, nearest
+from cnntrain.core.registry import Part, did_you_mean, make
 from cnntrain.ops.products import is_sliced
 from cnntrain.parts.layers.base import Coupled, Layer
 from cnntrain.parts.structures.base import Structure
@@ -29,7 +28,6 @@ from cnntrain.parts.structures.base import Structure
 CLIP = 4  # axes of a clip: moments, height, width, channels
 BATCH = -1  # the index that stands for the network's input
 INPUT = "input"  # the name by which `from` reads it
-_NAMED = 12  # layers that a message names
 _SHARDS = 8, 16, 32, 64, 128  # samples a shard may have, besides those with very many values
 _CACHED = 2**19  # values that a cache holds
 _LITTLE = 2e7  # operations of forward that half a small batch should have
@@ -400,20 +398,3 @@ def _count(least: int, most: int | None) -> str:
 def node_of(entry: LayoutEntry) -> str:
     """The name of the node a parameter belongs to."""
     return entry.name.rpartition(".")[0]
-
-
-def _among(pattern: str, nodes: set[str]) -> str:
-    """The name that was probably meant, or some of those there are: `summary` would fail by the same mistake."""
-    near, names = nearest(pattern, nodes), sorted(nodes)
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"; did you mean {near!r}?" if near else f"; known: {', '.join(names[:_NAMED])}{more}"
-
-
-def unmatched(layout: Layout, patterns: Sequence[str]) -> list[tuple[int, str]]:
-    """The index and the message for each pattern that matches no node with trained parameters."""
-    nodes = {node_of(entry) for entry in layout.entries.values() if entry.offset < layout.trained}
-    return [
-        (index, f"match {pattern!r} fits no layer with trained parameters{_among(pattern, nodes)}")
-        for index, pattern in enumerate(patterns)
-        if not any(fnmatch.fnmatchcase(node, pattern) for node in nodes)
-    ]

@@ -52,9 +52,9 @@ def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = 
         config["loss"] = meta.get("loss", config.get("loss"))  # class weights as they were counted
     require_parts(checkpoint.path, checkpoint.meta)
     with blaming(checkpoint):
-        loaded = load_plain(config, file)
+        loaded = replace(load_plain(config, file), begun=True)
         build.network(loaded, description)
-    return (load_plain(config, file, sets) if sets else loaded), description
+    return (replace(load_plain(config, file, sets), begun=True) if sets else loaded), description
 
 
 def moved(checkpoint: Checkpoint) -> Checkpoint:

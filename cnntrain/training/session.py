@@ -226,6 +226,7 @@ def _resume(
         console.log_to(run.log)
         if changed := changes.of_settings(before, loaded):
             console.say("changed since the run was started: " + "; ".join(changed))
+        loaded = replace(loaded, begun=True)
         for line in changes.of_environment(checkpoint, loaded, options.strict_env):
             console.warn(line)
 

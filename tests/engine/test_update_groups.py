@@ -12,7 +12,6 @@ from cnntrain.core.arrays import Layout, Param, aligned, shared
 from cnntrain.core.errors import DivergedError
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Rules, Updater, clip_adaptively
-from cnntrain.network.graph import unmatched
 from cnntrain.parts.optimizers.base import Group, Sam
 from tests.support.networks import engine_of, plain, random_batch
 
@@ -170,10 +169,6 @@ def test_momentum_can_be_set_for_a_step():
             grads[...] = g
             updater.apply(1.0, step, momentum=momentum)
     np.testing.assert_allclose(params, before - g - 1.5 * g, rtol=1e-12, atol=1e-14)
-
-
-def test_patterns_without_a_match_are_named():
-    assert [index for index, _ in unmatched(LAYOUT, ["stem", "*", "sten", "head.weight"])] == [2, 3]
 
 
 @pytest.mark.parametrize("name", list(registry.parts("optimizers")))

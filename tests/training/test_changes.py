@@ -12,11 +12,14 @@ from PIL import Image
 from cnntrain.config.fields import Duration
 from cnntrain.config.load import load_resolved
 from cnntrain.core.errors import ConfigError, DataError, PausedError
+from cnntrain.engine.pool import Pool
+from cnntrain.network import effects, initial
 from cnntrain.parts.datasets.base import PLACES
 from cnntrain.rundir import history
 from cnntrain.rundir.checkpoint import read, save
 from cnntrain.rundir.directory import RunDirectory
 from cnntrain.rundir.json_files import read_object, read_rows
+from cnntrain.trained.inference import Trained
 from cnntrain.training import changes
 from tests.support.experiments import TINY, evidence, run, write
 
@@ -109,6 +112,29 @@ def test_a_length_in_samples_is_told_with_the_last_batch_as_small_as_it_is(tmp_p
     run(None, folder, ("train.samples=400",), resume=True)
     assert read_object(folder / "status.json")["step"] == 40
     assert "the new length" not in (folder / "train.log").read_text()
+
+
+def test_a_run_that_began_with_rules_that_do_nothing_goes_on_and_answers(tmp_path, monkeypatch):
+    """As older versions let it begin; a new one is refused."""
+    config, folder = write(tmp_path, TINY), tmp_path / "run"
+    sets = (
+        "init.rules=[{match: heda, weights: ones}]",
+        "optimizer.groups=[{match: batch_norm_1, weight_decay: 1}]",
+        "model.layers.0.bias_init=ones",
+    )
+    with monkeypatch.context() as earlier:
+        for checks in (initial, effects):
+            earlier.setattr(checks, "check", lambda *_: None)
+        with pytest.raises(PausedError):
+            run(config, folder, sets, pause_at=Duration(1))
+    with pytest.raises(PausedError):
+        run(None, folder, resume=True, pause_at=Duration(2))
+    run(config, folder, sets, resume=True)
+    assert len(epochs(folder)) == 3
+    with Pool(1) as pool:
+        assert Trained(folder / "checkpoints/best.npz", pool).network.graph.parameter_count() > 0
+    with pytest.raises(ConfigError, match="'heda' fits no layer"):
+        run(config, tmp_path / "another", sets)
 
 
 @pytest.mark.parametrize("field", PLACES)

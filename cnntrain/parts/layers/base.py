@@ -188,6 +188,9 @@ class Layer(Part):
         """Shape of one output sample. Raises ValueError where the inputs do not fit, saying what would."""
         return inputs[0]
 
+    def check_inputs(self, *inputs: Shape) -> None:
+        """Raise ValueError where its output would tell nothing of such inputs; runs that have begun are not asked."""
+
     def params(self, *inputs: Shape) -> dict[str, Param]:
         """The parameters, by name, for inputs of these shapes."""
         return {}

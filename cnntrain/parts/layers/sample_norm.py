@@ -44,10 +44,22 @@ class SampleNorm(Layer):
 
     centers: ClassVar[bool] = True  # whether the mean is taken off; else var is the mean of squares
     shifts: ClassVar[bool] = True  # whether affine has a shift
+    remedy: ClassVar[str] = "leave it out"  # where a set is a single value
 
     def sets(self, shape: Shape) -> tuple[int, int, int, int]:
         """One sample as (rows, pixels, groups, depth): here every pixel is a row."""
         return math.prod(shape[:-1]), 1, 1, shape[-1]
+
+    def check_inputs(self, *inputs: Shape) -> None:
+        """Raise ValueError where a set is a single value, which is its own mean."""
+        _, pixels, _, depth = self.sets(inputs[0])
+        if self.centers and pixels * depth == 1:
+            left = "the shift" if self.affine else "0"
+            raise ValueError(f"{self.normalizing_one()}: every output would be {left}; {self.remedy}")
+
+    def normalizing_one(self) -> str:
+        """What is said where a set is a single value."""
+        return f"{self.name_in_config} has one channel here"
 
     @property
     def rescales(self) -> bool:
@@ -299,6 +311,7 @@ class GroupNorm(SampleNorm):
         example((2, 1, 3, 4), groups=2),
     )
     whole_clips: ClassVar[bool] = True
+    remedy: ClassVar[str] = "use fewer groups"
 
     groups: PositiveInt = 32  # equal, consecutive parts of the channels, each normalized by itself
 
@@ -309,6 +322,10 @@ class GroupNorm(SampleNorm):
             divisors = [g for g in range(1, channels + 1) if channels % g == 0]
             raise ValueError(f"groups {self.groups} does not divide the {channels} channels: use one of {divisors}")
         return inputs[0]
+
+    def normalizing_one(self) -> str:
+        """What is said where a group is a single value."""
+        return f"group_norm with groups {self.groups} has one value a group here"
 
     def sets(self, shape: Shape) -> tuple[int, int, int, int]:
         """A sample is a row."""

@@ -55,9 +55,9 @@ class Block:
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters of the nodes whose name matches, whole or by a shell pattern (`head*`); a later group wins."""
+    """The parameters of the layers that `match` names; a later group wins."""
 
-    match: str  # the layers it applies to: a name or a shell pattern such as `head*`
+    match: str  # the layers it applies to: a name or a shell pattern; a structure's name means all its layers
     lr_mult: NonNegative = 1.0  # learning rate, as a multiple of the optimizer's, on top of the layer's own `lr_mult`
     weight_decay: NonNegative | None = None  # weight decay in place of the optimizer's
 

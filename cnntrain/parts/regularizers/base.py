@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from cnntrain.config.fields import check_fields
 from cnntrain.core.arrays import Array, Role
 from cnntrain.core.registry import Part
+from cnntrain.core.scopes import covers
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,15 @@ class Regularizer(Part):
 
     # which parameters it applies to, by role
     roles: tuple[Literal["weight", "bias", "norm"], ...] = field(default=("weight",), kw_only=True)
-    match: str = field(default="*", kw_only=True)  # which layers it applies to: a name or a shell pattern
+    # which layers it applies to: a name or a shell pattern; a structure's name means all its layers
+    match: str = field(default="*", kw_only=True)
 
     def __post_init__(self) -> None:
         check_fields(self)
 
     def applies(self, node: str, role: Role) -> bool:
         """Whether it acts on a parameter of this role of a node."""
-        return role in self.roles and fnmatch.fnmatchcase(node, self.match)
+        return role in self.roles and covers(self.match, node)
 
     def value(self, p: Array) -> float:
         """What one tensor adds to the loss."""
