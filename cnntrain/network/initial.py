@@ -15,12 +15,12 @@ from cnntrain.core.scopes import among, covers
 from cnntrain.network.graph import Graph, Node
 from cnntrain.parts.initializers.base import Initializer
 
-Key = Literal["weights", "biases"]
-KEYS: tuple[Key, Key] = ("weights", "biases")  # of a rule and of the defaults
+_Key = Literal["weights", "biases"]
+KEYS: tuple[_Key, _Key] = ("weights", "biases")  # of a rule and of the defaults
 OPTIONS = {"weights": "init", "biases": "bias_init"}  # the same of a layer
 
 
-def key_of(name: str, param: Param) -> Key | None:
+def key_of(name: str, param: Param) -> _Key | None:
     """What a parameter is to initializers: scales are weights, and shifts biases; None for a statistic."""
     if param.role == "statistic":
         return None
@@ -44,13 +44,13 @@ def initializer(node: Node, init: InitConfig, name: str) -> Initializer | None:
     return cast(Initializer, chosen)
 
 
-def _own(node: Node, key: Key) -> Part | None:
+def _own(node: Node, key: _Key) -> Part | None:
     """The initializer given to the layer itself."""
     own: Part | None = getattr(node.options, OPTIONS[key])
     return own
 
 
-def _rule(node: Node, init: InitConfig, key: Key) -> int | None:
+def _rule(node: Node, init: InitConfig, key: _Key) -> int | None:
     """The index of the last rule that is for a layer and has this key."""
     giving = [index for index, rule in enumerate(init.rules) if getattr(rule, key) is not None]
     return next((index for index in reversed(giving) if covers(init.rules[index].match, node.name)), None)
@@ -88,7 +88,7 @@ def _check_rule(nodes: Sequence[Node], init: InitConfig, index: int) -> None:
             _check_key(meant, init, index, key)
 
 
-def _check_key(meant: Sequence[Node], init: InitConfig, index: int, key: Key) -> None:
+def _check_key(meant: Sequence[Node], init: InitConfig, index: int, key: _Key) -> None:
     """Raise ValueError where one of the keys of a rule does nothing to any of the layers it is for."""
     match = init.rules[index].match
     found = [(node, name) for node in meant for name, param in node.params.items() if key_of(name, param) == key]
