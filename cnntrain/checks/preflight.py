@@ -78,6 +78,7 @@ def rehearse(
     console = Console("none", warned=warn)
     usable = machine.threads(threads)
     advice.check_codes(loaded)
+    build_data.check_validation(loaded)
     network = build.network(loaded, described_without_data(loaded))
     check_memory(loaded, network, usable)
     for line in advice.of(loaded, network):

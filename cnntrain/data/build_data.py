@@ -164,6 +164,29 @@ def _validation(
     return images, np.arange(len(images))
 
 
+def check_validation(loaded: Loaded) -> None:
+    """Raise ConfigError where `data.val` would leave unused the validation split that the source is there to draw.
+
+    For what is to be trained: runs that have begun so go on.
+    """
+    data = loaded.experiment.data
+    source = cast(Dataset, data.source)
+    if data.val is not None and source.draws_validation():
+        raise problem(
+            loaded,
+            "data.val",
+            f"{source.name_in_config} gives a validation split of its own, which would go unused. Set data.val to null",
+        )
+
+
+def spare_validation(experiment: Experiment) -> bool:
+    """Whether the source has a validation split that goes unused because of `data.val`, as far as files tell."""
+    try:
+        return experiment.data.val is not None and "val" in cast(Dataset, experiment.data.source).splits()
+    except DataError:  # reading the data will raise it
+        return False
+
+
 def _grouped(loaded: Loaded) -> Dataset:
     """The source of the training samples, in the groups that `data.val` asks for where it can tell them itself."""
     source, val = cast(Dataset, loaded.experiment.data.source), loaded.experiment.data.val

@@ -165,7 +165,7 @@ def _trainer(
     for override in sets:
         check_override(override)
     loaded = saved.located(saved.experiment(saved.moved(checkpoint), sets)[0], path)
-    job = make_job(loaded, threads, console)
+    job = make_job(loaded, threads, console, begun=True)
     checkpoint.require(metrics_length=int)
     schema = numbering.schema_of(first_row(path / "metrics.jsonl"))
     journal = Unwritten(path, checkpoint.meta["metrics_length"], schema)

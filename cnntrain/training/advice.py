@@ -65,6 +65,15 @@ def _no_validation(at: Situation) -> str | None:
     return "no validation split: 'best' is judged by train/loss. Set data.val, for example to 0.1"
 
 
+def _unused_validation(at: Situation) -> str | None:
+    if not build_data.spare_validation(at.experiment):
+        return None
+    return (
+        "the data has a validation split of its own, and data.val is given: that split goes unused, its samples are in "
+        "no other. Set data.val to null to validate on it"
+    )
+
+
 def _no_shuffle(at: Situation) -> str | None:
     if at.experiment.train.order.name_in_config != "sequential":
         return None
@@ -356,6 +365,9 @@ def _targets_cut_away(at: Situation) -> str | None:
 
 RULES: dict[str, Rule] = {
     "no-validation": Rule("No validation split: the training loss says which checkpoint is best.", _no_validation),
+    "unused-validation": Rule(
+        "The data has a validation split of its own, which goes unused because `data.val` is given.", _unused_validation
+    ),
     "no-shuffle": Rule("`train.order` is `sequential`.", _no_shuffle),
     "augmentation-in-eval": Rule("A random transform stands in `eval_transforms`.", _augmentation_in_eval),
     "transforms-differ": Rule("Training and evaluation images are normalized differently.", _transforms_differ),

@@ -239,7 +239,7 @@ def _resume(
                 for line in changes.of_files(run.path / manifest.FILE, before, loaded):
                     console.warn(line)
                 with interrupts.at_once(), contextlib.nullcontext() if configs or sets else saved.blaming(checkpoint):
-                    return make_job(loaded, options.threads, console)
+                    return make_job(loaded, options.threads, console, begun=True)
 
         with collector.resting():
             job = ranks.leader_first(build)

@@ -142,6 +142,20 @@ def test_folds_and_seeds_end_in_mean_and_deviation(cnntrain, sweep, desk):
         assert f"   3     {statistics.mean(values):.4f} ±{statistics.stdev(values):.4f}" in line
 
 
+def test_cross_validation_as_the_page_of_configs_has_it(cnntrain, desk):
+    repository = Path(__file__).parents[2]
+    page = (repository / "configs/README.md").read_text(encoding="utf-8")
+    recipe = " ".join(page.partition("For cross-validation, ")[2].partition(".\n")[0].split())
+    val, source, fold = (text for text in re.findall(r"`(\S+: [^`]+|\{[^`]+)`", recipe))
+    digits = f"{{type: idx, root: {repository}/data/mnist-mini, shape: [28, 28], classes: 10}}"
+    sets = f"{{train.steps: 1, train.epochs: null, schedule: constant, {val}, data.source: {source}}}"
+    text = f"config: {repository}/configs/quickstart.yaml\nset: {sets}\ngrid: {{{fold}}}\n"
+    write(desk, text.replace("source: ...", f"source: {digits}"), "folds.yaml")
+    assert cnntrain("sweep", "folds.yaml", "-q", "-o", "runs").code == 0
+    samples = [json.loads(path.read_text())["samples"] for path in sorted(desk.glob("runs/*/data.json"))]
+    assert samples == [{"train": 4800, "val": 1200}] * 5
+
+
 def test_the_table_at_the_end_names_the_metric_where_it_is_one():
     def standing(code, **status):
         cell = SimpleNamespace(name="lr=0.1")

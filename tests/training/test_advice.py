@@ -37,6 +37,7 @@ train: {epochs: 4, batch_size: 10}
 """
 EPOCH = 5, 50  # its steps and samples
 NORM = "{type: normalize, mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2]}"
+FOLDS = "{type: k_fold, source: {type: synthetic, size: 8, channels: 3, classes: 3, samples: 60}}"
 HEAD = "[flatten, {type: dense, units: auto}]"
 
 
@@ -50,6 +51,7 @@ def layers(text: str) -> str:
 # code -> (overrides that draw it, overrides close to them that do not)
 CASES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "no-validation": [(("data.val=null",), ("data.val=0.1",))],
+    "unused-validation": [((f"data.source={FOLDS}",), (f"data.source={FOLDS}", "data.val=null"))],
     "no-shuffle": [(("train.order=sequential",), ("train.order=shuffle",))],
     "augmentation-in-eval": [
         ((f"data.eval_transforms=[hflip, {NORM}]",), (f"data.eval_transforms=[{NORM}]",)),

@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cnntrain.checks.preflight import rehearse
 from cnntrain.core.errors import ConfigError
 from cnntrain.data import build_data
+from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.network.build import balanced
 from cnntrain.parts.tasks.classify import Classify
 from cnntrain.parts.tasks.detect import Detect
 from cnntrain.parts.tasks.segment import Segment
+from cnntrain.trained.inference import Trained
 from cnntrain.training.job import prepare
-from tests.support.experiments import DETECTION, FULL, SEGMENTATION, write
+from tests.support.experiments import DETECTION, FULL, SEGMENTATION, run, write
 
 
 @pytest.fixture
@@ -48,6 +51,36 @@ def test_and_once_where_only_the_data_tells_them(tmp_path, networks):
     assert build_data.describe(job.loaded) is None
     assert len(networks) == 1
     assert job.network.image_shape == (8, 8, 3)
+
+
+FOLDS = "{type: k_fold, folds: 3, source: {type: synthetic, size: 8, classes: 3, samples: 60}}"
+DRAWING = [FOLDS, f"{{type: subset, fraction: 0.5, source: {FOLDS}}}", f"{{type: concat, sources: [{FOLDS}]}}"]
+
+
+@pytest.mark.parametrize("val", ["0.2", "{share: 0.2}", "{type: synthetic, size: 8, classes: 3, samples: 9}"])
+@pytest.mark.parametrize("source", DRAWING)
+def test_a_fold_beside_data_val_would_go_unused_and_is_refused(tmp_path, source, val):
+    config, sets = write(tmp_path), [f"data.source={source}", f"data.val={val}"]
+    for told in (prepare, rehearse):
+        with pytest.raises(ConfigError, match=r"gives a validation split of its own, .*\. Set data\.val to null") as found:
+            told([config], sets)
+        assert found.value.problems[0].where.file == "--set"
+    data = prepare([config], [*sets[:1], "data.val=null"]).data
+    assert data.val is not data.train
+    assert 0 < len(data.val_indices) <= 20
+
+
+def test_a_run_that_has_begun_with_both_goes_on_with_a_warning(tmp_path, monkeypatch, capsys):
+    sets = (f"data.source={FOLDS}", "train.epochs=1")
+    with monkeypatch.context() as earlier:
+        earlier.setattr(build_data, "check_validation", lambda _: None)
+        run(write(tmp_path), tmp_path / "run", sets)
+    capsys.readouterr()
+    assert run(None, tmp_path / "run", ("train.epochs=2",), resume=True)["epochs"] == 2
+    assert "[unused-validation]" in capsys.readouterr().err
+    assert run(tmp_path / "full.yaml", tmp_path / "run", (*sets, "train.epochs=3"), resume=True)["epochs"] == 3
+    with Pool(1) as pool:
+        assert Trained(tmp_path / "run", pool).evaluate("val")["samples"] == 8  # a fifth of two folds
 
 
 @pytest.mark.parametrize(("task", "text"), [(Classify, FULL), (Detect, DETECTION), (Segment, SEGMENTATION)])

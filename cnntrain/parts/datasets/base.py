@@ -132,6 +132,10 @@ class Dataset(Part):
         """The `origins` of the samples of a split, each with the split of its own that they are in."""
         return ((self, split),)
 
+    def draws_validation(self) -> bool:
+        """Whether its own settings draw the validation split, as those of k_fold do."""
+        return False
+
     def describe(self) -> Description | None:
         """Shape and classes as far as the config alone tells (`check --no-data`); None where it does not tell."""
         return None

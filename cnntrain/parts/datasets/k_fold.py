@@ -25,8 +25,8 @@ class KFold(Chosen):
     The folds of one seed are disjoint, cover every training sample, and differ by at most one sample in all and in
     each class (stratified; Kohavi 1995, "A Study of Cross-Validation and Bootstrap"). Where the source has groups
     (`group`), these are dealt out whole instead, the largest first, each to the smallest fold. A test split of the
-    source is passed on; one with a validation split of its own is refused, because it would go unused. Run it once for
-    each fold: `--set data.source.fold=1`.
+    source is passed on; one with a validation split of its own is refused, because it would go unused. So would
+    a fold beside a `data.val`, which has to be null. Run it once for each fold: `--set data.source.fold=1`.
     """
 
     source: Annotated[Part, Kind("datasets")]  # the data set to split
@@ -48,6 +48,10 @@ class KFold(Chosen):
                 "without k_fold, or without that split"
             )
         return ("train", "val", *(split for split in found if split == "test"))
+
+    def draws_validation(self) -> bool:
+        """It does nothing else."""
+        return True
 
     def chosen_from(self, split: str) -> str:
         """The training split, for val, too."""
