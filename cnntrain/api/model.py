@@ -76,7 +76,8 @@ class Model:
     def evaluate(self, split: str | None = None, data: Paths | None = None) -> dict[str, Any]:
         """Return loss and metrics on a split of its data, or on other data: what `cnntrain eval --json` prints.
 
-        `split` is "train", "val" or "test", by default test. Raises DataError.
+        `split` is "train", "val" or "test", by default test; "train" is what it was trained on, without what validated.
+        Raises DataError.
         """
         return self.trained.evaluate(split, None if data is None else path_of(data))
 

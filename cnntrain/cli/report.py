@@ -31,7 +31,8 @@ from cnntrain.core.errors import printable
 @click.option(
     "--split",
     type=click.Choice(["train", "val", "test"]),
-    help="The split to judge the network on; by default val, or test where there is no val.",
+    help="The split to judge the network on; by default val, or test where there is no val; train is without what "
+    "validated.",
 )
 @click.option("--png", is_flag=True, help="Also write every chart as a PNG file at 300 dpi, beside the page.")
 @click.option(

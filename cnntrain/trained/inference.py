@@ -152,6 +152,9 @@ class Trained:
         """The samples of a split of the config's data, and the indices of those that belong to it."""
         data = self.loaded.experiment.data
         saved.require_data(data.source, "data.source", self.path)
+        if split == "train" and data.share is not None:  # the rest of it validates
+            read = self._read()
+            return read.train, read.train_indices
         if split == "val":
             if isinstance(data.val, Part):
                 saved.require_data(data.val, "data.val", self.path)

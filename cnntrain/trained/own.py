@@ -62,27 +62,17 @@ class Own:
         if split not in self.recorded:
             self._compare_by_some(read())
             return images, indices
-        whole = split == "train" and self._loaded.experiment.data.share is not None  # the share that validates too
-        if self._unchanged(whole, images, indices, split, read):
+        if identify(images, indices).digest == self.recorded[split]:
             return images, indices
         if not self._known:
             raise self._changed(f"its {_NOUNS[split]} samples differ")
         candidates = everything()
-        here = identify(candidates, np.arange(len(candidates)))
-        places = [self._places(here, part) for part in (("train", "val") if whole else (split,))]
+        places = self._places(identify(candidates, np.arange(len(candidates))), split)
         self._warn(
-            f"{self._since()}. Its {sum(map(len, places)):,} {_NOUNS[split]} samples are all there, found by their "
+            f"{self._since()}. Its {len(places):,} {_NOUNS[split]} samples are all there, found by their "
             "content, and only they are measured"
         )
-        return candidates, np.concatenate(places)
-
-    def _unchanged(self, whole: bool, images: Images, indices: Array, split: str, read: Callable[[], Data]) -> bool:
-        """Whether what is drawn today is what the run has recorded."""
-        if not whole:
-            return bool(identify(images, indices).digest == self.recorded[split])
-        data = read()
-        today = {"train": data.train_indices, "val": data.val_indices}
-        return all(identify(data.train, today[part]).digest == self.recorded.get(part) for part in today)
+        return candidates, places
 
     def _places(self, here: SampleIdentity, split: str) -> Array:
         """Where the run's samples of a split are among those here. Raises DataError unless all are there."""
