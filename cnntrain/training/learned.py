@@ -11,7 +11,7 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.figures import figure
 from cnntrain.parts.layers.denormalize import Denormalize
-from cnntrain.parts.losses.base import teacher_of
+from cnntrain.parts.losses.base import Loss, teacher_of
 from cnntrain.training.job import Job
 
 FEWEST = 200  # training samples; with fewer, chance can give nearly any result
@@ -21,6 +21,8 @@ _TIMES = 1e3  # an eps may be larger than it should be
 _FAR_OFF = "Values so far from 0, or so close together, are all but out of reach of any usual learning rate"
 _CLOSE = "Values that differ by so little have gradients smaller than the optimizer's eps"
 _DEVIATIONS = 2.0  # by which a share of samples may differ from what blind answers get
+_CLEARLY = 0.95  # of a constant's loss, below which answers say more than a constant, right or wrong
+_BLOCK = 1024  # samples whose losses are computed at a time
 _BEYOND = 0.25  # of p (1 - p), further: an untrained network is right a little more or less often than by chance
 
 
@@ -49,7 +51,8 @@ def at_chance(job: Job, values: Mapping[str, float]) -> Complaint | None:
     """The complaint where the values of the last epoch, in training and in validation, are those of blind answers.
 
     A share of n samples counts as theirs within 2 sqrt(p (1 - p) / n) + p (1 - p) / 4 of a share p that they get, or
-    below all of them. None where a metric says otherwise or is not measured, and with too few samples to tell.
+    below all of them. None where a metric says otherwise or is not measured, or a loss is clearly less than that of a
+    constant, as one may be long before rare classes are answered; and with too few samples to tell.
     """
     if len(job.data.train_indices) < FEWEST:
         return None
@@ -61,7 +64,7 @@ def at_chance(job: Job, values: Mapping[str, float]) -> Complaint | None:
                 value, samples = values[key], len(targets)
                 near = value < min(blind) or any(_near(value, share, samples) for share in blind)
                 found.append((key, value, near))
-    if not found or not all(near for _, _, near in found):
+    if not found or not all(near for _, _, near in found) or any(below for *_, below in _losses(job, values, _CLEARLY)):
         return None
     told, are = _told([(key, value) for key, value, _ in found])
     return Complaint(f"{told} {are} about what guesses without the picture get", _LR)
@@ -70,33 +73,44 @@ def at_chance(job: Job, values: Mapping[str, float]) -> Complaint | None:
 def at_variance(job: Job, values: Mapping[str, float]) -> Complaint | None:
     """The complaint where the loss of the last epoch, in training and in validation, is no less than a constant's.
 
-    That is the loss of answers which are the same for every picture. None where they are not known, and with too few
-    samples to tell.
+    That is the loss of answers which are the same for every picture. None where they are not known, where answers are
+    right or wrong, which `at_chance` judges, and with too few samples to tell.
     """
-    if len(job.data.train_indices) < FEWEST_OF_VALUES:
+    data = job.data
+    if len(data.train_indices) < FEWEST_OF_VALUES or data.task.blind(data.train.targets[:0], data.description):
         return None
-    found = []
-    for split, targets in _splits(job):
-        key, least = f"{split}/loss", _least_of_constants(job, targets)
-        if key in values and least is not None:
-            found.append((key, values[key], values[key] >= least))
-    if not found or not all(blind for _, _, blind in found):
+    found = [*_losses(job, values)]
+    if not found or any(below for *_, below in found):
         return None
     told, are = _told([(key, value) for key, value, _ in found])
     return Complaint(f"{told} {are} no less than what one answer for every picture gets", _remedy(job))
 
 
+def _losses(job: Job, values: Mapping[str, float], share: float = 1.0) -> Iterator[tuple[str, float, bool]]:
+    """Key and value of each loss of the last epoch, and whether it is below a share of a constant's, where known."""
+    for split, targets in _splits(job):
+        key, least = f"{split}/loss", _least_of_constants(job, targets)
+        if key in values and least is not None:
+            yield key, values[key], values[key] < share * least
+
+
 def _least_of_constants(job: Job, targets: Array) -> float | None:
     """The least loss of answers that are the same for every picture; None where that is not known or 0."""
-    loss, blind = job.network.loss, job.data.task.blind_outputs(targets) if len(targets) else None
+    task, loss = job.data.task, job.network.loss
+    blind = task.blind_outputs(targets, job.data.description) if len(targets) else None
     if blind is None or teacher_of(loss) is not None:
         return None
+    return min(_mean_loss(loss, outputs, targets) for outputs in blind) or None
+
+
+def _mean_loss(loss: Loss, outputs: Array, targets: Array) -> float:
+    """The loss where every sample gets the same outputs (units,)."""
     weights, losses = np.ones(len(targets)), np.empty(len(targets))
-    means = []
-    for outputs in blind:
-        loss(np.tile(outputs, (len(targets), 1)), targets, weights, losses, None)
-        means.append(float(losses.mean()))
-    return min(means) or None
+    for start in range(0, len(targets), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        same = np.tile(outputs, (len(targets[part]), 1))
+        loss(same, targets[part], weights[part], losses[part], None)
+    return float(losses.sum() / (loss.normalizer(targets, weights) or 1.0))
 
 
 def _remedy(job: Job) -> str:
@@ -125,7 +139,8 @@ def _near(value: float, share: float, samples: int) -> bool:
 
 
 def _splits(job: Job) -> Iterator[tuple[str, Array]]:
+    """The targets of training, each as often as an epoch has it, and of validation."""
     data = job.data
-    yield "train", data.train.targets[data.train_indices]
+    yield "train", data.train.targets[job.loader.order(0) % len(data.train)]
     if data.val is not None:
         yield "val", data.val.targets[data.val_indices]

@@ -73,6 +73,64 @@ def test_what_is_near_to_blind_answers(tmp_path, shares):
     assert at_chance(job, {"train/loss": 1.0}) is None
 
 
+RARE = (0.9, 0.1)
+
+
+def unbalanced(folder, further="", loss="cross_entropy", shares=RARE):
+    """A job of so many samples of each class."""
+    labels = np.repeat(np.arange(len(shares)), [round(share * 4 * FEWEST) for share in shares])
+    np.savez(folder / "a.npz", x_train=np.zeros((len(labels), 4, 4, 1), np.uint8), y_train=labels)
+    text = CONFIG.format(lr=0.1, source=f"{{type: npz, path: {folder}/a.npz}}", seed=0) + f"loss: {loss}\n"
+    return prepare([write(folder, text.replace("batch_size: 16", f"batch_size: 16{further}"))])
+
+
+def test_a_rare_class_may_be_learned_before_it_is_answered(tmp_path):
+    """By hand: an answer with the classes' shares p has the loss sum of -p log p."""
+    job = unbalanced(tmp_path)
+    entropy = -sum(share * math.log(share) for share in RARE)
+    shares = {"train/accuracy": 0.9, "val/accuracy": 0.9}
+    for loss, told in ((1.2 * entropy, True), (entropy, True), (0.97 * entropy, True), (0.9 * entropy, False)):
+        assert (at_chance(job, shares | {"train/loss": 1.2 * entropy, "val/loss": loss}) is not None) == told
+        assert (at_chance(job, shares | {"train/loss": loss, "val/loss": 1.2 * entropy}) is not None) == told
+
+
+def test_chance_in_training_is_by_what_the_order_draws(tmp_path):
+    job = unbalanced(tmp_path, ", order: balanced")
+    assert at_chance(job, {"train/accuracy": 0.9, "val/accuracy": 0.9}) is None
+    assert TOLD in str(at_chance(job, {"train/accuracy": 0.5, "val/accuracy": 0.9}))
+    assert at_chance(job, {"train/accuracy": 0.5, "val/accuracy": 0.9, "train/loss": 0.9 * math.log(2)}) is None
+
+
+@pytest.mark.parametrize(
+    ("loss", "least"),
+    [
+        ("{type: cross_entropy, class_weight: balanced}", math.log(2)),
+        ("{type: cross_entropy, weight: 2}", -2 * sum(share * math.log(share) for share in RARE)),
+        ("mse", 0.9 * 0.1),
+        ("binary_cross_entropy", -sum(share * math.log(share) for share in RARE)),
+    ],
+)
+def test_by_hand_the_loss_of_a_constant_for_classes(tmp_path, loss, least):
+    job = unbalanced(tmp_path, loss=loss)
+    shares = {"train/accuracy": 0.9, "val/accuracy": 0.9}
+    assert at_chance(job, shares | {"val/loss": 0.94 * least}) is None
+    assert at_chance(job, shares | {"val/loss": 0.96 * least}) is not None
+
+
+@pytest.mark.parametrize("shares", [(1.0, 0.0, 0.0), (0.5, 0.5, 0.0)])
+def test_classes_without_a_sample_disturb_no_constant(tmp_path, shares):
+    pixels, labels = np.zeros((400, 4, 4, 1), np.uint8), np.repeat(np.arange(3), [round(400 * s) for s in shares])
+    np.savez(tmp_path / "a.npz", x_train=pixels, y_train=np.arange(400) % 3, x_val=pixels, y_val=labels)
+    text = CONFIG.format(lr=0.1, source=f"{{type: npz, path: {tmp_path}/a.npz}}", seed=0).replace(", val: 0.25", "")
+    job = prepare([write(tmp_path, text)])
+    values = {"train/accuracy": 1 / 3, "val/accuracy": 1 / 3}
+    assert at_chance(job, values | {"val/loss": 2.0, "train/loss": 2.0}) is not None
+
+
+def test_the_loss_of_classes_alone_says_nothing(tmp_path):
+    assert at_variance(unbalanced(tmp_path), {"train/loss": 1e3, "val/loss": 1e3}) is None
+
+
 def test_of_few_samples_nothing_is_said(tmp_path, capsys):
     trained(tmp_path, 1e-12, BLOBS.replace("samples: 400", f"samples: {FEWEST}"))
     assert TOLD not in capsys.readouterr().err

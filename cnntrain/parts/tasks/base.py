@@ -353,7 +353,7 @@ class Task(Part):
         """By metric, the shares of samples that are right by answers which ignore the picture."""
         return {}
 
-    def blind_outputs(self, targets: Array) -> Array | None:
+    def blind_outputs(self, targets: Array, data: Description) -> Array | None:
         """The best outputs that ignore the picture, for one loss or another: rows (m, units); None where unknown."""
         return None
 

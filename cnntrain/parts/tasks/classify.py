@@ -25,6 +25,7 @@ SHOWN = 24  # mistakes
 _LISTED = 12  # classes that are named in a comment
 LARGEST = 1000  # classes of which an evaluation has the whole confusion matrix
 _SURE = 0.99  # of the first guess: beyond, the gradient of its loss is near to what rounding leaves
+_NEVER = 1e-6  # the share of a class that no sample has
 MOST = 1000  # mistakes it has instead, where there are more classes
 BLOCK = 2**22  # outputs whose probabilities are held at a time, 32 MB in float64
 _PAIRS = 12  # of the classes most often confused
@@ -137,6 +138,12 @@ class Classify(Task):
         counts = np.bincount(targets, minlength=len(data.classes))
         shares = np.unique(counts[counts > 0] / max(len(targets), 1)).tolist()
         return {"accuracy": [*shares, 1 / len(data.classes)]}
+
+    def blind_outputs(self, targets: Array, data: Description) -> Array:
+        """Logits and log-odds of the classes' shares, these themselves, and nothing at all."""
+        shares = np.bincount(targets, minlength=len(data.classes)) / len(targets)
+        likely = np.clip(shares, _NEVER, 1 - _NEVER)  # finite without a sample of a class, or with one class alone
+        return np.stack([np.log(likely), np.log(likely / (1 - likely)), shares, np.zeros_like(shares)])
 
     def judged(self, outputs: Array, targets: Array) -> Array:
         """Where each sample stands in the confusion matrix."""
