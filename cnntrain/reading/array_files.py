@@ -14,7 +14,7 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from cnntrain.reading.stored import Stored, StoredFile, checksums
 
 _SPLITS = ("train", "val", "test")
 _KEYS = tuple(f"{letter}_{split}" for split in _SPLITS for letter in "xy")
+Least = Literal["train", "split", "images"]
 _SPELT = {split: split for split in _SPLITS}
 _LETTERS = dict.fromkeys(("x", "images", "image", "imgs", "img"), "x") | dict.fromkeys(
     ("y", "labels", "label", "targets", "target"), "y"
@@ -63,8 +64,11 @@ class _Header(NamedTuple):
 class ArrayFiles:
     """Arrays by the names that mean something, and what their headers say; subclasses know where they come from."""
 
-    def __init__(self, path: Path, names: Iterable[str], alone: bool) -> None:
-        """Raises DataError for names that are unknown, doubled, or without their partner; images may be `alone`."""
+    def __init__(self, path: Path, names: Iterable[str], least: Least) -> None:
+        """Raises DataError for names that are unknown, doubled, or without their partner, and without the least.
+
+        That is the training split, any split, or any images, whose targets need not be there.
+        """
         self.path = path
         self._stored: dict[str, str] = {}  # what an array is called in the file
         for name in names:
@@ -79,9 +83,11 @@ class ArrayFiles:
                 raise DataError(f"{path} holds {key!r} twice{same}, expected each array once. {ADVICE}")
             self._stored[key] = name
         found = [*self._stored]
-        wanted = {"x_train", "y_train", *found, *(f"{'y' if name[0] == 'x' else 'x'}{name[1:]}" for name in found)}
-        if alone:
+        wanted = {*found, *(f"{'y' if name[0] == 'x' else 'x'}{name[1:]}" for name in found)}
+        if least == "images":
             wanted = set() if any(name.startswith("x_") for name in found) else {"x_test"}
+        elif least == "train" or not found:
+            wanted |= {"x_train", "y_train"}
         missing = [name for name in _KEYS if name in wanted and name not in found]
         if missing:
             raise DataError(f"{path} has no array {missing[0]!r}, found {', '.join(found) or 'none'}. {ADVICE}")
@@ -154,6 +160,8 @@ class ArrayFiles:
 
     def compare(self, split: str, pixels: Array | Stored, targets: Array) -> None:
         """Raise DataError where a split differs from the training split in image shape or kind of targets."""
+        if "train" not in self.splits:
+            return
         shape, dtype, *_ = self._header("x_train")
         shape = (*shape, 1) if len(shape) == 3 else shape
         if shape[1:] != pixels.shape[1:]:
@@ -240,10 +248,10 @@ class ArrayFiles:
 class _Folder(ArrayFiles):
     """A folder of .npy files."""
 
-    def __init__(self, path: Path, alone: bool) -> None:
+    def __init__(self, path: Path, least: Least) -> None:
         with reading(path):
             names = sorted(file.stem for file in path.iterdir() if file.suffix == ".npy" and not is_special(file))
-        super().__init__(path, names, alone)
+        super().__init__(path, names, least)
 
     def open(self, name: str) -> IO[bytes]:
         return opened(self._file(name))
@@ -262,7 +270,7 @@ class _Folder(ArrayFiles):
 class _Archive(ArrayFiles):
     """An open .npz file whose directory has been checked."""
 
-    def __init__(self, path: Path, alone: bool) -> None:
+    def __init__(self, path: Path, least: Least) -> None:
         with reading(path):
             with opened(path) as file:
                 if file.read(6) == b"\x93NUMPY":
@@ -272,7 +280,7 @@ class _Archive(ArrayFiles):
             except (ValueError, OverflowError, NotImplementedError, struct.error) as error:
                 raise zipfile.BadZipFile(str(error)) from error
         try:
-            super().__init__(path, (info.filename.removesuffix(".npy") for info in self._zip.infolist()), alone)
+            super().__init__(path, (info.filename.removesuffix(".npy") for info in self._zip.infolist()), least)
         except BaseException:
             self._zip.close()
             raise
@@ -308,9 +316,9 @@ class _Archive(ArrayFiles):
 
 
 def holds_arrays(folder: Path) -> bool:
-    """Whether the training images lie in a folder."""
+    """Whether the images of a split lie in a folder."""
     with reading(folder):
-        return any(file.suffix == ".npy" and meant(file.stem) == "x_train" for file in folder.iterdir())
+        return any(file.suffix == ".npy" and (meant(file.stem) or "").startswith("x_") for file in folder.iterdir())
 
 
 def special_in(folder: Path) -> int:
@@ -334,14 +342,14 @@ def is_folder(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def arrays_of(path: str, alone: bool = False) -> Iterator[ArrayFiles]:
-    """The arrays of an archive or a folder; images may be `alone`. Raises DataError where there are none."""
+def arrays_of(path: str, least: Least = "train") -> Iterator[ArrayFiles]:
+    """The arrays of an archive or a folder. Raises DataError where there is not the least that is asked for."""
     folder = is_folder(path)
     place = on_disk(path, ADVICE, folder=folder)
     if folder:
-        yield _Folder(place, alone)
+        yield _Folder(place, least)
         return
-    with contextlib.closing(_Archive(place, alone)) as archive:
+    with contextlib.closing(_Archive(place, least)) as archive:
         yield archive
 
 

@@ -32,7 +32,7 @@ from cnntrain.parts.transforms.base import CLIP
 from cnntrain.reading.attended import attended
 from cnntrain.reading.csv_rows import TABLES, first_rows, named_file, rows_of
 from cnntrain.reading.decoded import Sample
-from cnntrain.reading.folders import class_name
+from cnntrain.reading.folders import SPLITS, class_name
 from cnntrain.reading.input_files import NOT_THERE, advised, reading
 from cnntrain.reading.pictures import SUFFIXES, Fit, decode, header
 from cnntrain.reading.tables import cells_of, file_of
@@ -60,7 +60,8 @@ class Unseen:
         named = isinstance(own, ClassFolders) and (own.clips or own.label is not None)  # clips of every form, any name
         if named and place.is_dir():
             return cast(ClassFolders, own).elsewhere(place).giving(self.data.shape)
-        if isinstance(own, LabelledRows) and (place.suffix.lower() in TABLES or (place / "train.csv").is_file()):
+        tables = [place / f"{split}.csv" for split in SPLITS]
+        if isinstance(own, LabelledRows) and (place.suffix.lower() in TABLES or any(map(Path.is_file, tables))):
             # its own columns, whatever else is there
             return replace(own, path=str(place), group=None).giving(self.data.shape)
         if self.images:

@@ -327,6 +327,61 @@ def test_a_network_of_numbers_takes_arrays_of_one_class(tmp_path):
         assert len(trained.predict([tmp_path / "b.npz"])) == 5
 
 
+@pytest.mark.parametrize("classes", [("bright", "dark", "grey"), ("grey",)])
+def test_folders_of_a_test_split_alone_are_enough(folder, trained, tmp_path, classes):
+    for name in classes:
+        shutil.copytree(folder / "data" / "val" / name, tmp_path / "held" / "test" / name)
+        shutil.copytree(folder / "data" / "val" / name, tmp_path / "whole" / name)
+    found = trained.evaluate(None, tmp_path / "held")
+    assert found["split"] == "test"
+    named = {"data": str(tmp_path / "whole"), "split": "train"}
+    assert found | named == trained.evaluate(None, tmp_path / "whole")
+    with pytest.raises(DataError, match=r"has no split 'train', it has test\. Use --split test$"):
+        trained.evaluate("train", tmp_path / "held")
+    with pytest.raises(DataError, match=r"held has test but no train: the classes are those of train\. Add it"):
+        trained.unseen.source(tmp_path / "held").load("train")  # to learn from
+
+
+@pytest.mark.parametrize("form", ["file", "folder"])
+@pytest.mark.parametrize("labels", [(0, 1, 2), (0,), (2,)])
+def test_arrays_of_a_test_split_alone_are_enough(tmp_path, form, labels):
+    x = np.random.default_rng(0).integers(0, 256, (24, 6, 6), np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=np.arange(24) % 3)
+    arrays, place = {"x_test": x[:6], "y_test": np.resize(labels, 6)}, tmp_path / "held.npz"
+    if form == "file":
+        np.savez(place, **arrays)
+    else:
+        place = tmp_path / "held"
+        place.mkdir()
+        for name, array in arrays.items():
+            np.save(place / f"{name}.npy", array)
+    run(write(tmp_path, f"data: {{source: {{type: npz, path: {tmp_path / 'a.npz'}}}}}\n{COMMON}"), tmp_path / "run")
+    with Pool(1) as pool:
+        found = Trained(tmp_path / "run", pool).evaluate(None, place)
+    assert (found["split"], found["samples"]) == ("test", 6)
+    assert [row["samples"] for row in found["per_class"]] == [arrays["y_test"].tolist().count(k) for k in range(3)]
+    source = make("datasets", "npz", path=str(place))
+    with pytest.raises(DataError, match=r"has no array 'x_train', found x_test, y_test"):
+        source.load("train")
+
+
+def test_a_table_of_a_test_split_alone_is_enough(folder, tmp_path):
+    files = sorted((folder / "data" / "val").rglob("*.png"))
+    (tmp_path / "held").mkdir()
+    for name in ("train.csv", "held/test.csv"):
+        (tmp_path / name).write_text("\n".join(["path,label", *(f"{path},{path.parent.name}" for path in files)]))
+    source = f"{{type: csv, path: {tmp_path / 'train.csv'}, size: [9, 7]}}"
+    text = PICTURES.replace("{type: image_folder, root: ROOT, size: [9, 7], channels: 3}", source) + COMMON
+    run(write(tmp_path, text), tmp_path / "run")
+    with Pool(1) as pool:
+        trained = Trained(tmp_path / "run", pool)
+        found = trained.evaluate(None, tmp_path / "held")
+        named = {"data": str(tmp_path / "train.csv"), "split": "train"}
+        assert found | named == trained.evaluate(None, tmp_path / "train.csv")
+    with pytest.raises(DataError, match=r"held holds no train\.csv, found test\. Set path to a CSV file"):
+        make("datasets", "csv", path=str(tmp_path / "held"), size=(9, 7)).load("train")
+
+
 def test_validation_of_a_source_of_its_own_may_lack_classes(folder, tmp_path):
     (tmp_path / "val").mkdir()
     (tmp_path / "val" / "grey").symlink_to(folder / "data" / "val" / "grey")

@@ -125,8 +125,8 @@ class ClassFolders(Dataset):
         return self
 
     def sample_of_files(self) -> list[Path]:
-        """Some training files, evenly spread: enough to tell what kind of files they are."""
-        paths = self.files("train")
+        """Some files of the first split, evenly spread: enough to tell what kind of files they are."""
+        paths = self.files(self.splits()[0])
         return list(paths[:: -(-len(paths) // _LOOKED_AT)])
 
     def splits(self) -> tuple[str, ...]:
@@ -157,15 +157,16 @@ class ClassFolders(Dataset):
         return self.load_some(split, reader)
 
     def load_some(self, split: str, reader: Reader = ALONE) -> Images:
-        """Read a split that need not have every class a network knows: pixels and labels."""
+        """Read a split that need not have every class a network knows, where there may be none for training."""
         others: Counter[str] = Counter()
         found = self._classes(split, others)
         self._tell_of_others(split, others, reader)
-        names = tuple(found if split == "train" else self._classes("train"))
+        folders = self._split_folders()
+        names = tuple(found if split == "train" or "train" not in folders else self._classes("train"))
         unknown = [name for name in found if name not in names]
         if unknown:
             raise DataError(
-                f"{self._split_folders()[split] / unknown[0]}: class {unknown[0]!r} is not among the {len(names)} "
+                f"{folders[split] / unknown[0]}: class {unknown[0]!r} is not among the {len(names)} "
                 f"classes of train ({_listed(names)}). Rename it, or add it to train"
             )
         kin = self._kin(split, found)
@@ -174,7 +175,7 @@ class ClassFolders(Dataset):
         files = [sample for samples in found.values() for sample in samples]
         read = decoded(files, self._recipe(), reader)
         if split == "train":
-            check_none_is_empty(labels[read.kept], names, self._split_folders()["train"], read)
+            check_none_is_empty(labels[read.kept], names, folders["train"], read)
         kept = tuple(kin[index] for index in read.kept.tolist()) if kin else ()
         called = tuple(self.place(files[index]) for index in read.kept.tolist())
         return Images(read.values, labels[read.kept], names, read.skipped, names=called, kin=kept)
@@ -217,16 +218,22 @@ class ClassFolders(Dataset):
                 )
             return {split: root for split in SPLITS if split == "train" or split in self.split.patterns}
         check_spelling(root, names)
-        if not folders:
-            return {"train": root}
-        if "train" not in folders:
-            for split in folders:
-                self._check_no_class(split)
-            raise DataError(
-                f"{root} has {', '.join(folders)} but no train: the classes are those of train. Add it, or set root to "
-                "the folder that holds the classes"
-            )
-        return folders
+        return folders or {"train": root}
+
+    def _folder(self, split: str) -> Path:
+        """The folder of a split. Raises DataError where there is none."""
+        folders = self._split_folders()
+        if split in folders:
+            return folders[split]
+        root, found = Path(self.root).absolute(), ", ".join(folders)
+        if split != "train":
+            raise DataError(f"{root} has no folder {split!r}, found {found}. Add it")
+        for name in folders:
+            self._check_no_class(name)
+        raise DataError(
+            f"{root} has {found} but no train: the classes are those of train. Add it, or set root to the folder that "
+            "holds the classes"
+        )
 
     def _check_no_class(self, split: str) -> None:
         """Raise DataError where the folder of a split seems to be a class: files lie in it, and in others beside it."""
@@ -281,12 +288,10 @@ class ClassFolders(Dataset):
     def _listed(self, split: str) -> tuple[dict[str, list[Sample]], Counter[str]]:
         """The samples of each class, and what is not read."""
         others: Counter[str] = Counter()
-        folders = self._split_folders()
-        if split not in folders:
-            raise DataError(f"{Path(self.root).absolute()} has no folder {split!r}, found {', '.join(folders)}. Add it")
-        found = self._all_classes(folders[split], others)
+        folder = self._folder(split)
+        found = self._all_classes(folder, others)
         if not found:
-            self._refuse_unsorted(folders[split], split)
+            self._refuse_unsorted(folder, split)
         chosen = found if self.split is None else self._chosen(found, split, self.split.patterns)
         return chosen, others
 
@@ -356,7 +361,7 @@ class ClassFolders(Dataset):
 
     def _require_classes(self) -> None:
         """Raise DataError for fewer than two classes."""
-        folder = self._split_folders()["train"]
+        folder = self._folder("train")
         if self._label is not None:
             named = [*self._classes("train")]
             if len(named) < 2:

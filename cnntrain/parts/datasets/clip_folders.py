@@ -103,7 +103,7 @@ class ClipFolder(PictureFields, ClassFolders):
 
     def measured(self) -> Self:
         """Size and channels as the first frames suggest."""
-        firsts = [sample[0] for split in ("train",) for sample, _ in self.labelled_samples(split)]
+        firsts = [sample[0] for sample, _ in self.labelled_samples(self.splits()[0])]
         sides = [side for path in firsts[:: -(-len(firsts) // _LOOKED_AT)] if (side := extent_of_clip(path))]
         known = self.of_pictures([path for path in firsts if path.suffix.lower() not in VIDEOS][:_LOOKED_AT])
         if not sides:

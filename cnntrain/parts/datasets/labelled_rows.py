@@ -92,6 +92,10 @@ class LabelledRows(Listed):
             targets = tuple(sorted({class_name(label) for label in labels}))
         return {"label": columns.label, "targets": targets, "separator": columns.separator}
 
+    def tables(self) -> dict[str, Path]:
+        """Split -> its file; there may be none for training. Raises DataError where there is none at all."""
+        return tables_at(Path(self.path).absolute(), ADVICE, some=True)
+
     def recipe(self) -> Recipe:
         """How files become samples."""
         raise NotImplementedError
@@ -185,18 +189,19 @@ class LabelledRows(Listed):
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels, and labels or float32 values."""
+        tables_at(Path(self.path).absolute(), ADVICE)  # which says what is missing where train is
         return self._load(split, reader, 2)
 
     def load_some(self, split: str, reader: Reader = ALONE) -> Images:
-        """Read a split that need not have every class a network knows."""
+        """Read a split that need not have every class a network knows, where there may be none for training."""
         return self._load(split, reader, 1)
 
     def _load(self, split: str, reader: Reader, least: int) -> Images:
         table = self.table(split)
         rows = self._rows(table)
         if self.targets is None:
-            training = rows if split == "train" else self._rows(self.table("train"))
-            classes = _classes(training, self.table("train"), least)
+            named = self.tables().get("train", table)
+            classes = _classes(rows if named == table else self._rows(named), named, least)
             targets = _labels(rows, classes, self.one)
         else:
             classes = ()
@@ -258,7 +263,7 @@ class LabelledRows(Listed):
 
     def _read_rows(self, table: Path) -> list[_Row]:
         naming = f"Name the columns with {self.advice}; in eval, with --set data.source.label=COLUMN"
-        if table not in (Path(self.path).absolute(), self.table("train")):
+        if table not in (Path(self.path).absolute(), self.tables().get("train")):
             naming = (
                 "Name columns as in train.csv; a table without labels must be called otherwise, say unlabelled.csv: "
                 "`cnntrain predict RUN unlabelled.csv` answers it"

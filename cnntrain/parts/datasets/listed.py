@@ -71,13 +71,16 @@ def _split_column(table: Path, read: Sequence[str]) -> tuple[str, list[str]] | N
     return None
 
 
-def tables_at(place: Path, advice: str) -> dict[str, Path]:
-    """Split -> its CSV file, of a folder or of a file for training. Raises DataError where there is none."""
+def tables_at(place: Path, advice: str, some: bool = False) -> dict[str, Path]:
+    """Split -> its CSV file, of a folder or of a file for training. Raises DataError where there is none.
+
+    With `some`, there need not be one for training.
+    """
     with reading(place):
         if place.is_dir():
             check_spelling(place, [path.stem for path in sorted(place.glob("*.csv"))], ".csv")
             found = {split: place / f"{split}.csv" for split in SPLITS if is_there(place / f"{split}.csv")}
-            if "train" not in found:
+            if "train" not in found and not (some and found):
                 raise DataError(f"{place} holds no train.csv, found {', '.join(found) or 'no split'}. {advice}")
             return found
     return {"train": on_disk(place, advice, folder=False)}

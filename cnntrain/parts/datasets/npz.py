@@ -37,13 +37,13 @@ class Npz(Dataset):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """Where it is such a file, or a folder with x_train.npy."""
+        """Where it is such a file, or a folder with x_train.npy or that of another split."""
         found = path.suffix.lower() == ".npz" and path.is_file()
         return cls(str(path)) if found or (path.is_dir() and holds_arrays(path)) else None
 
     def splits(self) -> tuple[str, ...]:
         """Those of train, val and test that have arrays."""
-        with arrays_of(self.path) as archive:
+        with arrays_of(self.path, "split") as archive:
             return archive.splits
 
     def place_of_target(self, split: str, sample: int, column: int, value: float) -> str | None:  # noqa: ARG002
@@ -54,7 +54,7 @@ class Npz(Dataset):
         """The archive, or the two files of a split."""
         if not is_folder(self.path):
             return (on_disk(self.path, ADVICE, folder=False),)
-        with arrays_of(self.path) as arrays:
+        with arrays_of(self.path, "split") as arrays:
             return tuple(arrays.file(f"{letter}_{split}") for letter in "xy")
 
     def left_out(self, split: str) -> Counter[str]:  # noqa: ARG002  (it may have been of any)
@@ -63,14 +63,14 @@ class Npz(Dataset):
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels uint8 or float32, and labels or float32 values."""
-        return self._load(split, reader, 2)
+        return self._load(split, reader, some=False)
 
     def load_some(self, split: str, reader: Reader = ALONE) -> Images:
-        """Read a split that need not have every class a network knows."""
-        return self._load(split, reader, 1)
+        """Read a split that need not have every class a network knows, where there may be none for training."""
+        return self._load(split, reader, some=True)
 
-    def _load(self, split: str, reader: Reader, least: int) -> Images:
-        with arrays_of(self.path) as archive:
+    def _load(self, split: str, reader: Reader, some: bool) -> Images:
+        with arrays_of(self.path, "split" if some else "train") as archive:
             if split not in archive.splits:
                 raise DataError(
                     f"{archive.path} has no split {split!r}, found {', '.join(archive.splits)}. Add x_{split} and "
@@ -91,13 +91,14 @@ class Npz(Dataset):
                 archive.compare(split, pixels, targets)
             if targets.dtype.kind == "f":
                 return Images(pixels, targets, ())
-            training = targets if split == "train" else archive.targets("train")
-            classes = count_classes(training, f"{archive.path}: y_train", least)
+            named = "train" if "train" in archive.splits else split
+            training = targets if split == named else archive.targets(named)
+            classes = count_classes(training, f"{archive.path}: y_{named}", 1 if some else 2)
             return Images(pixels, checked_labels(targets, classes, f"{archive.path}: y_{split}"), numbered(classes))
 
     def unlabelled(self) -> tuple[str, Pixels]:
         """The images of the first of test, val and train that is there, whatever its targets, even none."""
-        with arrays_of(self.path, alone=True) as archive:
+        with arrays_of(self.path, "images") as archive:
             split = next(split for split in ("test", "val", "train") if split in archive.splits)
             return split, archive.images(split)
 
