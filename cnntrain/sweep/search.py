@@ -31,6 +31,7 @@ from cnntrain.core.errors import (
     RunDirectoryError,
     StorageError,
 )
+from cnntrain.data.manifest import Listings
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.sweep.cells import Cell, Sweep
 from cnntrain.sweep.judge import Judge
@@ -272,10 +273,24 @@ class SearchQueue:
                 ) from error
         if "config" not in rows[0]:  # as earlier versions wrote it: then the trials say by what they were begun
             require_comparable(self.standings)
+        listings = Listings()
         for trial, standing in zip(self.trials, self.standings, strict=True):
             if trial.told:
-                standing.end(trial.failed or (0 if trial.finished else PausedError.exit_code), 0.0)
-                standing.kept = True
+                self._take_stock(trial, standing, listings)
+
+    def _take_stock(self, trial: SearchTrial, standing: Standing, listings: Listings) -> None:
+        """Note how a trial stands that has been told of; one that was paused may have been resumed by hand since.
+
+        Where that has brought it to its end, its result counts; otherwise it stands as the journal has it.
+        """
+        paused = trial.failed is None and not trial.finished
+        if paused and standing.keep_if_finished(listings):
+            self.ended(standing)
+            return
+        standing.end(trial.failed or (PausedError.exit_code if paused else 0), 0.0)
+        standing.kept = True
+        if paused and standing.status.get("epoch") != trial.until:
+            standing.status = {"epoch": trial.until, "best": {"metric": self.metric, "value": trial.value}}
 
     def _decided_otherwise(self, config: Any) -> list[str]:
         """The keys of a config that earlier trials had otherwise, and that decide what a trial comes to."""

@@ -511,6 +511,36 @@ def test_the_report_shows_the_search(tmp_path, capsys):
         page_of([tmp_path / "out"])
 
 
+def test_a_paused_trial_that_was_resumed_by_hand_counts_with_its_result(tmp_path, capsys):
+    """And one that was resumed with other settings stands as it did, in every figure."""
+    plan(tmp_path, count=4, text=TEXT.replace("epochs: 9", "epochs: 3"))
+    words = ["sweep", str(tmp_path / "sweep.yaml"), "-o", str(tmp_path / "out"), "--json", "-q", "-p", "2"]
+
+    def asked():
+        assert main(words) == 0
+        document = json.loads(capsys.readouterr().out)
+        trials = {trial["run"]: trial for trial in document["search"]["trials"]}
+        return {cell["name"]: (cell, trials[cell["name"]]) for cell in document["cells"]}, document["search"]
+
+    before, _ = asked()
+    first, other, *_ = [name for name, (cell, _) in before.items() if cell["state"] == "paused"]
+    run(None, tmp_path / "out" / first, resume=True)
+    run(None, tmp_path / "out" / other, ("train.epochs=4",), resume=True)
+    now, search = asked()
+    cell, trial = now[other]
+    assert trial == before[other][1]
+    assert (cell["exit_code"], cell["epoch"], cell["best"]["value"]) == (75, 1, trial["value"])
+    cell, trial = now[first]
+    status = read_status(tmp_path / "out" / first)
+    assert (cell["exit_code"], cell["state"], trial["epoch"]) == (0, "finished", 3)
+    assert trial["value"] == cell["best"]["value"] == status["best"]["value"]
+    finished = [trial for cell, trial in now.values() if cell["state"] == "finished"]
+    assert search["best"] == max(finished, key=lambda one: (one["value"], -one["number"]))["number"]
+    rows = len(journal(tmp_path / "out"))
+    assert asked() == (now, search)
+    assert len(journal(tmp_path / "out")) == rows, "it is told once"
+
+
 @needs_proc
 def test_killed_with_all_its_processes_and_run_again_it_comes_to_the_same(tmp_path):
     text = TEXT.replace("epochs: 9", "epochs: 3")
