@@ -25,8 +25,18 @@ def is_path(place: Any) -> bool:
 def path_of(place: Any) -> Path:
     """A path. A string is one path, never a sequence of letters. Raises UsageError for anything that is not a path."""
     if not is_path(place) or not isinstance(os.fspath(place), str) or not os.fspath(place):
-        raise UsageError(f"expected a path, got {reprlib.repr(place)}")
+        raise UsageError(f"expected a path, got {' '.join(reprlib.repr(place).split())}")
     return Path(place)
+
+
+def data_of(place: Any) -> Path:
+    """The path of data to measure on. Raises UsageError for arrays themselves, which are measured from a file."""
+    if is_path(place):
+        return path_of(place)
+    raise UsageError(
+        f"evaluate: expected data to be a path, got {type(place).__name__}. Save arrays with np.savez('held.npz', "
+        "x_test=x, y_test=y), and give 'held.npz'"
+    )
 
 
 def paths_of(places: Paths | Iterable[Paths]) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.api.arguments import Paths, Set, is_path, overrides, path_of, paths_of
+from cnntrain.api.arguments import Paths, Set, data_of, is_path, overrides, path_of, paths_of
 from cnntrain.api.training import Told, as_python_does
 from cnntrain.core import bounds, machine
 from cnntrain.core.arrays import Array
@@ -79,7 +79,7 @@ class Model:
         `split` is "train", "val" or "test", by default test; "train" is what it was trained on, without what validated.
         Raises DataError.
         """
-        return self.trained.evaluate(split, None if data is None else path_of(data))
+        return self.trained.evaluate(split, None if data is None else data_of(data))
 
     @noting
     def predict(

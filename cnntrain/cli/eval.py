@@ -31,7 +31,7 @@ from cnntrain.core.figures import figure
 @click.option(
     "--split",
     type=click.Choice(["train", "val", "test"]),
-    help="What to measure on: by default test, or for --data the first of test, val and train that it has. The run's own "
+    help="What to measure on: by default test, or for --data the first of test, val and train that it has. A run's own "
     "train is what it was trained on, without what validated.",
 )
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from cnntrain.config.load import Loaded, problem
+from cnntrain.config.dump import plain
+from cnntrain.config.load import Loaded, leaves, problem
 from cnntrain.core.arrays import Array, to_file
+from cnntrain.core.errors import CheckpointError
 from cnntrain.data.build_data import Data
 from cnntrain.data.loader import Samples
 from cnntrain.engine.pool import Pool
@@ -38,6 +41,7 @@ def learn(loaded: Loaded, data: Data, threads: int) -> Data:
     name = teacher_of(cast(Loss, loaded.experiment.loss))
     if name is None:
         return data
+    _require(loaded, Path(name))
     with Pool(threads) as pool:
         trained = Trained(Path(name), pool)
         train = data.train
@@ -52,3 +56,15 @@ def learn(loaded: Loaded, data: Data, threads: int) -> Data:
         logits = trained.engine.outputs(Samples(train, np.arange(len(train)), trained.transforms))
         digest = hashlib.sha256(to_file(trained.engine.params).data).hexdigest()
     return replace(data, lesson=Lesson(logits, trained.path, digest, trained.own.recorded))
+
+
+def _require(loaded: Loaded, path: Path) -> None:
+    """Raise CheckpointError where the teacher is not there; whoever resumes has no config at hand to mend."""
+    if os.path.exists(path):  # unlike Path.exists, false where it cannot be looked at
+        return
+    document = {"loss": plain(loaded.experiment)["loss"]}
+    key = next(key for key, value in leaves(document) if key.endswith(".teacher") and value is not None)
+    raise CheckpointError(
+        f"there is no checkpoint or run directory {path} (that is {path.absolute()}), which {key} names. Say where the "
+        f"teacher lies with --set {key}=PATH"
+    )

@@ -75,6 +75,23 @@ def test_anything_else_is_refused(run: cnntrain.Run, images: Any, words: str) ->
         run.predict(images)
 
 
+def test_what_is_measured_lies_in_a_file(run: cnntrain.Run, tmp_path: Path) -> None:
+    shape = run.model.trained.network.image_shape
+    x, y = np.zeros((6, *shape), np.uint8), np.arange(6) % 3
+    for data, what in (((x, y), "tuple"), (x, "ndarray"), ({"x": x}, "dict")):
+        with pytest.raises(UsageError) as raised:
+            run.evaluate(data=data)  # type: ignore[arg-type]
+        assert str(raised.value) == (
+            f"evaluate: expected data to be a path, got {what}. Save arrays with np.savez('held.npz', x_test=x, "
+            "y_test=y), and give 'held.npz'"
+        )
+    np.savez(tmp_path / "held.npz", x_test=x, y_test=y)
+    assert run.evaluate(data=tmp_path / "held.npz")["samples"] == 6
+    with pytest.raises(UsageError) as raised:
+        cnntrain.load(x)  # type: ignore[arg-type]
+    assert "\n" not in str(raised.value)
+
+
 def test_outputs_are_of_arrays(run: cnntrain.Run, files: list[str]) -> None:
     for images in (files, files[0], np.array(files)):
         with pytest.raises(UsageError, match=r"^outputs: got no array of numbers .* predict reads and resizes files"):

@@ -62,7 +62,7 @@ DRAWING = [FOLDS, f"{{type: subset, fraction: 0.5, source: {FOLDS}}}", f"{{type:
 def test_a_fold_beside_data_val_would_go_unused_and_is_refused(tmp_path, source, val):
     config, sets = write(tmp_path), [f"data.source={source}", f"data.val={val}"]
     for told in (prepare, rehearse):
-        with pytest.raises(ConfigError, match=r"gives a validation split of its own, .*\. Set data\.val to null") as found:
+        with pytest.raises(ConfigError, match=r"a validation split of its own, .*\. Set data\.val to null") as found:
             told([config], sets)
         assert found.value.problems[0].where.file == "--set"
     data = prepare([config], [*sets[:1], "data.val=null"]).data

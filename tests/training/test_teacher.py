@@ -70,6 +70,21 @@ def test_another_teacher_is_other_data(teacher, tmp_path):
         run(None, tmp_path / "run", ("train.epochs=3",), resume=True)
 
 
+@pytest.mark.parametrize("key", ["loss.teacher", "loss.terms.0.teacher"])
+def test_a_resume_is_told_where_a_teacher_lies_that_has_moved(teacher, tmp_path, key):
+    config, _ = teacher
+    run(config, tmp_path / "teacher", (*SHORT, "seed=8"))
+    *rest, loss = taught(tmp_path / "teacher")
+    summed = "loss={type: sum, terms: [" + loss.removeprefix("loss=") + "]}"
+    run(config, tmp_path / "run", (*rest, summed if "terms" in key else loss))
+    (tmp_path / "teacher").rename(tmp_path / "moved")
+    with pytest.raises(CheckpointError) as raised:
+        run(None, tmp_path / "run", ("train.epochs=3",), resume=True)
+    assert str(raised.value).endswith(f", which {key} names. Say where the teacher lies with --set {key}=PATH")
+    moved = f"{key}={tmp_path / 'moved'}"
+    assert run(None, tmp_path / "run", ("train.epochs=3", moved), resume=True)["epochs"] == 3
+
+
 def test_refusals(teacher, tmp_path):
     config, path = teacher
     with pytest.raises(CheckpointError, match="no checkpoint or run directory"):

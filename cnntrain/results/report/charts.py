@@ -10,7 +10,7 @@ from cnntrain.core.display import Bars
 from cnntrain.results.report import ticks
 from cnntrain.results.report.ticks import Tick
 
-SERIES = ("#2563eb", "#c2620a", "#0a7d59", "#c81e3a", "#7c3aed", "#0b7c93", "#b0277f", "#5b6472")
+SERIES = ("#2563eb", "#c2620a", "#0a7d59", "#c81e3a", "#7c3aed", "#0b7c93", "#b0277f", "#5a2d00")
 INK, QUIET, LINE = "#1b2330", "#5d6778", "#dfe4ec"
 VARIABLES = {INK: "ink", QUIET: "quiet", LINE: "line"} | {color: f"s{i}" for i, color in enumerate(SERIES)}
 FEW = 3  # a curve of fewer points has dots

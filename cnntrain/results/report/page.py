@@ -12,11 +12,11 @@ _STYLE = """
 :root{color-scheme:light dark;--font:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;
 --page:#f6f7f9;--card:#fff;--ink:#1b2330;--quiet:#5d6778;--line:#dfe4ec;--shade:#0003;
 --hit:37 99 235;--miss:214 69 31;--good:#0a7d59;
---s0:#2563eb;--s1:#c2620a;--s2:#0a7d59;--s3:#c81e3a;--s4:#7c3aed;--s5:#0b7c93;--s6:#b0277f;--s7:#5b6472}
+--s0:#2563eb;--s1:#c2620a;--s2:#0a7d59;--s3:#c81e3a;--s4:#7c3aed;--s5:#0b7c93;--s6:#b0277f;--s7:#5a2d00}
 @media screen and (prefers-color-scheme:dark){
 :root{--page:#0e1218;--card:#171c25;--ink:#e6eaf1;--quiet:#98a3b5;--line:#2b3340;
 --shade:#000c;--hit:74 131 255;--miss:255 112 67;--good:#3ecf9a;
---s0:#6ea0ff;--s1:#f2a14b;--s2:#3ecf9a;--s3:#ff7089;--s4:#b394ff;--s5:#45c8e0;--s6:#f27fc4;--s7:#9aa5b8}}
+--s0:#6ea0ff;--s1:#f2a14b;--s2:#3ecf9a;--s3:#ff7089;--s4:#b394ff;--s5:#45c8e0;--s6:#f27fc4;--s7:#b2802d}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 var(--font);-webkit-text-size-adjust:100%}
 main{max-width:1060px;margin:0 auto;padding:28px 20px 60px}

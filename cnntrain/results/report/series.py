@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cnntrain.core.counts import counted
 from cnntrain.results.compare import (
     NAME,
     ComparedRun,
@@ -97,5 +98,5 @@ def legend(found: Sequence[Series]) -> Markup:
     """The names of the coloured series, which all charts share, and how many others there are."""
     shown = [one for one in found if one.coloured]
     rest = len(found) - len(shown)
-    entries = [(one.color, one.label) for one in shown] + [(QUIET, f"{rest} others")] * (rest > 0)
+    entries = [(one.color, one.label) for one in shown] + [(QUIET, counted(rest, "other"))] * (rest > 0)
     return named_colours([(label, css(color)) for color, label in entries])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import statistics
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from cnntrain.parts.tasks.base import measures
 from cnntrain.parts.tasks.classify import Classify
 from cnntrain.results.report import curves, overview
 from cnntrain.results.report.charts import QUIET, SERIES, Band, Curve
+from cnntrain.results.report.page import _STYLE
 from cnntrain.results.report.series import legend, series_of
 from cnntrain.results.report.svg import rendered
 from cnntrain.rundir.history import Record
@@ -127,7 +129,17 @@ def test_runs_of_one_config_and_seed_with_different_metrics_are_lines_of_their_o
     assert {one.label for one in series_of([*runs, a_run(0.2)])} == {"lr 0.1: a", "lr 0.1: b", "lr 0.2"}
 
 
-@pytest.mark.parametrize("count", [2, 8, 40])
+def test_no_colour_of_a_series_is_that_of_the_others():
+    for colours in re.findall(r":root\{.*?--s7:#\w+", _STYLE, re.DOTALL):  # by day and by night
+        known = {
+            name: np.array([*bytes.fromhex(digits)]) for name, digits in re.findall(r"--(\w+):#(\w{6})\b", colours)
+        }
+        series = [known[f"s{number}"] for number in range(len(SERIES))]
+        assert min(int(abs(one - known["quiet"].astype(int)).max()) for one in series) > 40
+    assert len({*SERIES, QUIET}) == len(SERIES) + 1
+
+
+@pytest.mark.parametrize("count", [2, 8, 9, 40])
 def test_any_number_of_runs_has_one_legend_and_the_best_have_colours(count):
     several = series_of([a_run(0.1 + n, worse=n / 10) for n in range(count)])
     assert [one.label for one in several] == [f"lr {0.1 + n}" for n in range(count)]
@@ -135,11 +147,12 @@ def test_any_number_of_runs_has_one_legend_and_the_best_have_colours(count):
     names = legend(several)
     assert names.count("<li>") == min(count, len(SERIES)) + (count > len(SERIES))
     assert ("32 others" in names) == (count == 40)
+    assert (">1 other<" in names) == (count == 9)
     for chart in curves.charts_of(several):
         text = rendered(chart)
         assert "<title>lr 0.1</title>" in text  # under the pointer
         assert ">lr 0.1</text>" not in text
-    assert ("The 8 best have colours" in curves.note_of(several)) == (count == 40)
+    assert ("The 8 best have colours" in curves.note_of(several)) == (count > 8)
     table = overview.of_several([one.records[0] for one in several[::-1]])
     assert table.index("lr=0.1,") < table.index(f"lr={0.1 + count - 1},")
 
