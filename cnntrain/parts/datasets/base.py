@@ -132,8 +132,8 @@ class Dataset(Part):
         """The `origins` of the samples of a split, each with the split of its own that they are in."""
         return ((self, split),)
 
-    def draws_validation(self) -> bool:
-        """Whether its own settings draw the validation split, as those of k_fold do."""
+    def chooses_validation(self) -> bool:
+        """Whether its own settings choose what validates, as those of k_fold do."""
         return False
 
     def describe(self) -> Description | None:

@@ -42,9 +42,9 @@ class Chosen(Dataset):
         """Those of the source's split."""
         return self.whole.behind(self.chosen_from(split))
 
-    def draws_validation(self) -> bool:
+    def chooses_validation(self) -> bool:
         """Whether the source does."""
-        return self.whole.draws_validation()
+        return self.whole.chooses_validation()
 
     def describe(self) -> Description | None:
         """What the source says."""

@@ -52,9 +52,9 @@ class Concat(Dataset):
         """Those of every source that has the split, in order."""
         return tuple(origin for source in self._having(split) for origin in source.behind(split))
 
-    def draws_validation(self) -> bool:
+    def chooses_validation(self) -> bool:
         """Whether a source does."""
-        return any(source.draws_validation() for source in self._sources())
+        return any(source.chooses_validation() for source in self._sources())
 
     def describe(self) -> Description | None:
         """What the sources say, where all say the same."""

@@ -49,7 +49,7 @@ class KFold(Chosen):
             )
         return ("train", "val", *(split for split in found if split == "test"))
 
-    def draws_validation(self) -> bool:
+    def chooses_validation(self) -> bool:
         """It does nothing else."""
         return True
 
