@@ -42,10 +42,13 @@ class Tally:
         return vector
 
     def renewed(self, vector: Array) -> Array:
-        """A vector as it is laid out now: checkpoints before 2026-11 have whole matrices where `Counted` has sums."""
+        """A vector of version 0.1.0 as it is laid out now: it has whole matrices where `Counted` has their sums.
+
+        Only its age tells, since of three classes both are nine numbers. One of another length is returned as it is.
+        """
         k = self.outputs
         lengths = [k * k if isinstance(metric, Counted) else metric.length(k) for metric in self.metrics]
-        if len(vector) == self.size or len(vector) != _STATES + sum(lengths):
+        if vector.shape != (_STATES + sum(lengths),):
             return vector
         parts = [vector[:_STATES]]
         for metric, state in zip(self.metrics, np.split(vector[_STATES:], np.cumsum(lengths)[:-1]), strict=True):

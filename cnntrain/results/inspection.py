@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cnntrain.config.load import Loaded
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.console import Console
 from cnntrain.core.counts import foremost
@@ -15,6 +16,7 @@ from cnntrain.core.errors import CheckpointError
 from cnntrain.data.loader import arrays_of
 from cnntrain.engine.examination import Extremes
 from cnntrain.network import build
+from cnntrain.network.build import Network
 from cnntrain.network.tally import TALLIES
 from cnntrain.rundir.checkpoint import Checkpoint, find, read
 from cnntrain.trained import saved
@@ -54,7 +56,11 @@ def _about(name: str, array: Array) -> dict[str, Any]:
 
 
 def _verify(checkpoint: Checkpoint) -> None:
-    checkpoint.expect(_declared(checkpoint))
+    loaded, description = saved.experiment(checkpoint)
+    with saved.blaming(checkpoint):
+        network = build.network(loaded, description)
+    checkpoint = saved.renewed(checkpoint, network.tally)
+    checkpoint.expect(_declared(checkpoint, loaded, network))
     arrays = checkpoint.arrays.items()  # with an infinite slot, older versions went on training
     broken = [name for name, array in arrays if name.startswith("param/") and not np.isfinite(array).all()]
     if broken:
@@ -64,15 +70,12 @@ def _verify(checkpoint: Checkpoint) -> None:
         )
 
 
-def _declared(checkpoint: Checkpoint) -> dict[str, tuple[Shape, npt.DTypeLike]]:
+def _declared(checkpoint: Checkpoint, loaded: Loaded, network: Network) -> dict[str, tuple[Shape, npt.DTypeLike]]:
     """The arrays that a checkpoint with this config has, with shape and dtype: those of `State.arrays`."""
-    loaded, description = saved.experiment(checkpoint)
-    with saved.blaming(checkpoint):
-        network = build.network(loaded, description)
     entries = network.graph.layout.entries
     parameters = {name: (entry.param.shape, np.float32) for name, entry in entries.items()}
     declared: dict[str, tuple[Shape, npt.DTypeLike]] = {f"param/{name}": kind for name, kind in parameters.items()}
-    measured = arrays_of(saved.transforms(checkpoint, loaded, description.shape))
+    measured = arrays_of(saved.transforms(checkpoint, loaded, network.image_shape))
     declared |= {name: (array.shape, array.dtype) for name, array in measured.items()}
     if "merged" in checkpoint.meta:  # by `cnntrain average`: for eval and predict alone
         return declared
@@ -81,8 +84,4 @@ def _declared(checkpoint: Checkpoint) -> dict[str, tuple[Shape, npt.DTypeLike]]:
         declared |= {f"slot/{slot}/{name}": parameters[name] for name in trained}
     if loaded.experiment.train.average:
         declared |= {f"average/{name}": kind for name, kind in parameters.items()}
-    for name in TALLIES:
-        array, size = checkpoint.arrays.get(name), network.tally.size
-        earlier = array is not None and array.ndim == 1 and len(network.tally.renewed(array)) == size
-        declared[name] = ((len(array) if array is not None and earlier else size,), np.float64)
-    return declared
+    return declared | dict.fromkeys(TALLIES, ((network.tally.size,), np.float64))

@@ -113,7 +113,7 @@ def verify(
         trainer.go_to(position["step"], position["closed"])
         if saved.averaged(last):
             trainer.stepper.remeasure()  # as before the save
-        differences = _differences(last, trainer.state, journal)
+        differences = _differences(saved.renewed(last, trainer.job.network.tally), trainer.state, journal)
     first, end = start.meta["metrics_length"], last.meta["metrics_length"]
     rows = _stretch(path / "metrics.jsonl", first, end)
     if rows != journal.rows:

@@ -26,6 +26,7 @@ from cnntrain.core.registry import Part
 from cnntrain.data import build_data
 from cnntrain.data.loader import array_shapes, with_arrays
 from cnntrain.network import build
+from cnntrain.network.tally import TALLIES, Tally
 from cnntrain.parts.datasets.base import PLACES, Dataset
 from cnntrain.parts.datasets.labels import MAX_CLASSES
 from cnntrain.parts.tasks.base import Task
@@ -149,10 +150,22 @@ def stale(checkpoint: Checkpoint) -> int:
 
 def never_measured(checkpoint: Checkpoint) -> bool:
     """Whether it is of a version that measured the statistics of averaged weights in validations alone, if at all."""
+    return _numerics(checkpoint) < _MEASURED and "stale" not in checkpoint.meta["average"]
+
+
+def renewed(checkpoint: Checkpoint, tally: Tally) -> Checkpoint:
+    """A checkpoint with its tallies as `tally` lays them out, which those of version 0.1.0 have otherwise."""
+    if _numerics(checkpoint):
+        return checkpoint
+    found = checkpoint.arrays
+    return replace(checkpoint, arrays=found | {name: tally.renewed(found[name]) for name in TALLIES if name in found})
+
+
+def _numerics(checkpoint: Checkpoint) -> int:
+    """The revision of the arithmetic that wrote a checkpoint; 0 for version 0.1.0, which did not record it."""
     recorded = checkpoint.meta.get("environment")
     numerics = recorded.get("numerics") if isinstance(recorded, dict) else None
-    old = not isinstance(numerics, int) or numerics < _MEASURED
-    return old and "stale" not in checkpoint.meta["average"]
+    return numerics if isinstance(numerics, int) else 0
 
 
 def weights(checkpoint: Checkpoint) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from cnntrain.config.dump import libraries, packages, plain
@@ -121,9 +120,7 @@ class State:
             checkpoint.require(optimizer__carried=float)
             if "since" in checkpoint.meta["optimizer"]:  # as written since layers have numbers of their own
                 checkpoint.require(optimizer__since=dict)
-        tally, found = self._job.network.tally, checkpoint.arrays
-        tallies = {name: tally.renewed(found[name]) for name in TALLIES if name in found}
-        checkpoint = replace(checkpoint, arrays=found | tallies)
+        checkpoint = saved.renewed(checkpoint, self._job.network.tally)
         checkpoint.expect({name: (array.shape, array.dtype) for name, array in mine.items()})
         meta = checkpoint.meta
         step, closed, finished = (meta["position"].get(key) for key in ("step", "closed", "finished"))

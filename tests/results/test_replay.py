@@ -11,10 +11,12 @@ import pytest
 from cnntrain.api.fit import fit
 from cnntrain.cli import main
 from cnntrain.core.errors import CheckFailedError, PausedError, RunDirectoryError
+from cnntrain.results.inspection import inspect
 from cnntrain.results.replay import verify
 from cnntrain.rundir import checkpoint
 from cnntrain.rundir.checkpoint import read
 from tests.support.experiments import ADAM, run, write
+from tests.support.older import COUNTED, as_of_0_1_0
 
 SETS = (
     "train.epochs=3",
@@ -189,6 +191,17 @@ def test_where_the_environment_is_another_a_difference_is_not_held_against_the_f
     forge(copy / "checkpoints/last.npz", lambda _, arrays: arrays["param/dense_1.weight"].fill(0))
     with pytest.raises(CheckFailedError, match="proves nothing, since the environment is another: BLAS kernel Else ->"):
         verify(copy, warn=lambda _: None)
+
+
+@pytest.mark.parametrize("classes", [3, 4])
+def test_a_run_of_0_1_0_verifies_whatever_its_metrics_kept(tmp_path, classes):
+    path, kept = tmp_path / "run", tmp_path / "run/checkpoints"
+    run(write(tmp_path), path, (*SETS, f"data.source.classes={classes}", *COUNTED))
+    shutil.copy(kept / "step-00000020.npz", kept / "last.npz")  # within an epoch
+    for file in kept.glob("*.npz"):
+        as_of_0_1_0(file)
+    assert verify(path, warn=lambda _: None)["same"] is True
+    assert inspect(kept / "last.npz", verify=True)["verified"] is True
 
 
 def test_replay_by_the_command_line(tmp_path, capsys):
