@@ -67,9 +67,21 @@ def noting(call: _Call) -> _Call:
 
 
 def words(error: BaseException) -> str:
-    """An error on one line: "KeyError: 'x'"."""
+    """An error on one line: "KeyError: 'x'". Of a module of version 0.1.0 it says where that lies now."""
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    moved = _moved(error.name or "") if isinstance(error, ModuleNotFoundError) else ""
+    return f"{type(error).__name__}: {text}{f' (it is {moved} now)' if moved else ''}" if text else type(error).__name__
+
+
+def _moved(module: str) -> str:
+    """Where a module that had lain outside the rooms lies now, by its last name; "" where that is not plain."""
+    last = module.rpartition(".")[2]
+    if not module.startswith(f"{cnntrain.__name__}.") or not last.isidentifier():
+        return ""
+    if last in KINDS:
+        return f"{cnntrain.__name__}.parts.{last}"
+    rooms = [path.parent.name for path in _ROOT.glob(f"*/{last}.py")]
+    return f"{cnntrain.__name__}.{rooms[0]}.{last}" if len(rooms) == 1 else ""
 
 
 def place(error: BaseException, module: str) -> str:

@@ -22,7 +22,7 @@ from cnntrain.config.tree import RESOLVED
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import Description
 from cnntrain.core.errors import CheckpointError, ConfigError, DataError, StorageError
-from cnntrain.core.registry import Part
+from cnntrain.core.registry import KINDS, Part
 from cnntrain.data import build_data
 from cnntrain.data.loader import array_shapes, with_arrays
 from cnntrain.network import build
@@ -150,22 +150,22 @@ def stale(checkpoint: Checkpoint) -> int:
 
 def never_measured(checkpoint: Checkpoint) -> bool:
     """Whether it is of a version that measured the statistics of averaged weights in validations alone, if at all."""
-    return _numerics(checkpoint) < _MEASURED and "stale" not in checkpoint.meta["average"]
+    return numerics(checkpoint) < _MEASURED and "stale" not in checkpoint.meta["average"]
 
 
 def renewed(checkpoint: Checkpoint, tally: Tally) -> Checkpoint:
     """A checkpoint with its tallies as `tally` lays them out, which those of version 0.1.0 have otherwise."""
-    if _numerics(checkpoint):
+    if numerics(checkpoint):
         return checkpoint
     found = checkpoint.arrays
     return replace(checkpoint, arrays=found | {name: tally.renewed(found[name]) for name in TALLIES if name in found})
 
 
-def _numerics(checkpoint: Checkpoint) -> int:
+def numerics(checkpoint: Checkpoint) -> int:
     """The revision of the arithmetic that wrote a checkpoint; 0 for version 0.1.0, which did not record it."""
     recorded = checkpoint.meta.get("environment")
-    numerics = recorded.get("numerics") if isinstance(recorded, dict) else None
-    return numerics if isinstance(numerics, int) else 0
+    found = recorded.get("numerics") if isinstance(recorded, dict) else None
+    return found if isinstance(found, int) else 0
 
 
 def weights(checkpoint: Checkpoint) -> str:
@@ -199,11 +199,23 @@ def blaming(checkpoint: Checkpoint) -> Iterator[None]:
     except ConfigError as error:
         first, *others = error.problems
         what = f"{first.message} (and {len(others)} more)" if others else first.message
-        changed = changed_packages(checkpoint.meta)
-        advice = f"Install what its parts came from ({'; '.join(changed)})" if changed else "Restore it from a copy"
         raise CheckpointError(
-            f"{checkpoint.path} holds a config that cannot be used: {what}{'' if what.endswith('?') else '.'} {advice}"
+            f"{checkpoint.path} holds a config that cannot be used: {what}{'' if what.endswith('?') else '.'} "
+            f"{_advice(checkpoint, first.message)}"
         ) from error
+
+
+def _advice(checkpoint: Checkpoint, problem: str) -> str:
+    """What to do where the first problem of a checkpoint's config is this one."""
+    if changed := changed_packages(checkpoint.meta):
+        return f"Install what its parts came from ({'; '.join(changed)})"
+    lacking = next((kind for kind, noun in KINDS.items() if problem.startswith(f"unknown {noun} ")), None)
+    if lacking:
+        return (
+            f"It is missing here: put the file of a part of your own into cnntrain/parts/{lacking}, or install the "
+            "package, or the version of cnntrain, that has it"
+        )
+    return "Restore it from a copy"
 
 
 def warnings(checkpoint: Checkpoint) -> list[str]:

@@ -148,6 +148,10 @@ def test_a_refusal_says_itself_what_to_do_although_a_part_gave_the_reason(odd, o
     [
         ("def (\n", ":1 cannot be imported: SyntaxError: invalid syntax"),
         ("\nimport nowhere\n", ":2 cannot be imported: ModuleNotFoundError: No module named 'nowhere'"),
+        ("from cnntrain.registry import x", "No module named 'cnntrain.registry' (it is cnntrain.core.registry now)"),
+        ("from cnntrain.layers.base import x", "No module named 'cnntrain.layers' (it is cnntrain.parts.layers now)"),
+        ("from cnntrain.engine.tally import x", "'cnntrain.engine.tally' (it is cnntrain.network.tally now)"),
+        ("import cnntrain.nowhere", ":1 cannot be imported: ModuleNotFoundError: No module named 'cnntrain.nowhere'"),
         (ODD[: ODD.index("    def")].replace('"odd"', '"hinge"') + "    pass\n", " is registered twice"),
     ],
 )

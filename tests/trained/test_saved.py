@@ -111,6 +111,16 @@ def test_blame_counts_further_problems():
     assert str(caught.value) == "a.npz holds a config that cannot be used: first (and 2 more). Restore it from a copy"
 
 
+@pytest.mark.parametrize(("section", "key", "noun"), [("model", "layers", "layer"), ("train", "metrics", "metric")])
+def test_a_part_of_ones_own_that_is_gone_is_to_be_put_back(finished, section, key, noun):
+    finished.meta["config"][section][key] = [{"type": "wavy"}]
+    said = (
+        f"unknown {noun} 'wavy'.* It is missing here: put the file of a part of your own into cnntrain/parts/{key}, or"
+    )
+    with pytest.raises(CheckpointError, match=said):
+        saved.experiment(finished)
+
+
 def test_where_a_part_comes_from_another_package_now_that_is_to_blame(finished, monkeypatch):
     monkeypatch.setitem(registry._packages, registry.lookup("layers", "relu"), "waves 0.2")
     finished.meta["packages"] = {"layers.relu": "waves 0.2", "layers.\x1b": "x"}
