@@ -18,6 +18,7 @@ from cnntrain.parts.datasets.base import PLACES
 from cnntrain.parts.schedules.base import Schedule
 from cnntrain.rundir.checkpoint import Checkpoint, changed_packages
 from cnntrain.rundir.environment import compare_environments, environment
+from cnntrain.trained import saved
 from cnntrain.training.job import Job
 from cnntrain.training.rates import horizon, schedule
 
@@ -108,6 +109,8 @@ def of_environment(checkpoint: Checkpoint, now: Loaded, strict: bool) -> list[st
             f"{checkpoint.path} was written in another environment ({'; '.join(differences)}), "
             "and --strict-env refuses that. Resume where it was started, or leave --strict-env out"
         )
+    if not saved.numerics(checkpoint):  # it cut batches otherwise, and each shard draws for itself
+        differences.append("dropout and noise, where there are any, draw other numbers")
     return [f"not bit-identical to an uninterrupted run: {'; '.join(differences)}"] if differences else []
 
 
