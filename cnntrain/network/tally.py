@@ -51,7 +51,9 @@ class Tally:
         if vector.shape != (_STATES + sum(lengths),):
             return vector
         parts = [vector[:_STATES]]
-        for metric, state in zip(self.metrics, np.split(vector[_STATES:], np.cumsum(lengths)[:-1]), strict=True):
+        stops = np.cumsum([_STATES, *lengths])
+        for metric, (start, stop) in zip(self.metrics, itertools.pairwise(stops), strict=True):
+            state = vector[start:stop]
             if isinstance(metric, Counted):
                 matrix = state.reshape(k, k)
                 state = np.concatenate([matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)])

@@ -114,6 +114,7 @@ def test_a_tally_of_before_is_laid_out_anew():
     np.add.at(matrix, (targets, outputs.argmax(axis=1)), weights)
     before = np.concatenate([vector[:5], matrix.ravel(), matrix.ravel(), matrix.ravel()])
     assert np.array_equal(of.renewed(before), vector)
+    assert np.array_equal(tally().renewed(vector[:3]), vector[:3])  # without any metric
     for other in (vector, before[:-1], before.reshape(1, -1), np.array(1.0)):  # whoever reads it says so
         assert of.renewed(other) is other
 
