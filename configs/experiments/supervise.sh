@@ -46,7 +46,7 @@ supervise() {
     [ "$code" -le "$worst" ] || worst=$code
 }
 
-# meaning CODE: what an exit code of cnntrain says, in a word or two.
+# meaning CODE: what an exit code of cnntrain says, in a word or two, as `cnntrain sweep` has it.
 meaning() {
     case $1 in
     0) echo "finished" ;;
@@ -54,12 +54,16 @@ meaning() {
     2) echo "wrong config" ;;
     3) echo "wrong data" ;;
     4) echo "wrong checkpoint" ;;
-    5) echo "cannot write" ;;
+    5) echo "storage failed" ;;
     6) echo "diverged" ;;
     7) echo "out of memory" ;;
     8) echo "directory refused" ;;
+    9) echo "check failed" ;;
+    75) echo "paused, resumable" ;;
     129 | 130 | 143) echo "stopped, resumable" ;;
-    *) echo "killed" ;;
+    141) echo "pipe closed" ;;
+    1[3-9]?) echo "killed" ;; # 128 + the signal
+    *) echo "unknown" ;;
     esac
 }
 

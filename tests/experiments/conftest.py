@@ -30,6 +30,8 @@ train: {epochs: 1, batch_size: 8, log_every: 2}
 class Desk:
     """A working directory, with `cnntrain` on the PATH, to start scripts in."""
 
+    scripts = SCRIPTS
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         program = folder / "bin" / "cnntrain"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 
 import pytest
+
+from cnntrain.sweep.standing import OUTCOMES
 
 LONG = ("--set", "train.epochs=100000", "--set", "checkpoint.every=50ep")
 
@@ -76,6 +79,28 @@ def test_without_configs_it_says_what_it_wants(desk, arguments, says):
     assert (code, out) == (2, [])
     assert says in err
     assert "set -u" not in err
+
+
+def test_exit_codes_mean_what_a_sweep_calls_them(desk):
+    """`check failed` comes of --require, which a sweep does not take."""
+    said = {9: "check failed", 137: "killed", 139: "killed", 141: "pipe closed", 42: "unknown"}
+    said |= {code: word + ", resumable" * (word in ("paused", "stopped")) for code, word in OUTCOMES.items()}
+    lines = ['. "$0"', *(f"meaning {code}" for code in said)]
+    script = subprocess.run(
+        ["sh", "-c", "\n".join(lines), desk.scripts / "supervise.sh"],
+        env=desk.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert script.stdout.splitlines() == [*said.values()]
+
+
+def test_a_pause_is_no_kill(desk):
+    desk.config("a")
+    code, table, _ = desk.run("batch.sh", "many", "--set", "train.epochs=2", "--pause-at", "1ep")
+    assert code == 75
+    assert outcomes(table) == [["a", "75", "paused, resumable"]]
 
 
 def test_help_is_asked_for_and_goes_to_stdout(desk):
