@@ -18,6 +18,7 @@ from cnntrain.core.letters import columns
 
 _METRICS = ("val/loss", "val/accuracy", "train/loss")  # final values to show, as far as there is room
 _MOST_KEYS = 6  # config keys that get a column
+_NONE = "no run meets the conditions"
 
 
 @click.command(
@@ -51,6 +52,7 @@ def command(runs: tuple[Path, ...], filters: tuple[str, ...], sort: str | None, 
     val/loss, or one of: run, state, epochs, step, best, best_epoch, seconds, images_per_second.
     """
     from cnntrain.api.finished import compare
+    from cnntrain.core.console import Console
     from cnntrain.core.errors import UsageError
     from cnntrain.results.compare import to_csv
 
@@ -61,6 +63,8 @@ def command(runs: tuple[Path, ...], filters: tuple[str, ...], sort: str | None, 
         print_json(document)
     elif as_csv:
         terminal.out(to_csv(document), end="")
+        if not document["runs"]:
+            Console("none").say(_NONE)
     else:
         _show(document, is_ranked=sort is not None or document["metric"] is not None)
 
@@ -71,7 +75,7 @@ def _show(document: dict[str, Any], is_ranked: bool) -> None:
 
     runs = document["runs"]
     if not runs:
-        show("no run meets the conditions")
+        show(_NONE)
         return
     short = short_names(document["differs"])
     metrics = _metrics(document)

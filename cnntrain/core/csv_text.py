@@ -22,8 +22,10 @@ def table(rows: Iterable[Sequence[Any]]) -> str:
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows of named values: a column for every name, in the order of its first appearance.
 
-    Texts are written as they are, None and absent values as nothing, the rest as JSON.
+    Texts are written as they are, None and absent values as nothing, the rest as JSON; no rows are nothing at all.
     """
+    if not rows:
+        return ""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     return table([columns, *([_cell(row.get(column)) for column in columns] for row in rows)])
 

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from cnntrain.core.counts import foremost
+
 KINDS: dict[str, str] = {  # folder -> what one of its parts is called in a message
     "layers": "layer",
     "structures": "structure",
@@ -47,6 +49,7 @@ class Part:
 
 _DECLARED = re.compile(r'^@register\("(\w+)"\)$', re.MULTILINE)
 _ANNOTATED = re.compile(r"^    (\w+?)_?: ", re.MULTILINE)
+_LISTED = 1000  # letters of names that are all told: each kind has fewer, and a deep network, or data, more
 _OURS = "cnntrain."  # prefix of our own modules' names
 _parts: dict[str, dict[str, type[Part]]] = {kind: {} for kind in KINDS}
 _discovered: set[str] = set()  # kinds whose folder has been imported
@@ -202,12 +205,13 @@ def make(kind: str, name: str, **fields: Any) -> Any:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The tail of an error message: the nearest known name, or all of them where none is near."""
+    """The tail of an error message: the nearest known name or, where none is near, all, or of very many the first."""
     names = sorted(known)
     near = nearest(word, names)
     if near:
         return f"; did you mean {near!r}?"
-    return f"; known: {', '.join(names)}" if names else ""
+    listed = ", ".join(names)
+    return f"; known: {listed if len(listed) <= _LISTED else foremost(names)}" if names else ""
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -99,7 +99,7 @@ def compare(
     known = {name for line in lines for name in line.names()}
     for text in filters:
         condition = Condition.read("--filter", text)
-        condition.require_name(known, "no run has a")
+        condition.require_name(known, "no run has")
         lines = [line for line in lines if condition.holds(line[condition.name])]
     lines = _sorted(lines, sort, known)
     differing = differing_keys(lines)
@@ -262,7 +262,7 @@ def _sorted(lines: list[ComparedRun], sort: str | None, known: set[str]) -> list
         descending = larger_first([line.record for line in lines])
         return lines if descending is None else _by(lines, "best", descending)
     name = sort.removeprefix("-")
-    require_name(name, known, f"--sort {sort}: no run has a")
+    require_name(name, known, f"--sort {sort}: no run has")
     return _by(lines, name, descending=sort.startswith("-"))
 
 

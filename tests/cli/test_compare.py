@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import statistics
 import time
@@ -135,20 +136,29 @@ def test_sorting_and_filtering(cnntrain, arguments, found):
 
 @pytest.mark.usefixtures("runs")
 def test_no_run_is_left_is_said(cnntrain):
-    assert cnntrain("compare", "all", "--filter", "epochs>5").out == "no run meets the conditions\n"
+    asked = ("compare", "all", "--filter", "epochs>5")
+    assert cnntrain(*asked).out == "no run meets the conditions\n"
+    table = cnntrain(*asked, "--csv")
+    assert (table.code, table.out, table.err) == (0, "", "no run meets the conditions\n")
 
 
 @pytest.mark.usefixtures("runs")
 @pytest.mark.parametrize(("arguments", "said"), [
-    (("all", "--filter", "val/accurcy>0"), "--filter 'val/accurcy>0': no run has a 'val/accurcy'; did you mean"),
+    (("all", "--filter", "val/accurcy>0"), "--filter 'val/accurcy>0': no run has 'val/accurcy'; did you mean"),
     (("all", "--filter", "best"), "--filter 'best' is not a condition. Write a name, one of = != < > <= >=, and a"),
-    (("all", "--sort", "sed"), "--sort sed: no run has a 'sed'; did you mean 'seed'?"),
+    (("all", "--sort", "sed"), "--sort sed: no run has 'sed'; did you mean 'seed'?"),
     (("all", "--json", "--csv"), "--csv and --json are two forms of one answer. Choose one"),
     (("nowhere",), "nowhere is no run directory"),
 ])  # fmt: skip
 def test_what_it_cannot_do_it_says(cnntrain, arguments, said):
     outcome = cnntrain("compare", *arguments)
     assert (outcome.code, outcome.error[: len(said)]) == (2, said)
+
+
+@pytest.mark.usefixtures("runs")
+def test_of_the_names_that_runs_have_only_the_first_are_told(cnntrain):
+    outcome = cnntrain("compare", "all", "--filter", "nosuch!=3")
+    assert re.match(r"--filter 'nosuch!=3': no run has 'nosuch'; known: best, \S+, \S+ and \d+ more\b", outcome.error)
 
 
 def test_runs_without_a_common_measure_are_not_ranked_which_is_said(cnntrain, finished, desk):

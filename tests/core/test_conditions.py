@@ -76,5 +76,5 @@ def test_null_is_what_is_absent():
 
 def test_a_name_that_nobody_knows():
     with pytest.raises(UsageError) as caught:
-        read("acuracy>1").require_name({"accuracy"}, "no run has a")
-    assert str(caught.value).startswith("--filter 'acuracy>1': no run has a 'acuracy'; did you mean 'accuracy'?")
+        read("acuracy>1").require_name({"accuracy"}, "no run has")
+    assert str(caught.value).startswith("--filter 'acuracy>1': no run has 'acuracy'; did you mean 'accuracy'?")

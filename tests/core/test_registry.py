@@ -48,6 +48,14 @@ def test_unknown_names_come_with_the_nearest_or_all() -> None:
     assert registry.did_you_mean("zzz", []) == ""
 
 
+def test_of_very_many_names_the_first_are_told() -> None:
+    names = [f"stage{number:03}.conv2d" for number in range(200)]
+    told = "stage000.conv2d, stage001.conv2d, stage002.conv2d and 197 more"
+    assert registry.did_you_mean("zzz", names) == f"; known: {told}"
+    assert all(registry.did_you_mean("0", registry.parts(kind)).count(",") + 1 == len(registry.parts(kind))
+               for kind in KINDS)  # fmt: skip
+
+
 def test_make_fills_the_fields() -> None:
     assert registry.make("optimizers", "sgd", lr=0.5).lr == 0.5
 
