@@ -54,12 +54,14 @@ def command(
 
     if no_data and show_batch:
         raise UsageError("--show-batch shows data and --no-data reads none. Choose one")
-    show_found = print_json if as_json else show_survey
+    announce = print_json if as_json else show_refused
     document = check(
-        configs, set=sets, data=not no_data, picture=show_batch, threads=threads, announce=show_found, warn=None
+        configs, set=sets, data=not no_data, picture=show_batch, threads=threads, announce=announce, warn=None
     )
-    show_found(document)
-    if not as_json:
+    if as_json:
+        print_json(document)
+    else:
+        show_survey(document)
         show_rehearsal(document)
 
 
@@ -82,17 +84,29 @@ def show_survey(document: dict[str, Any]) -> None:
             show()
 
 
+def show_refused(document: dict[str, Any]) -> None:
+    """Print for people what was found where some files cannot be read: which are bad, and what was left out."""
+    show_survey(document)
+    if rows := _left_out(document["survey"]):
+        show(pairs(rows))
+        show()
+
+
+def _left_out(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """A row about what lies there and is not read: for its name, or since it is no regular file."""
+    from cnntrain.reading.folders import listed
+
+    others = found["left_out"]
+    return [("left out", f"{counted(sum(others.values()), 'file')}: {listed(others)}")] if others else []
+
+
 def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Rows about the files, and the normalization that they call for."""
     from cnntrain.checks.survey import of_sounds
 
     sounds = of_sounds(found)
     rows = [("files", f"{found['files']:,}, {found['bytes'] / 1e6:,.1f} MB in all, every one read")]
-    if found["left_out"]:
-        from cnntrain.reading.folders import listed
-
-        others = found["left_out"]
-        rows.append(("left out", f"{counted(sum(others.values()), 'file')}, because of their names: {listed(others)}"))
+    rows += _left_out(found)
     if found["extents"]:
         low, middle, high = (
             f"{figures[0]:.2f} s" if sounds else "x".join(f"{side:.0f}" for side in figures)

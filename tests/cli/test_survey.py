@@ -278,8 +278,21 @@ def test_files_that_are_not_read_for_their_names_are_counted(cnntrain, data):
     assert found(cnntrain)["left_out"] == {".heic": 2, ".avif": 1, ".txt": 1}
     outcome = cnntrain("check", "my.yaml")
     row = next(line for line in outcome.out.splitlines() if line.startswith("left out"))
-    assert row.split(maxsplit=2)[2] == "4 files, because of their names: 2 .heic, 1 .avif, 1 .txt"
+    assert row.split(maxsplit=2)[2] == "4 files: 2 .heic, 1 .avif, 1 .txt"
     assert "3 files are left out for their names: 2 .heic, 1 .avif" in outcome.err
+
+
+def test_what_is_not_read_is_counted_also_where_a_file_is_damaged_and_a_pipe_not_blamed_for_its_name(cnntrain, data):
+    (data / "train" / "cat" / "a.heic").write_bytes(b"x")
+    os.mkfifo(data / "train" / "cat" / "9.png")
+    row = "left out  2 files: 1 .heic, 1 special (pipe, socket or device)"
+    outcome = cnntrain("check", "my.yaml")
+    assert " ".join(row.split()) in " ".join(outcome.out.split())
+    assert "train: 1 file is left out for its name: 1 .heic" in outcome.err
+    (data / "train" / "cat" / "0.png").write_bytes(b"x")
+    outcome = cnntrain("check", "my.yaml")
+    assert outcome.code == 3
+    assert row in outcome.out
 
 
 def test_what_cannot_be_read_is_counted_of_what_was_asked_for(cnntrain, data, desk):

@@ -255,8 +255,9 @@ class ClassFolders(Dataset):
         folders = self._split_folders()
         if unread := media(others):
             count, known = sum(unread.values()), ", ".join(sorted(self.suffixes))
+            what = "1 file is left out for its name" if count == 1 else f"{count:,} files are left out for their names"
             reader.warn(
-                f"{folders[split]}: {count:,} files are left out for their names: {listed(unread)}. "
+                f"{folders[split]}: {what}: {listed(unread)}. "
                 f"Only {known} are read: convert the others, or move them away"
             )
         if split != "train" or self.label is not None:
