@@ -25,6 +25,7 @@ from cnntrain.config.load import load_text, run_name
 from cnntrain.config.schema import InitConfig
 from cnntrain.core import collector, shell
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.core.description import Description, size_text
 from cnntrain.core.errors import DataError, DivergedError, UsageError
 from cnntrain.core.figures import measure
@@ -131,6 +132,7 @@ class _Findings:
     most: int = 60  # epochs, as time allows
     time: str = ""  # what training takes, in words
     why_size: str = ""  # of the pictures
+    why_scratch: tuple[str, ...] = ()  # lines of a comment, where one could expect a beginning
 
     @property
     def type(self) -> str:
@@ -248,7 +250,9 @@ def _found(source: Dataset, path: Path, reader: Reader, preferences: Preferences
     why = "as you asked" if preferences.size else "" if side is None else "smaller than they could be, to save time"
     if not why and getattr(own, "size", None) is not None:
         why = cast(PictureFields, own).why_size
-    return _Findings(source, images, task, moments, "val" in source.splits(), beginning, why_size=why)
+    scratch = () if beginning else _why_scratch(source, images, task, preferences)
+    validates = "val" in source.splits()
+    return _Findings(source, images, task, moments, validates, beginning, why_size=why, why_scratch=scratch)
 
 
 def _loaded(source: Dataset, reader: Reader) -> tuple[Dataset, Images]:
@@ -288,15 +292,12 @@ def _sized(source: Dataset, side: int) -> Dataset:
 
 def _beginning(source: Dataset, images: Images, task: Task, preferences: Preferences) -> Beginning | None:
     """The trained network to start from: the one asked for, or the small one where there are few pictures."""
-    side, pictures = min(images.shape[:2]), hasattr(source, "channels")
     if preferences.weights is not None:
         return _of_library(preferences.weights, source, images, task)
-    suits = task.start(1).head_alone and pictures and images.shape[2] in (1, 3)
+    suits = _are_pictures_in_classes(source, images, task)
     if preferences.pretrained and not suits:
         raise UsageError("--pretrained is for files of pictures in classes, which this data is not. Leave it out")
-    low, high = _PRETRAINED
-    longest = max(images.shape[:2]) * (1 if preferences.size else low / max(side, low))  # as they will be resized
-    few = len(images) <= FEW and images.shape[2] == 3 and low <= side and longest <= high
+    few = _are_few_photographs(images) and _sides_suit(images, preferences)
     if preferences.pretrained is False or not suits or not (preferences.pretrained or few):
         return None
     preset = cast(Tiny32, make("models", "tiny32"))
@@ -310,6 +311,33 @@ def _beginning(source: Dataset, images: Images, task: Task, preferences: Prefere
         "init_from: {checkpoint: builtin, ignore: [head]} # comes with cnntrain; the head, one score a class, is new",
     )
     return Beginning(why, lines, preset.mean, preset.std, "CIFAR-10's")
+
+
+def _why_scratch(source: Dataset, images: Images, task: Task, preferences: Preferences) -> tuple[str, ...]:
+    """Why few photographs, which others would help, do not begin with the small network: their sides alone."""
+    few = _are_few_photographs(images) and _are_pictures_in_classes(source, images, task)
+    if preferences.pretrained is False or not few:
+        return ()
+    low, high = _PRETRAINED
+    return (
+        "from scratch, although there are few: the network that comes with cnntrain has learned from photographs of",
+        f"{low} pixels and suits sides of {low} to {high}; --pretrained begins with it all the same",
+    )
+
+
+def _are_pictures_in_classes(source: Dataset, images: Images, task: Task) -> bool:
+    return task.start(1).head_alone and hasattr(source, "channels") and images.shape[2] in (1, 3)
+
+
+def _are_few_photographs(images: Images) -> bool:
+    return len(images) <= FEW and images.shape[2] == 3
+
+
+def _sides_suit(images: Images, preferences: Preferences) -> bool:
+    """Whether sides, as they will be resized, are those of pictures that suit the small network."""
+    low, high = _PRETRAINED
+    side = min(images.shape[:2])
+    return low <= side and max(images.shape[:2]) * (1 if preferences.size else low / side) <= high
 
 
 def _of_library(file: Path, source: Dataset, images: Images, task: Task) -> Beginning:
@@ -360,8 +388,8 @@ def _in_time(
     found = dataclasses.replace(found, most=max(int(budget / an_epoch), 1))
     if found.epochs < FEWEST:
         reader.warn(
-            f"in {budget / 60:g} minutes this machine manages {found.epochs} epochs, which may be too few: allow more "
-            "with --minutes, or take smaller pictures with --size"
+            f"in {budget / 60:g} minute{'s' * (budget != 60)} this machine manages {counted(found.epochs, 'epoch')}, "
+            "which may be too few: allow more with --minutes, or take smaller pictures with --size"
         )
     seconds = found.epochs * an_epoch
     return dataclasses.replace(found, time=f"{_in_words(seconds)} on this machine"), seconds
@@ -434,7 +462,7 @@ def _lines(found: _Findings, path: Path, config: Path) -> Iterator[str]:
     else:
         order = "moments x height x width x channels" if found.frames else "height x width x channels"
         yield f"  layers: # in order; shapes are {order}"
-        yield from (f"    # {line}" for line in _why_layers(found))
+        yield from (f"    # {line}" for line in (*found.why_scratch, *_why_layers(found)))
         yield from (f"    {line}" for line in _layers(found))
     yield ""
     yield from _training(found)
@@ -450,7 +478,7 @@ def _data(found: _Findings) -> Iterator[str]:
     images = found.images
     yield "data:"
     targets = found.task.about(images.targets, images.description)
-    about = f"{len(images):,} training samples of {size_text(images.shape)}, {targets}"
+    about = f"{counted(len(images), 'training sample')} of {size_text(images.shape)}, {targets}"
     yield from textwrap.wrap(about, 110, initial_indent="  # ", subsequent_indent="  # ", break_on_hyphens=False)
     if found.why_size:
         framed = getattr(found.source, "fit", "") == "letterbox"

@@ -376,9 +376,22 @@ def test_few_photographs_begin_with_the_network_that_comes_along_and_the_other_l
     assert trained.code == 0, trained.err
 
 
+@pytest.mark.parametrize(("height", "width"), [(20, 40), (40, 160)])
+def test_few_photographs_whose_sides_do_not_suit_are_told_why_they_begin_from_scratch(cnntrain, desk, height, width):
+    pictures(desk / "data", height=height, width=width)
+    text, experiment = proposed(cnntrain)
+    why = "suits sides of 32 to 96; --pretrained begins with it all the same"
+    assert experiment.model.preset is None
+    assert why in text
+    assert why not in proposed(cnntrain, "--from-scratch")[0]
+    assert proposed(cnntrain, "--pretrained")[1].model.preset.name_in_config == "tiny32"
+
+
 def test_grey_and_small_pictures_begin_so_only_if_told_to(cnntrain, desk):
     pictures(desk / "data", height=16, width=16, mode="L")
-    assert proposed(cnntrain)[1].model.preset is None
+    text, experiment = proposed(cnntrain)
+    assert experiment.model.preset is None
+    assert "--pretrained" not in text
     _, experiment = proposed(cnntrain, "--pretrained", "--size", "32")
     assert experiment.model.preset.name_in_config == "tiny32"
     assert (experiment.data.source.size, experiment.data.source.channels) == ((32, 32), 3)
