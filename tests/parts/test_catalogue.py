@@ -171,7 +171,7 @@ def test_every_part_of_the_catalogue_has_a_golden_file_and_every_file_a_part(kin
         ),
         ("AdaGrad (Duchi, Hazan and Singer 2011).", ["Duchi, Hazan and Singer 2011"]),
         ("With a pivot (Chan, Golub, LeVeque 1983).", ["Chan, Golub, LeVeque 1983"]),
-        ("Laplace 1818; PyTorch's L1Loss.", ["Laplace 1818"]),
+        ("Laplace 1774; PyTorch's L1Loss.", ["Laplace 1774"]),
         ("As PyTorch does it, not Keras.", ["PyTorch", "Keras"]),
         ("The small one of Zhang et al. (2017, Understanding).", ["Zhang et al. 2017"]),
         ("y = 2010 * x.", []),

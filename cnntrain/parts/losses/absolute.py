@@ -16,7 +16,7 @@ from cnntrain.parts.losses.base import Elementwise
 @register("mae")
 @dataclass(frozen=True)
 class MAE(Elementwise):
-    """Absolute error |y - t|, averaged over a sample's outputs (Laplace 1818; PyTorch's L1Loss).
+    """Absolute error |y - t|, averaged over a sample's outputs (Laplace 1774; PyTorch's L1Loss).
 
     Its derivative is the sign of y - t, 0 where they are equal.
     """

@@ -17,11 +17,11 @@ from cnntrain.parts.losses.base import Loss
 @register("hinge")
 @dataclass(frozen=True)
 class Hinge(Loss):
-    """Multi-class hinge loss (Weston and Watkins 1999; PyTorch's MultiMarginLoss with p = `power`).
+    """Multi-class hinge loss (Weston and Watkins 1999; PyTorch's MultiMarginLoss with p = 1).
 
     With scores z of K classes, the label y and excesses e_j = max(0, margin - z_y + z_j),
 
-        L_y = sum_{j != y} e_j^power / K,    dL_y/dz_j = power e_j^(power - 1) / K,    dL_y/dz_y = -sum_j dL_y/dz_j.
+        L_y = sum_{j != y} e_j / K,    dL_y/dz_j = 1 / K where e_j > 0, else 0,    dL_y/dz_y = -sum_j dL_y/dz_j.
 
     With a row t of shares it is the expected loss, sum_y t_y L_y. K in the divisor is PyTorch's; the paper has none.
     """
@@ -67,6 +67,9 @@ class Hinge(Loss):
 @register("squared_hinge")
 @dataclass(frozen=True)
 class SquaredHinge(Hinge):
-    """The hinge loss with squared excesses (Weston and Watkins 1999, Tang 2013; MultiMarginLoss with p = 2)."""
+    """The hinge loss with squared excesses (Weston and Watkins 1999, Tang 2013; MultiMarginLoss with p = 2).
+
+    As in `hinge`, but L_y = sum_{j != y} e_j^2 / K and dL_y/dz_j = 2 e_j / K.
+    """
 
     power: ClassVar[int] = 2
