@@ -35,7 +35,8 @@ def command(checkpoint: Path, path: Path, output: Path, truth: str | None, threa
     """Write one HTML file about what a network makes of FILE: every layer's output and gradient as pictures.
 
     One convolution, one pooling window, one dense unit and one update by four optimizers are worked in numbers that can
-    be checked by hand. The page needs no network and no script.
+    be checked by hand. The page needs no network and no script. A run directory stands for its best checkpoint, or its
+    last if there is no best.
     """
     from cnntrain.api.finished import explain
 

@@ -109,12 +109,12 @@ def command(
 ) -> None:
     """Apply a trained network to files, to those in folders and CSV files, and to the samples of .npz files.
 
-    Files are read and preprocessed as in training. A picture whose size is not the network's is resized as the data's
-    fit says: stretched, framed (letterbox) or cut (cover); colour becomes grey, or grey colour, as the network needs.
-    Light and dark must be as in training: MNIST is white on black. Answers that are places in the picture can be drawn
-    on it (--draw), and boxes written for other programs (--txt, --coco). With --every, recordings of any length are
-    answered along time, in windows as long as the sounds of training. What cannot be read is named at the end; the rest
-    is answered.
+    A run directory stands for its best checkpoint, or its last if there is no best. Files are read and preprocessed as
+    in training. A picture whose size is not the network's is resized as the data's fit says: stretched, framed
+    (letterbox) or cut (cover); colour becomes grey, or grey colour, as the network needs. Light and dark must be as in
+    training: MNIST is white on black. Answers that are places in the picture can be drawn on it (--draw), and boxes
+    written for other programs (--txt, --coco). With --every, recordings of any length are answered along time, in
+    windows as long as the sounds of training. What cannot be read is named at the end; the rest is answered.
     """
     from cnntrain.api.model import Model
     from cnntrain.core.console import Console

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import json
 import pydoc
+import re
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import yaml
@@ -311,6 +314,19 @@ def test_every_command_has_its_function_or_a_reason() -> None:
     for command in COMMANDS:
         name = by_another_name.get(command, command.replace("-", "_"))
         assert name in cnntrain._DOOR or f"`{command}`" in reason, command
+
+
+def test_every_flag_that_trains_is_an_argument_or_named_as_none() -> None:
+    """Those of the page that are none are none; --output and --set go by the names run_dir and set."""
+    arguments = set(inspect.signature(cnntrain.fit).parameters)
+    flags = {
+        max(option.opts, key=len)
+        for option in importlib.import_module("cnntrain.cli.fit").command.params
+        if isinstance(option, click.Option) and option.name not in {*arguments, "sets", "help"}
+    }
+    (row,) = (line for line in API.text.splitlines() if line.startswith("| `fit(config"))
+    _, exceptions = row.split("is an argument by the same name")
+    assert flags == set(re.findall("`(--[a-z-]+)`", exceptions))
 
 
 def test_what_is_odd_about_data_is_a_warning_and_not_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import re
@@ -55,6 +56,14 @@ def test_answers_at_once_import_nothing_heavy():
     command = [sys.executable, "-c", EVERY, json.dumps(AT_ONCE)]
     ended = subprocess.run(command, env={}, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_what_takes_a_run_for_one_of_its_checkpoints_says_for_which():
+    for name in COMMANDS:
+        command = importlib.import_module(f"cnntrain.cli.{name.replace('-', '_')}").command
+        if any(param.metavar == "CHECKPOINT|RUN" for param in command.params):
+            said = " ".join(command.help.split())
+            assert "run directory stands for its best checkpoint, or its last if there is no best" in said, name
 
 
 def test_an_unknown_key_alone_imports_no_numpy(tmp_path):
