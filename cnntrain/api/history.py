@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import MissingExtraError
 from cnntrain.core.extras import install
 
@@ -36,7 +37,7 @@ class History(Mapping[str, list[Any]]):
         return len(self._columns)
 
     def __repr__(self) -> str:
-        return f"History({len(self.best)} epochs: {', '.join(self._columns)})"
+        return f"History({counted(len(self.best), 'epoch')}: {', '.join(self._columns)})"
 
     def frame(self) -> Any:
         """The columns as a pandas DataFrame, indexed by epoch. Raises MissingExtraError where pandas is missing."""

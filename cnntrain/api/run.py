@@ -12,6 +12,7 @@ from cnntrain.api import finished
 from cnntrain.api.arguments import Paths, Set, path_of
 from cnntrain.api.history import History
 from cnntrain.api.training import Pause, Showing, as_python_does, train
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import CnntrainError
 from cnntrain.rundir import history
 from cnntrain.rundir.history import Record
@@ -165,7 +166,7 @@ class Run:
     def __repr__(self) -> str:
         try:
             record = self._record
-            how = f"{record.state}, {len(record.epochs)} epochs"
+            how = f"{record.state}, {counted(len(record.epochs), 'epoch')}"
         except CnntrainError:
             how = "not there or damaged"
         return f"Run({str(self.path)!r}, {how})"

@@ -8,6 +8,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
 from cnntrain.cli.text import show, table
+from cnntrain.core.counts import counted
 
 
 @click.command(cls=Command, examples=["cnntrain selftest", "cnntrain selftest --part my_layer.py"])
@@ -41,7 +42,7 @@ def command(part: Path | None, as_json: bool) -> None:
             for check in report.checks
         ]
         show(table([["check", "cases", "deviation", "allowed", "", ""], *rows], right={1, 2, 3}))
-        show(f"\n{len(report.checks)} checks in {report.seconds:.1f} s")
+        show(f"\n{counted(len(report.checks), 'check')} in {report.seconds:.1f} s")
     report.require()
 
 
@@ -58,5 +59,5 @@ def _check(path: Path, as_json: bool) -> None:
             for verdict in outcome.verdicts
         ]
         show(table([["part", "check", "cases", ""], *rows], right={2}, fold=3))
-        show(f"\n{len(outcome.verdicts)} checks in {outcome.seconds:.1f} s")
+        show(f"\n{counted(len(outcome.verdicts), 'check')} in {outcome.seconds:.1f} s")
     outcome.require()

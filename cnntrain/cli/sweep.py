@@ -191,7 +191,7 @@ def _tell_answer(search: SearchQueue, folder: Path, board: _Board) -> None:
 
 def _runs(plan: Sweep) -> str:
     if plan.search:
-        return f"a search of {plan.search.count} trials"
+        return f"a search of {counted(plan.search.count, 'trial')}"
     return counted(len(plan.cells), "run")
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import MAX_DEPTH, SET, Broken, Entry, List, Map, Node, Scalar, Source, parse
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import Mark
 from cnntrain.core.registry import did_you_mean
 
@@ -107,7 +108,9 @@ class _Override:
         if re.fullmatch("[0-9]{1,9}", step.text):
             if int(step.text) < count:
                 return int(step.text)
-            self.problems.add(step.where, f"{name} has {count} items, numbered from 0; there is no {step.text}")
+            self.problems.add(
+                step.where, f"{name} has {counted(count, 'item')}, numbered from 0; there is no {step.text}"
+            )
             return None
         names = {}
         for index, item in enumerate(node.items):

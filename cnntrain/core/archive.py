@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from cnntrain.core.counts import counted
+
 Bytes = bytes | memoryview
 
 MOST_MEMBERS = 10_000
@@ -159,7 +161,7 @@ def _directory(file: BinaryIO, end: int) -> tuple[int, int, int]:
     if count != count2 or start + size != at:
         raise DamagedError("its directory is not where it should be")
     if count > MOST_MEMBERS or size > count * (_CENTRAL.size + 2 * LONGEST_NAME):
-        raise ForeignError(f"it holds {count} members in a directory of {size} bytes")
+        raise ForeignError(f"it holds {counted(count, 'member')} in a directory of {size} bytes")
     return count, start, size
 
 

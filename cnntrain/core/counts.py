@@ -9,8 +9,13 @@ _FOREMOST = 3  # of many texts are said
 
 def counted(number: int, noun: str) -> str:
     """The number with thousands separated, and the noun in the plural unless there is one of it."""
-    plural = noun + ("es" if noun.endswith(("s", "x", "sh", "tch")) else "s")
-    return f"{number:,} {noun if number == 1 else plural}"
+    return f"{number:,} {noun if number == 1 else _plural(noun)}"
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return noun + ("es" if noun.endswith(("s", "x", "sh", "tch")) else "s")
 
 
 def foremost(texts: Sequence[str], joint: str = ", ") -> str:

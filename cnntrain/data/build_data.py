@@ -15,6 +15,7 @@ from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import Experiment, ValidationShare
 from cnntrain.core import scale
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import Part
@@ -148,7 +149,9 @@ def _validation(
             raise problem(loaded, "data.val", f"all samples are of the one group {train.kin[0]!r}: none can validate")
         if not len(indices):
             raise problem(
-                loaded, "data.val", f"a share of {share:g} of {len(train)} samples is none: raise it, or leave val out"
+                loaded,
+                "data.val",
+                f"a share of {share:g} of {counted(len(train), 'sample')} is none: raise it, or leave val out",
             )
         return train, indices
     if val is not None:

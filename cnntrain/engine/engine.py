@@ -19,6 +19,7 @@ from typing import Any, cast
 import numpy as np
 
 from cnntrain.core.arrays import Array, aligned, shared
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import DivergedError
 from cnntrain.core.machine import human
 from cnntrain.engine.batch import Batch
@@ -176,11 +177,12 @@ class Engine:
         graph = self.graph_in(step)
         if self._reuse is not None and (count := length(graph)):
             samples, tell = self._reuse
-            size, what = size_of(graph, count, len(samples), self.dtype), f"{count} frozen layers at the front"
+            size = size_of(graph, count, len(samples), self.dtype)
+            what = f"{counted(count, 'frozen layer')} at the front {'is' if count == 1 else 'are'} computed"
             if size > MOST:
-                tell(f"{what} are computed in every step: their outputs would take {human(size)}")
+                tell(f"{what} in every step: the outputs would take {human(size)}")
             else:
-                tell(f"{what} are computed once for all samples, since none is augmented: {human(size)}")
+                tell(f"{what} once for all samples, since none is augmented: {human(size)}")
                 before, graph = graph.cut(count)
                 self._front = Front(before, self.params, samples, self.shard, self.pool)
         self._train(graph)

@@ -60,7 +60,8 @@ def rows_of(
                 where = f"{table}:{lines.line_num}"
                 if len(cells) != len(header):
                     raise DataError(
-                        f"{where} has {len(cells)} columns, expected {len(header)} as in the header. Mend the row"
+                        f"{where} has {counted(len(cells), 'column')}, expected {len(header)} as in the header. "
+                        "Mend the row"
                     )
                 yield where, [cells[place].strip() for place in places]
         except csv.Error as error:

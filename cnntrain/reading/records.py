@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import DataError
 from cnntrain.reading.input_files import opened, reading
 
@@ -56,7 +57,7 @@ class Records:
             looks = len(data) and len(data) % length == 0
             hint = f"It looks like {other}." if looks else f"It is cut short or no {self.name} file: fetch it again."
             raise DataError(
-                f"{path} has {len(data):,} bytes, expected a multiple of {self.length:,}. {hint} {self.advice}"
+                f"{path} has {counted(len(data), 'byte')}, expected a multiple of {self.length:,}. {hint} {self.advice}"
             )
         records = data.reshape(-1, self.length)
         for column, (kind, values) in enumerate(self.labels):

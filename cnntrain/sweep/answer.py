@@ -13,6 +13,7 @@ from cnntrain.config.dump import plain, to_yaml
 from cnntrain.config.load import load_resolved
 from cnntrain.config.tree import RESOLVED
 from cnntrain.core import files, shell, strict_json
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import ConfigError, StorageError
 from cnntrain.sweep.sampler import SearchTrial, importances, journal_of
 from cnntrain.sweep.search import SearchQueue
@@ -68,7 +69,8 @@ def _best_config(queue: SearchQueue, best: SearchTrial) -> str:
     except (ConfigError, StorageError):  # its files are gone: only its value is left
         experiment = standing.cell.loaded.experiment
     head = [
-        f"The best of {len(queue.trials)} trials of the search {queue.sweep.name}: {queue.metric} {best.value:.6g}.",
+        f"The best of {counted(len(queue.trials), 'trial')} of the search {queue.sweep.name}: {queue.metric} "
+        f"{best.value:.6g}.",
         f"It is trained already, in {shell.word(standing.run_dir)}.",
         *(f"  {key}: {text}" for key, text in best.texts.items()),
     ]

@@ -79,7 +79,8 @@ class Own:
         places = here.places_of(self._known[split])
         gone = int((places < 0).sum())
         if gone:
-            raise self._changed(f"{gone:,} of its {len(places):,} {_NOUNS[split]} samples are gone or altered")
+            are = "is" if gone == 1 else "are"
+            raise self._changed(f"{gone:,} of its {len(places):,} {_NOUNS[split]} samples {are} gone or altered")
         return places
 
     def _compare_by_some(self, data: Data) -> None:

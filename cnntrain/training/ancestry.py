@@ -49,7 +49,8 @@ def _seen(path: Path, data: Mapping[str, Any], job: Job, what: str) -> str | Non
     for run, train in _trained_on(path):
         known = True
         if seen := int(val.among(train).sum()):
-            return f"{seen:,} of {len(val):,} validation samples were training samples of {what}{run}: {_ADVICE}"
+            were = "was a training sample" if seen == 1 else "were training samples"
+            return f"{seen:,} of {len(val):,} validation samples {were} of {what}{run}: {_ADVICE}"
     shared = job.data.val is job.data.train  # the source that both come from
     another = data.get("merged") or ("val" in data and data["val"] != val.digest)
     if known or not shared or not another:

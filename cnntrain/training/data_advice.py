@@ -87,7 +87,7 @@ def batch_beyond_data(experiment: Experiment, data: Data) -> str | None:
     if size <= samples:
         return None
     return (
-        f"train.batch_size is {size:,}, and there are {samples:,} training samples: each step sees all of them. Set "
+        f"train.batch_size is {size:,}, more than there are training samples ({samples:,}): each step sees all. Set "
         f"train.batch_size to {max(samples // 4, 1):,} or so"
     )
 

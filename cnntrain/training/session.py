@@ -349,8 +349,9 @@ def _keep_samples(trainer: Trainer, run: RunDirectory | Follower, origin: Checkp
         trained_on = int(val.among(then["train"]).sum()) if then else 0
         if trained_on:
             console.warn(
-                f"{trained_on:,} of {len(val):,} validation samples were trained on before the data changed: what is "
-                "measured on them is too good. Start another run, or give it a data.val of its own"
+                f"{trained_on:,} of {len(val):,} validation samples {'was' if trained_on == 1 else 'were'} trained on "
+                "before the data changed: what is measured there is too good. Start another run, or give it a data.val "
+                "of its own"
             )
         if isinstance(run, RunDirectory):
             manifest.keep_once(run, identity.FILE, identity.listed(train, val))
@@ -366,9 +367,9 @@ def _details(trainer: Trainer, pool: Pool) -> list[str]:
         f"cnntrain {about['cnntrain']}, Python {about['python']}, NumPy {about['numpy']}, {about['blas']}",
         f"{ranks}{counted(pool.threads, 'thread')}, {counted(-(-size // shard), 'shard')} of "
         f"{counted(shard, 'sample')} a batch, {machine.human(needed)} of memory besides the data",
-        f"{graph.parameter_count():,} parameters in {len(graph.nodes)} layers",
-        f"{len(job.loader.indices):,} training and {len(job.data.val_indices):,} validation samples, "
-        f"{job.loader.steps_per_epoch:,} steps an epoch, {job.horizon.total_steps:,} in all",
+        f"{counted(graph.parameter_count(), 'parameter')} in {counted(len(graph.nodes), 'layer')}",
+        f"{len(job.loader.indices):,} training and {counted(len(job.data.val_indices), 'validation sample')}, "
+        f"{counted(job.loader.steps_per_epoch, 'step')} an epoch, {job.horizon.total_steps:,} in all",
     ]
 
 
@@ -379,12 +380,12 @@ def _idle(trainer: Trainer, pool: Pool) -> str | None:
     workers, shards = pool.threads * pool.ranks.size, -(-size // shard)
     if shards >= workers:
         return None
-    larger, smaller = workers * shard, size // workers
+    larger, smaller, idle = workers * shard, size // workers, workers - shards
     ways = [f"train.batch_size: {larger}"] if larger <= samples else []
     ways += [f"train.shard: {smaller}, at other bits and a little more work per sample,"] if smaller >= _FEWEST else []
-    how = f"{' or '.join(ways)} would keep them all busy" if ways else f"{samples:,} samples are too few for them"
+    how = f"{' or '.join(ways)} would keep them all busy" if ways else f"there are too few samples for all: {samples:,}"
     cut = f"{counted(shards, 'shard')} of {shard}"
-    return f"{workers - shards} of {workers} workers are idle: a batch of {size} is {cut}. {how}"
+    return f"{idle} of {workers} workers {'is' if idle == 1 else 'are'} idle: a batch of {size} is {cut}. {how}"
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ import numpy as np
 from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import InitFrom
 from cnntrain.core.arrays import Array, Layout, Shape
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import CheckpointError
 from cnntrain.core.registry import did_you_mean, parts
 from cnntrain.network import counterparts, torch_layout
@@ -61,7 +62,7 @@ class WarmStart:
     def lines(self) -> list[str]:
         """The result for people: one line for each list that is not empty."""
         lists = {"missing": self.missing, "unused": self.unused, "mismatched": self.mismatched, "ignored": self.ignored}
-        first = f"init_from {self.path}: {len(self.arrays)} parameters loaded"
+        first = f"init_from {self.path}: {counted(len(self.arrays), 'parameter')} loaded"
         first += ", averaged weights" if self.weights == "averaged" else ""
         return [first, *(f"  {len(names)} {word}: {_some(names)}" for word, names in lists.items() if names)]
 

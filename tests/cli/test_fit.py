@@ -265,7 +265,7 @@ def test_verbose_says_more_and_changes_nothing(cnntrain, config, desk):
             ("train.batch_size=32", "data.source.samples=480"),
             "train.batch_size: 80 or train.shard: 6, at other bits and a little more work per sample, would keep them",
         ),
-        (11, (), "9 of 11 workers are idle: a batch of 10 is 2 shards of 8. 72 samples are too few for them"),
+        (11, (), "9 of 11 workers are idle: a batch of 10 is 2 shards of 8. there are too few samples for all: 72"),
         (5, ("train.batch_size=32", "train.shard=6"), ""),
     ],
 )

@@ -17,6 +17,8 @@ from cnntrain.core.counts import counted, foremost
         (3, "class", "3 classes"),
         (2, "box", "2 boxes"),
         (2, "patch", "2 patches"),
+        (2, "entry", "2 entries"),
+        (2, "key", "2 keys"),
         (2, "epoch", "2 epochs"),
         (2, "mesh", "2 meshes"),
     ],

@@ -128,7 +128,7 @@ def test_a_batch_larger_than_the_data(tmp_path: Path, capsys: pytest.CaptureFixt
     y = np.arange(20) % 2
     (said,) = warned(tmp_path, capsys, y, "train.batch_size=17")
     assert said == (
-        "train.batch_size is 17, and there are 16 training samples: each step sees all of them. Set train.batch_size "
+        "train.batch_size is 17, more than there are training samples (16): each step sees all. Set train.batch_size "
         "to 4 or so [batch-beyond-data]"
     )
     assert warned(tmp_path, capsys, y, "train.batch_size=16") == []

@@ -67,6 +67,15 @@ def test_what_is_frozen_after_a_time_has_learned_until_then(tmp_path: Path) -> N
     assert changed(tmp_path / "run", "epoch-0002", "epoch-0003") == {"head"}
 
 
+@pytest.mark.parametrize(
+    ("match", "said"),
+    [("stage1.conv2d_1", "1 frozen layer at the front is"), ("stage1", "3 frozen layers at the front are")],
+)
+def test_how_many_layers_are_computed_once_is_said(tmp_path: Path, match: str, said: str) -> None:
+    run(write(tmp_path, f"freeze: [{{match: {match}}}]"), tmp_path / "run", ("train.epochs=1",))
+    assert f"{said} computed once for all samples" in (tmp_path / "run" / "train.log").read_text()
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("freeze", [ALL, "freeze: [{match: stage1}]", LATER])
 def test_the_same_bits_for_any_threads_and_whether_the_front_is_computed_once(

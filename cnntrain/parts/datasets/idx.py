@@ -140,8 +140,8 @@ class Idx(Dataset):
         pixels, labels = _read(image_file, 3), _read(label_file, 1)
         if len(pixels) != len(labels):
             raise DataError(
-                f"{image_file} has {len(pixels):,} images, {label_file} {len(labels):,} labels: expected as many. "
-                "Use files that belong together"
+                f"{image_file} has {counted(len(pixels), 'image')}, {label_file} {counted(len(labels), 'label')}: "
+                "expected as many. Use files that belong together"
             )
         pixels = pixels[..., None]
         if self.shape and pixels.shape[1:] != self._declared_shape():

@@ -9,6 +9,7 @@ import numpy as np
 
 from cnntrain.config.fields import Kind, NonNegativeInt, Range, Seed
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import DataError
 from cnntrain.core.random import stream
 from cnntrain.core.registry import Part, register
@@ -65,7 +66,7 @@ class KFold(Chosen):
         images = self.whole.load("train", reader)
         if len(images) < self.folds:
             raise DataError(
-                f"k_fold: the source has {len(images):,} training samples, expected at least one for each of "
+                f"k_fold: the source has {counted(len(images), 'training sample')}, expected at least one for each of "
                 f"{self.folds} folds. Lower folds"
             )
         validates = self._folds(images) == self.fold
@@ -85,8 +86,8 @@ class KFold(Chosen):
         names, groups, counts = np.unique(kin, return_inverse=True, return_counts=True)
         if len(names) < self.folds:
             raise DataError(
-                f"k_fold: the source has {len(names):,} groups ({', '.join(names.tolist()[:8])}), expected at least "
-                f"one for each of {self.folds} folds. Lower folds"
+                f"k_fold: the source has {counted(len(names), 'group')} ({', '.join(names.tolist()[:8])}), expected at "
+                f"least one for each of {self.folds} folds. Lower folds"
             )
         shuffled_groups = stream(self.seed, "k_fold").permutation(len(names))
         sizes, fold_of = np.zeros(self.folds, np.int64), np.empty(len(names), np.int64)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import DataError, printable
 from cnntrain.parts.datasets.groups import check_apart, with_group
 from cnntrain.parts.datasets.images import Images
@@ -317,8 +318,8 @@ def _classes(rows: Sequence[_Row], table: Path, least: int) -> tuple[str, ...]:
     classes = tuple(sorted({row.texts[0] for row in rows}))
     if not least <= len(classes) <= MAX_CLASSES:
         raise DataError(
-            f"{table} has {len(classes):,} different labels, expected 2 to {MAX_CLASSES:,}. Check the column, or name "
-            "columns of numbers with 'targets'"
+            f"{table} has {counted(len(classes), 'different label')}, expected 2 to {MAX_CLASSES:,}. Check the column, "
+            "or name columns of numbers with 'targets'"
         )
     return classes
 

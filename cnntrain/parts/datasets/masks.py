@@ -14,6 +14,7 @@ import numpy as np
 
 from cnntrain.config.fields import PositiveInt, Range
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError, printable
 from cnntrain.core.masks import IGNORED, MASKS, MOST, palette
@@ -104,7 +105,7 @@ class Masks(PictureFields, _OfClasses):
         if len(set(names)) != len(names):
             raise ValueError("classes must have different names")
         if isinstance(self.colours, tuple) and len(self.colours) != len(names):
-            raise ValueError(f"colours has {len(self.colours)} colours, there are {len(names)} classes")
+            raise ValueError(f"colours has {counted(len(self.colours), 'colour')}, there are {len(names)} classes")
         if isinstance(self.colours, tuple) and len(set(self.colours)) != len(self.colours):
             raise ValueError("colours must be different")
         if isinstance(self.ignore, tuple) and self.colours is None:
@@ -553,8 +554,8 @@ def _check_edges(masks: Sequence[Path], values: Sequence[int]) -> None:
     steps = slice(1, IGNORED)
     if counts[steps].sum() < counts.sum() / 2 and inner[steps].sum() < counts[steps].sum() / 2:
         raise DataError(
-            f"{masks[0].parent} has masks of 0 and 255 with {len(between)} levels between them, as where edges are "
-            "soft, and a pixel is of one class. Save them with 0 and 255 alone, resized by the nearest pixel"
+            f"{masks[0].parent} has masks of 0 and 255 with {counted(len(between), 'level')} between them, as where "
+            "edges are soft, and a pixel is of one class. Save them with 0 and 255 alone, resized by the nearest pixel"
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from cnntrain.core.arrays import Shape
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import register
 from cnntrain.parts.datasets.base import Dataset
@@ -79,8 +80,8 @@ class Npz(Dataset):
             pixels, targets = archive.images(split), archive.targets(split)
             if len(pixels) != len(targets):
                 raise DataError(
-                    f"{archive.path}: x_{split} has {len(pixels):,} samples, y_{split} {len(targets):,}: expected as "
-                    f"many. {_together(archive.shape(f'x_{split}'), len(targets))}"
+                    f"{archive.path}: x_{split} has {counted(len(pixels), 'sample')}, y_{split} {len(targets):,}: "
+                    f"expected as many. {_together(archive.shape(f'x_{split}'), len(targets))}"
                 )
             doubt = channels_first(pixels.shape)
             if doubt:

@@ -10,6 +10,7 @@ import numpy as np
 
 from cnntrain.config.fields import Kind, PositiveInt, Range, Seed, check_exactly_one
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import Part, register
 from cnntrain.parts.datasets.chosen import Chosen
@@ -54,7 +55,7 @@ class Subset(Chosen):
         wanted = cast(int, self.per_class)
         if len(group) < wanted:
             raise DataError(
-                f"subset: {whose} has {len(group):,} training samples, expected {wanted:,} or more as 'per_class' "
-                "says. Lower it, or use fraction"
+                f"subset: {whose} has {counted(len(group), 'training sample')}, expected {wanted:,} or more as "
+                "'per_class' says. Lower it, or use fraction"
             )
         return wanted

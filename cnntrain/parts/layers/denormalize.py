@@ -11,6 +11,7 @@ import numpy as np
 
 from cnntrain.config.fields import Finite, Positive
 from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.counts import counted
 from cnntrain.core.registry import register
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, example
@@ -53,7 +54,10 @@ class Denormalize(Layer):
         (shape,) = inputs
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if len(numbers) != shape[-1]:
-                raise ValueError(f"{name} has {len(numbers)} entries, the input {shape[-1]} values: give one for each")
+                raise ValueError(
+                    f"{name} has {counted(len(numbers), 'entry')}, the input {counted(shape[-1], 'value')}: give one "
+                    "for each"
+                )
         return shape
 
     def flops(self, *inputs: Shape) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 
 from cnntrain.config.fields import NonNegative, Positive, check_fields
 from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.counts import counted
 from cnntrain.core.description import CLASSES, VALUES, Description
 from cnntrain.core.masks import IGNORED, MASKS
 from cnntrain.core.registry import Part
@@ -83,7 +84,9 @@ class Loss(Part):
         if self.class_weight is not None and data.target not in (CLASSES, MASKS):
             raise ValueError(f"class_weight needs classes, the data has {data.target}: leave it out")
         if isinstance(self.class_weight, tuple) and len(self.class_weight) != units:
-            raise ValueError(f"class_weight has {len(self.class_weight)} factors, the data has {units} classes")
+            raise ValueError(
+                f"class_weight has {counted(len(self.class_weight), 'factor')}, the data has {units} classes"
+            )
 
     def _check_map(self, outputs: Shape, units: int, data: Description) -> None:
         """Raise ValueError where outputs are not scores for every pixel."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from cnntrain.config.fields import NonNegative
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.core.registry import register
 from cnntrain.parts.orders.base import ByClass
 
@@ -49,7 +50,7 @@ class Weighted(ByClass):
         """Needs as many weights as there are classes."""
         super().check(groups)
         if len(self.weights) != groups:
-            raise ValueError(f"weights has {len(self.weights)} weights, the data has {groups} classes")
+            raise ValueError(f"weights has {counted(len(self.weights), 'weight')}, the data has {groups} classes")
 
     def frequencies(self, counts: Array) -> Array:
         """Those of the config."""

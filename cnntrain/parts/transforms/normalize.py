@@ -12,6 +12,7 @@ import numpy as np
 
 from cnntrain.config.fields import Finite, Positive
 from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.counts import counted
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.ops.trace import Trace, Value
@@ -55,13 +56,17 @@ class Normalize(Transform):
         if (self.mean is None) == (self.from_ is None):
             raise ValueError("needs exactly one of 'mean' with 'std', 'from: dataset' and 'from: per_image'")
         if self.mean is not None and self.std is not None and len(self.mean) != len(self.std):
-            raise ValueError(f"mean has {len(self.mean)} entries and std {len(self.std)}; each needs one a {self.each}")
+            raise ValueError(
+                f"mean has {counted(len(self.mean), 'entry')} and std {len(self.std)}; each needs one a {self.each}"
+            )
 
     def output_shape(self, shape: Shape) -> Shape:
         """The same. Raises ValueError where the channels, or their rows, are not as many as the means."""
         count = self._count(shape)
         if self.mean is not None and len(self.mean) != count:
-            raise ValueError(f"mean and std have {len(self.mean)} entries, the image {count} {self.each}s")
+            raise ValueError(
+                f"mean and std have {counted(len(self.mean), 'entry')}, the image {counted(count, self.each)}"
+            )
         return shape
 
     def _count(self, shape: Shape) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.network.graph import BATCH, CLIP, Node
 from cnntrain.ops.trace import Operation
 from cnntrain.parts.layers.base import Frame
@@ -63,7 +64,7 @@ def convolution(passed: Passage) -> Markup:
     rest = [channel for channel in range(len(one.sums)) if channel not in shown]
     sums = [f"{one.sums[channel]:.5g}" for channel in shown]
     if rest:
-        sums.append(f"{one.sums[rest].sum():.5g} (the other {len(rest)} channels)")
+        sums.append(f"{one.sums[rest].sum():.5g} ({counted(len(rest), 'other channel')})")
     if one.bias:
         sums.append(f"{one.bias:.5g} (the bias)")
     total = f"{_added(sums)} = {one.sums.sum() + one.bias:.5g}. The layer gives {one.y:.5g}."

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnntrain.checks.summary import figures
+from cnntrain.core.counts import counted
 from cnntrain.results.report.html import Markup, element, escape, folded, number, section, table
 from cnntrain.results.report.judged import Judged
 
@@ -14,7 +15,7 @@ from cnntrain.results.report.judged import Judged
 def of(judged: Judged) -> Markup:
     """The metrics of the split, and the network layer by layer."""
     trained = judged.trained
-    counts = f"{len(judged.indices):,} samples of {judged.split}"
+    counts = f"{counted(len(judged.indices), 'sample')} of {judged.split}"
     step = f"{trained.path.name} of step {trained.step:,}" + (", averaged weights" if trained.averaged else "")
     found = judged.measured
     columns = [judged.split, *(["test"] if judged.beside else [])]

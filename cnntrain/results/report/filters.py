@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.network.first_layer import first
 from cnntrain.results.report.html import Markup, element, section
 from cnntrain.results.report.pictures import embedded, opaque, sheet, signed
@@ -61,5 +62,5 @@ def of(trained: Trained) -> Markup:
     more = f" The first {MOST} of {weights.shape[-1]} are shown." if count < weights.shape[-1] else ""
     meaning = "in colour, where grey is 0" if weights.shape[2] == 3 else "red where they add, blue where they subtract"
     note = f"The weights of {name}, {meaning}.{more}"
-    alt = f"{count} filters of {weights.shape[0]} by {weights.shape[1]}"
+    alt = f"{counted(count, 'filter')} of {weights.shape[0]} by {weights.shape[1]}"
     return section("First layer", markup(weights, alt), note=note)

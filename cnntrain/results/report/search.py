@@ -31,7 +31,7 @@ def markup(search: Row) -> list[Markup]:
         for one in judged[:_MOST]
     ]
     header = ["trial", *keys, "state", "epochs", search["metric"]]
-    left = f" The other {len(judged) - _MOST} are in {FILE}." if len(judged) > _MOST else ""
+    left = f" All {len(judged)} are in {FILE}." if len(judged) > _MOST else ""
     note = f"Best first; paused trials can be resumed.{left}"
     shares = search["importances"]
     mattered = [[key, f"{share:.0%}"] for key, share in sorted(shares.items(), key=lambda item: -item[1])]

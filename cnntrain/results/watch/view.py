@@ -14,6 +14,7 @@ import numpy as np
 
 from cnntrain.config.tree import RESOLVED
 from cnntrain.core.arrays import Array
+from cnntrain.core.counts import counted
 from cnntrain.core.display import Matrix
 from cnntrain.core.errors import CnntrainError
 from cnntrain.results.report import curves, filters, matrix, overview, search, series, svg
@@ -239,7 +240,7 @@ def _filters(live: Row) -> str:
     except (ValueError, KeyError, TypeError):
         return warning("The live file's filters are damaged")
     meaning = "in colour, gray being 0" if weights.shape[2] == 3 else "red where they add, blue where they subtract"
-    picture = filters.markup(weights, f"{count} filters of {name}")
+    picture = filters.markup(weights, f"{counted(count, 'filter')} of {name}")
     return section("First filters", picture, note=f"{name}: {meaning}.", half=True)
 
 

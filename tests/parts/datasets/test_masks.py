@@ -307,7 +307,7 @@ def test_what_cannot_be_read_can_be_left_out_with_its_picture(folder: Path) -> N
     [
         ({"classes": 1}, "classes must be 2 to 255, got 1"),
         ({"classes": ("a", "a")}, "classes must have different names"),
-        ({"colours": ((0, 0, 0),)}, "colours has 1 colours, there are 3 classes"),
+        ({"colours": ((0, 0, 0),)}, "colours has 1 colour, there are 3 classes"),
         ({"ignore": (0, 0, 0)}, "ignore is a colour, and masks hold class numbers: give a number, or colours"),
         ({"masks": None}, "pictures and masks go together: give both folders, or a table"),
         ({"table": "t.csv"}, "masks takes pictures and masks, or a table: give one of them"),
