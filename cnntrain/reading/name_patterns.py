@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
+from cnntrain.core.counts import counted
+
 _LONGEST = 200  # characters of a pattern
 _REPETITIONS = 3
 _WAYS = 1_000  # of choosing among alternatives
@@ -46,7 +48,7 @@ class NamePattern:
             raise ValueError(f"{what} {error}. A pattern must be quick for every name") from error
         if found != self.groups:
             expected = "one group (...), which is what is looked for" if self.groups else "none: write (?:...)"
-            raise ValueError(f"{what} has {found} groups, expected {expected}")
+            raise ValueError(f"{what} has {counted(found, 'group')}, expected {expected}")
 
     def find(self, name: str) -> list[str]:
         """Every different text that the group matches in a name, or the whole pattern if it has no group.

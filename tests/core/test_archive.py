@@ -107,7 +107,7 @@ def test_headers_that_contradict_the_directory_are_refused() -> None:
         (sound, archive._central_header(b"a", 10, 0, 30), "the entry of 'a' contradicts itself"),
         (sound, central()[:-1], "its directory is cut short"),
         (sound, central() + b"\0", "its directory does not end where it should"),
-        (sound, central() + bytes(2000), "it holds 1 members in a directory of 2047 bytes"),
+        (sound, central() + bytes(2000), "it holds 1 member in a directory of 2047 bytes"),
     ]:
         with pytest.raises(DamagedError, match=expected):
             members(built(local, entry))

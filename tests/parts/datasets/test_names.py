@@ -137,7 +137,7 @@ def test_split_without_a_pattern_and_a_slow_label_are_refused_where_they_stand(
     for source, said in (
         ("split: {}", "split needs 'val', 'test' or both"),
         ("label: '(a+)+'", "label '(a+)+' repeats a group, which is not allowed"),
-        ("split: {test: '(a)'}", "split.test '(a)' has 1 groups, expected none"),
+        ("split: {test: '(a)'}", "split.test '(a)' has 1 group, expected none"),
     ):
         (root / "x.yaml").write_text(
             f"data: {{source: {{type: image_folder, root: {root}, {source}}}}}\n"

@@ -215,7 +215,7 @@ def test_normalize_by_given_numbers() -> None:
 def test_normalize_counts_channels() -> None:
     normalize = make("normalize", mean=(0.5,), std=(0.2,))
     assert normalize.output_shape((8, 8, 1)) == (8, 8, 1)
-    with pytest.raises(ValueError, match="mean and std have 1 entries, the image 3 channels"):
+    with pytest.raises(ValueError, match="mean and std have 1 entry, the image 3 channels"):
         normalize.output_shape(SHAPE)
 
 
