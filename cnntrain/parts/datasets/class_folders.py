@@ -351,6 +351,7 @@ class ClassFolders(Dataset):
         """Raise DataError for the folder of a split that has none of a class, whatever else is in it."""
         if split == "train":
             self._require_classes()  # which says more
+        self._check_no_class(split)
         loose = self.samples_at(folder)
         if not loose:
             raise DataError(f"{folder} has no folder for a class, expected those of train. Add them, or remove it")
