@@ -174,7 +174,8 @@ class Trainer:
         step, finished = self.state.step, self.state.finished
         wishes = Wishes(*self.pool.agree(self.interrupts.wishes(late)))
         every = max(self.horizon.steps(self.job.loaded.experiment.checkpoint.every), 1)
-        due = step > 0 and step % every == 0
+        judged = self.state.closed >= self._epoch_to_close()[0]  # not where a signal has cut its validation short
+        due = step > 0 and step % every == 0 and judged  # else whoever resumes it closes the epoch, and keeps this step
         pause = self.pause_step is not None and step >= self.pause_step
         asked = bool(improved or due or wishes.save or finished or pause)
         if asked or any(wishes):

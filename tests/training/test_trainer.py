@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 import cnntrain
 from cnntrain.config.fields import Duration
 from cnntrain.core.append_log import AppendLog
+from cnntrain.core.arrays import Array
 from cnntrain.core.console import Console
 from cnntrain.core.errors import (
     ConfigError,
@@ -30,11 +32,11 @@ from cnntrain.core.scale import PixelScale
 from cnntrain.engine.pool import Pool
 from cnntrain.rundir.checkpoint import read, read_meta
 from cnntrain.rundir.json_files import read_rows
-from cnntrain.training.interrupts import Wishes
+from cnntrain.training.interrupts import Interrupts, Wishes
 from cnntrain.training.session import Options, fit
 from cnntrain.training.trainer import Trainer
-from cnntrain.training.validation import Validation
-from tests.support.experiments import ADAM, FULL, evidence, run, write
+from cnntrain.training.validation import Validation, _Interruptible
+from tests.support.experiments import ADAM, FULL, TINY, evidence, run, write
 
 SHORT = ("train.epochs=2",)
 THREE = ("train.epochs=3",)  # 24 steps, or 12 accumulated ones
@@ -142,6 +144,53 @@ def test_a_signal_during_validation_leaves_the_epoch_open_and_resumes_to_the_sam
     assert read_meta(tmp_path / "run/checkpoints/last.npz")["position"]["closed"] == 0
     run(None, tmp_path / "run", resume=True)
     assert evidence(tmp_path / "run") == expected
+
+
+def _files(run_dir: Path) -> dict[str, bytes]:
+    """Everything in which a run that was stopped must equal one that was not."""
+    paths = [*(run_dir / "checkpoints").iterdir(), *(run_dir / "film").iterdir(), run_dir / "metrics.jsonl"]
+    return {path.name: path.read_bytes() for path in paths}
+
+
+@pytest.mark.parametrize(("every", "keep"), [("1ep", 9), ("2ep", 9), ("1ep", 1), ("3st", 2)])
+def test_a_signal_in_any_step_or_validation_changes_no_file(tmp_path, monkeypatch, every, keep):
+    """One in each of 6 steps, and one at each batch of both validations, with trained and with averaged weights."""
+    average = "train.average={type: swa, start: 2st, every: 2st}"
+    kept = (f"checkpoint.every={every}", f"checkpoint.keep={keep}", "checkpoint.film=4")
+    sets = ("train.epochs=2", "train.batch_size=16", "train.shard=4", average, *kept)
+    config, close, take, fill = write(tmp_path, TINY), Trainer._close_due_epoch, Trainer._take_step, _Interruptible.fill
+    run(config, tmp_path / "straight", sets)
+    expected, stops, place = _files(tmp_path / "straight"), set[tuple[int, int]](), [0, 0]
+
+    def arrived(interrupts: Interrupts, step: int, batch: int) -> None:
+        if (step, batch) not in stops:
+            stops.add((step, batch))
+            interrupts.stop = signal.SIGTERM
+
+    def closing(self: Trainer) -> bool:
+        place[:] = self.state.step, 0
+        return close(self)
+
+    def taking(self: Trainer) -> None:
+        arrived(self.interrupts, self.state.step, 0)
+        take(self)
+
+    def filling(self: _Interruptible, start: int, stop: int, x: Array) -> tuple[Array, Array]:
+        place[1] += 1
+        arrived(self._interrupts, *place)
+        return fill(self, start, stop, x)
+
+    monkeypatch.setattr(Trainer, "_close_due_epoch", closing)
+    monkeypatch.setattr(Trainer, "_take_step", taking)
+    monkeypatch.setattr(_Interruptible, "fill", filling)
+    finished = False
+    while not finished:
+        with contextlib.suppress(StoppedError):
+            finished = run(config, tmp_path / "run", sets, resume_or_start=True)["state"] == "finished"
+        there = {name: one for name, one in _files(tmp_path / "run").items() if name.startswith(("epoch", "step"))}
+        assert [name for name in there if there[name] != expected.get(name, None if keep == 9 else there[name])] == []
+    assert len(stops) == 6 + 2 * (2 + 2)
+    assert _files(tmp_path / "run") == expected
 
 
 def test_a_signal_while_the_data_is_read_ends_at_once_and_changes_nothing(straight, tmp_path, monkeypatch):
