@@ -165,6 +165,7 @@ def _trainer(
     for override in sets:
         check_override(override)
     loaded = saved.located(saved.experiment(saved.moved(checkpoint), sets)[0], path)
+    saved.require_places(loaded.experiment, checkpoint.path)
     job = make_job(loaded, threads, console, begun=True)
     checkpoint.require(metrics_length=int)
     schema = numbering.schema_of(first_row(path / "metrics.jsonl"))
@@ -212,7 +213,7 @@ def _earlier(path: Path, last: Checkpoint, least: int) -> Path:
     steps: dict[Path, Any] = {}
     others: dict[Path, Any] = {}  # those of other settings, and their meta
     for file in sorted((path / FOLDER).glob("*.npz")):
-        meta = read_meta(file)
+        meta = saved.with_places(read_meta(file), last.meta)
         position = meta.get("position")
         step = position.get("step") if isinstance(position, dict) else None
         early = type(step) is int and step + least <= last.meta["position"]["step"]

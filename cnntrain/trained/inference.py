@@ -70,8 +70,8 @@ class Trained:
     ) -> None:
         """Read a checkpoint, or a run directory's best one, else its last.
 
-        `sets` may change where the data lies (data.source, data.val.*) and nothing else. What has less than `score` is
-        left out of answers. `warn` is told of what is odd about data; None prints it. Raises CheckpointError, and
+        `sets` may change where the data lies (`check_override`) and nothing else. What has less than `score` is left
+        out of answers. `warn` is told of what is odd about data; None prints it. Raises CheckpointError, and
         UsageError where answers have no score.
         """
         blas.pin()
@@ -370,12 +370,12 @@ class Trained:
 
 
 def check_override(override: str) -> None:
-    """Raise UsageError for an override of anything but where the data lies."""
+    """Raise UsageError for an override of anything but where the data or a teacher lies."""
     key = override.partition("=")[0]
-    if key != "data.source" and not key.startswith(("data.source.", "data.val.")):
+    if key != "data.source" and not key.startswith(("data.source.", "data.val.")) and not saved.is_place(key):
         raise UsageError(
-            f"--set {override}: a trained network cannot be changed; only where its data lies can be set, such as "
-            "data.source.root=PATH"
+            f"--set {override}: a trained network cannot be changed; only where its data lies, or its teacher, can "
+            "be set, such as data.source.root=PATH"
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +18,7 @@ import numpy as np
 
 from cnntrain.config.dump import plain
 from cnntrain.config.load import Loaded, load_plain, load_resolved
+from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import RESOLVED
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import Description
@@ -33,6 +34,7 @@ from cnntrain.parts.tasks.base import Task
 from cnntrain.parts.transforms.base import Transform
 from cnntrain.rundir.checkpoint import FOLDER, LAST, Checkpoint, changed_packages, read_meta, require_parts
 
+_TEACHER = "teacher"  # the field of a loss that says where one lies
 _MEASURED = 12  # the numerics of the first version that measures statistics of averaged weights before every save
 
 
@@ -58,27 +60,36 @@ def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = 
     return (replace(load_plain(config, file, sets), begun=True) if sets else loaded), description
 
 
+def is_place(key: str) -> bool:
+    """Whether a key of a config says where data or a teacher lies, which digests show to be the same elsewhere."""
+    room, field = key.partition(".")[0], key.rpartition(".")[2]
+    return (room == "data" and field in PLACES) or (room == "loss" and field == _TEACHER)
+
+
 def moved(checkpoint: Checkpoint) -> Checkpoint:
-    """A checkpoint of a run with the places of the data that the run's last one has, if it went on with moved data."""
+    """A checkpoint of a run with the places of data and teacher by which the run went on, as its last one has them."""
     last = checkpoint.path.with_name(LAST)
     if checkpoint.path.absolute().parent.name != FOLDER or checkpoint.path.name == LAST or not os.path.exists(last):
         return checkpoint
     with contextlib.suppress(CheckpointError, StorageError):  # whoever needs that file will say so
-        config, latest = checkpoint.meta.get("config"), read_meta(last).get("config")
-        if isinstance(config, dict) and isinstance(latest, dict):
-            data = _placed(config.get("data"), latest.get("data"))
-            return replace(checkpoint, meta=checkpoint.meta | {"config": config | {"data": data}})
+        return replace(checkpoint, meta=with_places(checkpoint.meta, read_meta(last)))
     return checkpoint
 
 
-def _placed(mine: Any, latest: Any) -> Any:
-    """Plain settings with the places that others of the same form have."""
+def with_places(meta: Mapping[str, Any], latest: Mapping[str, Any]) -> dict[str, Any]:
+    """The meta of a checkpoint with the places of data and teacher that the meta of a later one has."""
+    keys = {"config": "", "eval_transforms": "data.eval_transforms"}
+    return dict(meta) | {name: _placed(meta[name], latest.get(name), key) for name, key in keys.items() if name in meta}
+
+
+def _placed(mine: Any, latest: Any, key: str) -> Any:
+    """Plain settings with the places that others of the same form have; `key` is theirs in a config."""
     if isinstance(mine, dict) and isinstance(latest, dict):
-        moved = {key: latest[key] for key in PLACES if type(mine.get(key)) is type(latest.get(key)) is str}
-        return {key: _placed(value, latest.get(key)) for key, value in mine.items()} | moved
+        return {name: _placed(value, latest.get(name), f"{key}.{name}".strip(".")) for name, value in mine.items()}
     if isinstance(mine, list) and isinstance(latest, list):
-        return [_placed(one, other) for one, other in itertools.zip_longest(mine, latest[: len(mine)])]
-    return mine
+        pairs = itertools.zip_longest(mine, latest[: len(mine)])
+        return [_placed(one, other, f"{key}.{number}") for number, (one, other) in enumerate(pairs)]
+    return latest if type(mine) is type(latest) is str and is_place(key) else mine
 
 
 def located(loaded: Loaded, path: Path) -> Loaded:
@@ -108,6 +119,17 @@ def require_data(source: Part, key: str, path: Path) -> None:
         for number, inner in enumerate(value if isinstance(value, tuple) else ()):
             if isinstance(inner, Dataset):
                 require_data(inner, f"{key}.{name}.{number}", path)
+
+
+def require_places(experiment: Experiment, path: Path) -> None:
+    """Raise DataError as `require_data` does where anything that training reads has moved."""
+    data = experiment.data
+    parts = {"data.source": data.source, "data.val": data.val}
+    for name in ("train_transforms", "eval_transforms"):
+        parts |= {f"data.{name}.{number}": part for number, part in enumerate(getattr(data, name))}
+    for key, part in parts.items():
+        if isinstance(part, Part):
+            require_data(part, key, path)
 
 
 def transforms(checkpoint: Checkpoint, loaded: Loaded, shape: Shape) -> tuple[Transform, ...]:

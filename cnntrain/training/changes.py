@@ -14,7 +14,6 @@ from cnntrain.core.counts import counted
 from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
 from cnntrain.data import manifest
 from cnntrain.network import build
-from cnntrain.parts.datasets.base import PLACES
 from cnntrain.parts.schedules.base import Schedule
 from cnntrain.rundir.checkpoint import Checkpoint, changed_packages
 from cnntrain.rundir.environment import compare_environments, environment
@@ -77,11 +76,8 @@ def differing(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
 
 
 def _is_harmless(key: str) -> bool:
-    """Whether a key may change on resume; where one says where data or a teacher lies, digests show it is the same."""
-    room, field = key.partition(".")[0], key.rpartition(".")[2]
-    if (room == "data" and field in PLACES) or (room == "loss" and field == "teacher"):
-        return True
-    return any(key == harmless or key.startswith(harmless + ".") for harmless in HARMLESS)
+    """Whether a key may change on resume."""
+    return saved.is_place(key) or any(key == harmless or key.startswith(harmless + ".") for harmless in HARMLESS)
 
 
 def load_unchanged(configs: Sequence[str | Path | Config], sets: Sequence[str], expected: str) -> Loaded:

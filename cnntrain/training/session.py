@@ -231,10 +231,8 @@ def _resume(
             console.warn(line)
 
         def build() -> Job:
-            data = loaded.experiment.data
-            for key, source in (("data.source", data.source), ("data.val", data.val)):
-                if isinstance(source, Dataset) and not configs:
-                    saved.require_data(source, key, path)
+            if not configs:
+                saved.require_places(loaded.experiment, path)
             with one_look():
                 for line in changes.of_files(run.path / manifest.FILE, before, loaded):
                     console.warn(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import wave
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from PIL import Image
 
 from cnntrain.config.fields import Duration
 from cnntrain.config.load import load_resolved
-from cnntrain.core.errors import ConfigError, DataError, PausedError
+from cnntrain.core.errors import ConfigError, DataError, PausedError, UsageError
 from cnntrain.engine.pool import Pool
 from cnntrain.network import effects, initial
 from cnntrain.parts.datasets.base import PLACES
+from cnntrain.results.replay import verify
 from cnntrain.rundir import history
 from cnntrain.rundir.checkpoint import read, save
 from cnntrain.rundir.directory import RunDirectory
@@ -164,6 +166,62 @@ def test_a_source_within_another_and_a_teacher_may_be_found_elsewhere(tmp_path):
     moved = (f"data.source.source.root={tmp_path / 'moved'}", f"loss.teacher={tmp_path / 'elsewhere'}")
     run(None, tmp_path / "run", moved, resume=True)
     assert evidence(tmp_path / "run")[0] == evidence(tmp_path / "straight")[0]
+    assert verify(tmp_path / "straight", moved, threads=1)["same"]
+    assert verify(tmp_path / "run", steps=20, threads=1)["same"], "from a checkpoint that knows the old places"
+    with pytest.raises(UsageError, match="only where its data lies, or its teacher, can be set"):
+        verify(tmp_path / "run", ("loss.alpha=0.5",))
+
+
+NOISY = """\
+data:
+  source: {type: vowels, samples: 20, sample_rate: 4000, duration: 0.1}
+  train_transforms: [{type: noise_from, folder: FOLDER, sample_rate: 4000, probability: 1}]
+model: {layers: [{type: conv1d, filters: 2, kernel_size: 9, stride: 8}, global_avg_pool, {type: dense, units: auto}]}
+train: {epochs: 3, batch_size: 10}
+checkpoint: {keep: 9}
+"""
+
+
+@pytest.fixture
+def noisy(tmp_path):
+    """A run that adds noise from recordings, paused after an epoch: its config and the folder of recordings."""
+    (tmp_path / "noise").mkdir()
+    _record(tmp_path / "noise/hiss.wav", 1)
+    config = write(tmp_path, NOISY.replace("FOLDER", str(tmp_path / "noise")))
+    with pytest.raises(PausedError):
+        run(config, tmp_path / "run", pause_at=Duration(1))
+    return config, tmp_path / "noise"
+
+
+def _record(path, seed):
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 4000, 0, "NONE", ""))
+        file.writeframes(np.random.default_rng(seed).integers(-9999, 9999, 4000).astype("<i2").tobytes())
+
+
+def test_recordings_that_transforms_read_may_be_found_elsewhere(tmp_path, noisy):
+    config, folder = noisy
+    run(config, tmp_path / "straight")
+    shutil.move(folder, tmp_path / "moved")
+    elsewhere = (f"data.train_transforms.0.folder={tmp_path / 'moved'}",)
+    for call in (run, lambda _, path, **__: verify(path)):
+        with pytest.raises(DataError, match=r"noise does not exist: .* with --set data\.train_transforms\.0\.folder=P"):
+            call(None, tmp_path / ("run" if call is run else "straight"), resume=True)
+    run(None, tmp_path / "run", elsewhere, resume=True)
+    assert evidence(tmp_path / "run")[0] == evidence(tmp_path / "straight")[0]
+    assert verify(tmp_path / "straight", elsewhere, threads=1)["same"]
+    assert verify(tmp_path / "run", steps=4, threads=1)["same"]
+
+
+def test_other_recordings_are_other_data(tmp_path, noisy):
+    _, folder = noisy
+    _record(folder / "hiss.wav", 2)
+    with pytest.raises(DataError, match=r"not what this run was started with \(the files that transforms read\)"):
+        run(None, tmp_path / "run", resume=True)
+    last = read(tmp_path / "run/checkpoints/last.npz")
+    del last.meta["data"]["transform_files"]
+    save(last.path, last.meta, last.arrays)
+    run(None, tmp_path / "run", resume=True)  # as written before they were recorded
 
 
 def test_a_run_whose_data_has_moved_says_how_to_go_on(tmp_path):

@@ -17,8 +17,8 @@ from cnntrain.reading.decoded import Sample
 from cnntrain.reading.folders import SPECIAL
 from cnntrain.reading.reader import ALONE, Reader
 
-# the fields of sources that say where files lie
-PLACES = ("root", "path", "pictures", "masks", "table", "images", "lists")
+# the fields of sources and transforms that say where files lie
+PLACES = ("root", "path", "pictures", "masks", "table", "images", "lists", "folder")
 
 
 @dataclass(frozen=True)

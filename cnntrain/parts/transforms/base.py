@@ -102,6 +102,13 @@ class Transform(Part):
         """
         return self
 
+    def files_digest(self) -> str:
+        """The SHA-256, in hex, of what it has read from files once it is fitted; "" where it reads none.
+
+        Where those lie, a field named in `PLACES` (parts/datasets/base.py) says, which may change between two sessions.
+        """
+        return ""
+
     def apply(self, images: Array, draws: Draws) -> Array:
         """The transformed images (n, h, w, c): a new array, or the one given, changed in place or not at all."""
         raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from cnntrain.config.fields import Finite, Probability, Range
-from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.arrays import Array, Shape, to_file
 from cnntrain.core.errors import DataError
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
@@ -29,7 +30,7 @@ class NoiseFrom(Transform):
 
     The ratio of powers in decibels is uniform in `snr`; a recording that is too short is repeated, a silent sound or
     stretch changes nothing. The recordings are read into memory once, at `sample_rate`; a resumed run must find the
-    same ones there.
+    same ones, there or in another folder that it is told of.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ()  # it needs a folder: tests/parts/transforms/test_sounds.py
@@ -62,6 +63,13 @@ class NoiseFrom(Transform):
         _read[whose] = _recordings(*whose)
         return self
 
+    def files_digest(self) -> str:
+        """That of the recordings' values, in order; "" before they are read."""
+        sha = hashlib.sha256()
+        for noise in _read.get(self._whose, ()):
+            sha.update(len(noise).to_bytes(8, "little") + to_file(noise).data)
+        return sha.hexdigest() if self._whose in _read else ""
+
     @property
     def _whose(self) -> tuple[Path, int]:
         """What tells its recordings from those of others."""
@@ -88,7 +96,7 @@ class NoiseFrom(Transform):
 
 def _recordings(folder: Path, sample_rate: int) -> tuple[Array, ...]:
     """Every recording of a folder, sorted by path: float32. Raises DataError."""
-    place = on_disk(folder, "Set noise_from.folder to a folder of recordings", folder=True)
+    place = on_disk(folder, "Set the folder of noise_from to one of recordings", folder=True)
     paths = sorted(files_below(place, SUFFIXES))
     if not paths:
         raise DataError(f"{place} holds no recordings, expected files named {', '.join(sorted(SUFFIXES))}. Add some")
