@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,14 +12,16 @@ from cnntrain.config.load import Loaded, leaves, load, problem
 from cnntrain.config.mapping import Config
 from cnntrain.core.counts import counted
 from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
+from cnntrain.core.registry import Part
 from cnntrain.data import manifest
 from cnntrain.network import build
-from cnntrain.parts.schedules.base import Schedule
+from cnntrain.parts.averages.base import Average
+from cnntrain.parts.schedules.base import Horizon, Schedule
 from cnntrain.rundir.checkpoint import Checkpoint, changed_packages
 from cnntrain.rundir.environment import compare_environments, environment
 from cnntrain.trained import saved
 from cnntrain.training.job import Job
-from cnntrain.training.rates import horizon, schedule
+from cnntrain.training.rates import horizon, looked_at, schedule
 
 HARMLESS = (  # keys that may change on resume: they say how long to train and what to watch, not what is computed
     "name",
@@ -126,8 +128,8 @@ def of_files(path: Path, before: Loaded, now: Loaded) -> list[str]:
 def of_length(before: Loaded, job: Job, step: int) -> list[str]:
     """Warnings where another length of training means that the run is not what it would be from the start.
 
-    It has taken more steps than it would be given, learning rate or momentum of the next step differ, or what begins or
-    ends at a share of the training did so before that step, or would have.
+    It has taken more steps than it would be given, or some of them with another learning rate or momentum, with other
+    layers frozen, or into another average than they would be.
     """
     epoch = job.loader.steps_per_epoch, len(job.loader.indices)
     horizons = [horizon(experiment, *epoch) for experiment in (before.experiment, job.loaded.experiment)]
@@ -137,19 +139,51 @@ def of_length(before: Loaded, job: Job, step: int) -> list[str]:
             f"the run has taken {counted(step, 'step')}, more than the {total:,} of the new length: no step is taken, "
             "and its results stay those of the longer training"
         )
-    optimizer, momentum = build.optimizer(job.loaded.experiment), job.loaded.experiment.momentum_schedule
-    for name, chosen, start in (
-        ("learning rate", schedule(job.loaded.experiment), optimizer.lr),
-        ("momentum", momentum, optimizer.base_momentum),
+    if total != total_then:
+        found += [*_of_rates(job, horizons, step), *_of_shares(job, horizons, step)]
+    return found
+
+
+def _of_rates(job: Job, horizons: Sequence[Horizon], step: int) -> Iterator[str]:
+    """What is said of learning rate and momentum where one of so many steps has another in the second horizon."""
+    experiment, optimizer = job.loaded.experiment, build.optimizer(job.loaded.experiment)
+    for name, rule, start in (
+        ("learning rate", schedule(experiment), optimizer.lr),
+        ("momentum", cast(Schedule | None, experiment.momentum_schedule), optimizer.base_momentum),
     ):
-        then, now = (cast(Schedule, chosen)(step, one, start) if chosen and start else 0.0 for one in horizons)
-        if then != now:
-            found.append(f"the schedule spans the new length: the {name} of step {step} was {then:g} and is {now:g}")
-    for key, text in leaves(plain(job.loaded.experiment.train)):
-        if isinstance(text, str) and text.endswith("%"):
-            then, now = (one.steps(Duration.parse(text)) for one in horizons)
-            if min(then, now) < step and then != now:
-                found.append(
-                    f"train.{key} spans the new length: {text} was step {then} and is {now}, but {step} are taken"
-                )
+        if rule is None or not start:
+            continue
+        values = {at: [rule(at, one, start) for one in horizons] for at in (*looked_at(step), step)}
+        others = [at for at, (then, now) in values.items() if then != now]
+        if others and others != [step]:  # the next one, the last of them if it is one, is to be taken anyway
+            then, now = values[others[-1]]
+            yield f"the schedule spans the new length: the {name} of step {others[-1]} was {then:g} and is {now:g}"
+
+
+def _of_shares(job: Job, horizons: Sequence[Horizon], step: int) -> Iterator[str]:
+    """What is said of shares of the training in `train` where so many steps would have been others by them."""
+    train = job.loaded.experiment.train
+    for key, text in leaves(plain(train)):
+        if not (isinstance(text, str) and text.endswith("%")):
+            continue
+        then, now = (one.steps(Duration.parse(text)) for one in horizons)
+        if then != now and _met(key, train.average, horizons, min(then, now), step):
+            is_now = f"{text} was {counted(then, 'step')} and is {now:,}, with {step:,} taken"
+            yield f"train.{key} spans the new length: {is_now}"
+
+
+def _met(key: str, average: Part | None, horizons: Sequence[Horizon], first: int, step: int) -> bool:
+    """Whether one of so many steps would have been another by this key, by which steps differ from `first` on."""
+    if not key.startswith("average."):
+        return first < step
+    then, now = (_moves(cast(Average, average), one, step) for one in horizons)
+    return then != now
+
+
+def _moves(average: Average, length: Horizon, step: int) -> list[tuple[int, float]]:
+    """After which of so many steps an average moves towards the weights, and how far."""
+    found: list[tuple[int, float]] = []
+    for taken in range(1, step + 1):
+        if share := average.share(taken, len(found), length.total_steps, length.steps_per_epoch):
+            found.append((taken, share))
     return found

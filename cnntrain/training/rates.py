@@ -63,7 +63,7 @@ class Rates:
         """
         for name, (schedule, _) in self._schedules.items():
             begin = schedule.begin()
-            moments = [(step, begin) for step in _looked_at(horizon.total_steps)]
+            moments = [(step, begin) for step in looked_at(horizon.total_steps)]
             if schedule.watched() is not None:
                 moments += _stagnating(schedule, horizon)
             if not self._takes_all(name, moments, horizon):
@@ -137,7 +137,7 @@ def schedule(experiment: Experiment) -> Schedule:
     return cast(Schedule, experiment.schedule)
 
 
-def _looked_at(total: int) -> list[int]:
+def looked_at(total: int) -> list[int]:
     """The steps to look at: all, or evenly spread ones."""
     if total <= MOST:
         return list(range(total))

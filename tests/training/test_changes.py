@@ -102,8 +102,8 @@ def test_what_spans_another_length_than_it_began_with_is_told(tmp_path):
     run(config, folder, (*shares, "train.epochs=4"))
     run(None, folder, ("train.epochs=8",), resume=True)
     told = (folder / "train.log").read_text()
-    assert "train.freeze.0.until spans the new length: 50% was step 20 and is 40, but 40 are taken" in told
-    assert "train.average.start spans the new length: 90% was step 36 and is 72, but 40 are taken" in told
+    assert "train.freeze.0.until spans the new length: 50% was 20 steps and is 40, with 40 taken" in told
+    assert "train.average.start spans the new length: 90% was 36 steps and is 72, with 40 taken" in told
     assert "train.freeze.1" not in told, "it was frozen in every step so far, as it would have been"
 
 
@@ -137,6 +137,41 @@ def test_a_run_that_began_with_rules_that_do_nothing_goes_on_and_answers(tmp_pat
         assert Trained(folder / "checkpoints/best.npz", pool).network.graph.parameter_count() > 0
     with pytest.raises(ConfigError, match="'heda' fits no layer"):
         run(config, tmp_path / "another", sets)
+
+
+PLAIN = ("schedule=constant", "train.early_stopping=null", "train.average=null", "train.epochs=3")
+
+
+@pytest.mark.parametrize(  # of 10 steps an epoch
+    ("override", "paused", "epochs"),
+    [
+        ("schedule={type: constant, warmup: 25%}", "29st", 6),  # the warm-up is over in either
+        ("schedule={type: multistep, milestones: [25%]}", "29st", 6),
+        ("schedule={type: multistep, milestones: [25%]}", "7st", 6),
+        ("schedule={type: cosine_restarts, period: 25%}", "21st", 6),
+        ("schedule=cosine", "1st", 6),  # none is told: at step 0 all cosines are alike
+        ("schedule=cosine", "2st", 6),
+        ("schedule=linear", "19st", 2),
+        ("momentum_schedule={type: linear, start: 0.5}", "2st", 6),
+        ("train.average={type: swa, start: 50%}", "14st", 6),
+        ("train.average={type: swa, start: 50%}", "15st", 6),
+        ("train.average={type: swa, start: 5st, every: 20%}", "11st", 6),
+        ("train.average={type: ema, half_life: 75%}", "1st", 6),  # the first weights enter whole
+        ("train.average={type: ema, half_life: 75%}", "2st", 6),
+        ("train.freeze=[{match: conv2d_1, until: 50%}]", "15st", 6),
+        ("train.freeze=[{match: conv2d_1, until: 50%}]", "16st", 6),
+    ],
+)
+def test_another_length_is_told_of_where_it_makes_another_run_of_it_and_only_there(tmp_path, override, paused, epochs):
+    config, folder, sets = write(tmp_path, TINY), tmp_path / "run", (*PLAIN, override)
+    longer = f"train.epochs={epochs}"
+    for place in (folder, tmp_path / "straight"):
+        with pytest.raises(PausedError):
+            run(config, place, sets if place == folder else (*sets, longer), pause_at=Duration.parse(paused))
+    alike = evidence(folder)[0] == evidence(tmp_path / "straight")[0]
+    with pytest.raises(PausedError):
+        run(None, folder, (longer,), resume=True, pause_at=Duration.parse(paused))
+    assert ("spans the new length" not in (folder / "train.log").read_text()) == alike
 
 
 @pytest.mark.parametrize("field", PLACES)
