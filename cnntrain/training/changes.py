@@ -12,9 +12,8 @@ from cnntrain.config.load import Loaded, leaves, load, problem
 from cnntrain.config.mapping import Config
 from cnntrain.core.counts import counted
 from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
-from cnntrain.core.registry import Part
 from cnntrain.data import manifest
-from cnntrain.network import build
+from cnntrain.network import build, freezing
 from cnntrain.parts.averages.base import Average
 from cnntrain.parts.schedules.base import Horizon, Schedule
 from cnntrain.rundir.checkpoint import Checkpoint, changed_packages
@@ -167,17 +166,25 @@ def _of_shares(job: Job, horizons: Sequence[Horizon], step: int) -> Iterator[str
         if not (isinstance(text, str) and text.endswith("%")):
             continue
         then, now = (one.steps(Duration.parse(text)) for one in horizons)
-        if then != now and _met(key, train.average, horizons, min(then, now), step):
+        if then != now and _met(key, job, horizons, min(then, now), step):
             is_now = f"{text} was {counted(then, 'step')} and is {now:,}, with {step:,} taken"
             yield f"train.{key} spans the new length: {is_now}"
 
 
-def _met(key: str, average: Part | None, horizons: Sequence[Horizon], first: int, step: int) -> bool:
+def _met(key: str, job: Job, horizons: Sequence[Horizon], first: int, step: int) -> bool:
     """Whether one of so many steps would have been another by this key, by which steps differ from `first` on."""
-    if not key.startswith("average."):
-        return first < step
-    then, now = (_moves(cast(Average, average), one, step) for one in horizons)
-    return then != now
+    if key.startswith("average."):
+        average = cast(Average, job.loaded.experiment.train.average)
+        then, now = (_moves(average, one, step) for one in horizons)
+        return then != now
+    trained, trained_now = (_trained(job, one, step) for one in horizons)
+    return first < step and trained != trained_now
+
+
+def _trained(job: Job, length: Horizon, step: int) -> dict[str, range]:
+    """In which of so many steps the nodes are trained that are frozen in some."""
+    found = freezing.stretches(job.loaded.experiment, job.network.graph, length)
+    return {name: range(min(one.first, step), int(min(one.stop, step))) for name, one in found.items()}
 
 
 def _moves(average: Average, length: Horizon, step: int) -> list[tuple[int, float]]:

@@ -160,6 +160,7 @@ PLAIN = ("schedule=constant", "train.early_stopping=null", "train.average=null",
         ("train.average={type: ema, half_life: 75%}", "2st", 6),
         ("train.freeze=[{match: conv2d_1, until: 50%}]", "15st", 6),
         ("train.freeze=[{match: conv2d_1, until: 50%}]", "16st", 6),
+        ("train.freeze=[{match: conv2d_1, until: 50%}, {match: conv*, until: 20st}]", "16st", 6),
     ],
 )
 def test_another_length_is_told_of_where_it_makes_another_run_of_it_and_only_there(tmp_path, override, paused, epochs):
