@@ -46,11 +46,12 @@ def command(runs: tuple[Path, ...], port: int | None, listener: int | None) -> N
     same address there: ssh -L 8265:127.0.0.1:8265 HOST.
     """
     from cnntrain.core.errors import UsageError
+    from cnntrain.core.presence import exists
     from cnntrain.core.secret_file import kept_secret
     from cnntrain.results.watch.listener import address, listening
     from cnntrain.results.watch.server import serve
 
-    missing = [path for path in runs if not path.exists()]
+    missing = [path for path in runs if not exists(path)]
     if missing and listener is None:
         raise UsageError(f"{missing[0]} does not exist (looked for {missing[0].absolute()}). Name run directories")
     over = threading.Event()

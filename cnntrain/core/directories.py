@@ -4,22 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from pathlib import Path
 
 from cnntrain.core.errors import StorageError
 from cnntrain.core.storage import calling, explained
-
-
-def is_directory(path: Path) -> bool:
-    """Whether a directory is there.
-
-    Raises OSError where that cannot be seen, in a closed folder say; `Path.is_dir` says no from Python 3.14 on.
-    """
-    try:
-        return stat.S_ISDIR(os.stat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
 
 
 def fsync_directory(path: Path) -> None:

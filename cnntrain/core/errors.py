@@ -92,19 +92,19 @@ class ConfigError(CnntrainError):
 
 
 class DataError(CnntrainError):
-    """A data file is missing, damaged, or not what the config says."""
+    """A data file is missing, may not be read, is damaged, or not what the config says."""
 
     exit_code = 3
 
 
 class CheckpointError(CnntrainError):
-    """A checkpoint is missing, damaged, hostile, or belongs to another network."""
+    """A checkpoint is missing, may not be read, is damaged, hostile, or belongs to another network."""
 
     exit_code = 4
 
 
 class StorageError(CnntrainError):
-    """Reading or writing failed: no space, no permission, a device error."""
+    """Reading or writing failed: no space, no permission for what is neither data nor a checkpoint, a device error."""
 
     exit_code = 5
 

@@ -16,6 +16,12 @@ from cnntrain.core.failures import system_failure, unreadable
 
 _PIECE = 2**20  # bytes read at a time of a file whose size is limited
 OWN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # a stranger's link must not lead to another's file
+DENIED = tuple(f"cannot be read: {os.strerror(number)}" for number in (errno.EACCES, errno.EPERM))  # reasons to fail
+
+
+def cured(reason: str, otherwise: str) -> str:
+    """A reason that `open_regular` gave, with what to do; `otherwise` is for all but a lack of permission."""
+    return f"{reason}. {'Check the permissions' if reason in DENIED else otherwise}"
 
 
 def open_own(path: Path) -> int:
@@ -50,7 +56,7 @@ def read_own(path: Path, limit: int = 2**30) -> bytes:
     """
 
     def fail(reason: str) -> StorageError:
-        return StorageError(f"{path} {reason}. Was it moved, removed or replaced?")
+        return StorageError(f"{path} {cured(reason, 'Was it moved, removed or replaced?')}")
 
     return read_limited(path, limit, fail, follow=False)
 

@@ -19,7 +19,7 @@ from cnntrain.core import torch_files
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckpointError, MissingExtraError, UsageError, printable
 from cnntrain.core.extras import install
-from cnntrain.core.regular_file import open_regular
+from cnntrain.core.regular_file import cured, open_regular
 from cnntrain.network.feature_order import feature_orders
 from cnntrain.network.graph import Graph
 from cnntrain.parts.models.base import Counterpart
@@ -68,7 +68,7 @@ def _sorted(data: bytes) -> bytes:
 
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file. Raises CheckpointError where it cannot be read."""
-    with open_regular(path, lambda reason: CheckpointError(f"{path} {reason}. Check the path")) as file:
+    with open_regular(path, lambda reason: CheckpointError(f"{path} {cured(reason, 'Check the path')}")) as file:
         return file.read()
 
 

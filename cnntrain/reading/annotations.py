@@ -24,7 +24,7 @@ import numpy as np
 from cnntrain.core.boxes import COUNTED, Boxes
 from cnntrain.core.counts import counted
 from cnntrain.core.errors import DataError
-from cnntrain.core.regular_file import read_limited
+from cnntrain.core.regular_file import cured, read_limited
 from cnntrain.reading.folders import class_name
 from cnntrain.reading.input_files import noted
 
@@ -226,7 +226,7 @@ def text_of(path: Path, limit: int = 2**24, declared: re.Pattern[bytes] | None =
     """
 
     def fail(reason: str) -> Exception:
-        return DataError(f"{path} {reason}. Check the file")
+        return DataError(f"{path} {cured(reason, 'Check the file')}")
 
     with noted(path):
         data = read_limited(path, limit, fail)

@@ -20,7 +20,7 @@ from cnntrain.core import blas, machine, shell, strict_json
 from cnntrain.core.console import Console
 from cnntrain.core.counts import counted, foremost
 from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError, StorageError
-from cnntrain.core.regular_file import read_limited, read_own
+from cnntrain.core.regular_file import DENIED, cured, read_limited, read_own
 from cnntrain.engine.examination import What
 from cnntrain.engine.pool import Pool
 from cnntrain.parts.schedules.base import Horizon
@@ -180,7 +180,8 @@ def _record(path: Path) -> dict[str, Any]:
     file = path / FLIGHT_RECORD
 
     def fail(reason: str) -> Exception:
-        return RunDirectoryError(f"{file} {reason}: there is no record of a divergence to replay")
+        none = f"{reason}: there is no record of a divergence to replay"
+        return RunDirectoryError(f"{file} {cured(reason, '') if reason in DENIED else none}")
 
     try:
         record = strict_json.decode(read_limited(file, _LARGEST_RECORD, fail, follow=False).decode())

@@ -30,8 +30,9 @@ from cnntrain.core.arrays import Array, Shape, aligned, from_file, to_file
 from cnntrain.core.counts import foremost
 from cnntrain.core.errors import CheckpointError, StorageError, UsageError
 from cnntrain.core.output import ANY, Output
+from cnntrain.core.presence import exists, is_directory
 from cnntrain.core.registry import KINDS, package_of, parts, unusable
-from cnntrain.core.regular_file import open_regular
+from cnntrain.core.regular_file import DENIED, cured, open_regular
 from cnntrain.rundir.environment import compare_versions
 
 FORMAT = 1  # of the files this version writes; it reads 1 to this
@@ -223,15 +224,16 @@ def to_go_on_without_last(run: Path) -> str:
 def find(path: Path) -> Path:
     """The checkpoint that a path means: the file itself, or a run directory's best.npz, or else its last.npz.
 
-    Raises CheckpointError where there is none.
+    Raises CheckpointError where there is none, or one may not look.
     """
-    if not os.path.exists(path):  # unlike Path.exists, false where it cannot be looked at
+    if not exists(path, denied=CheckpointError):
         raise CheckpointError(f"there is no checkpoint or run directory {path} (that is {path.absolute()}). {_WANTED}")
-    if not os.path.isdir(path):
+    if not is_directory(path, denied=CheckpointError):
         return path
-    for name in ("best.npz", LAST):
+    names = ("best.npz", LAST) if exists(path / FOLDER, denied=CheckpointError) else ()
+    for name in names:
         candidate = path / FOLDER / name
-        if os.path.exists(candidate):
+        if exists(candidate, denied=CheckpointError):
             return candidate
     hint = the_latest(path) or _WANTED
     raise CheckpointError(f"{path} holds neither checkpoints/best.npz nor checkpoints/last.npz. {hint}")
@@ -265,11 +267,11 @@ def _in_full(path: Path) -> Path:
 
 def _refusal(path: Path) -> Callable[[str], CheckpointError]:
     def refuse(reason: str) -> CheckpointError:
-        if not os.path.lexists(path):
+        if reason not in DENIED and not os.path.lexists(path):
             folder = _in_full(path).parent
             hint = (folder.name == FOLDER and the_latest(folder.parent)) or _WANTED
             return CheckpointError(f"there is no checkpoint {path} (that is {path.absolute()}). {hint}")
-        return CheckpointError(f"{path} {reason}. {_WANTED}")
+        return CheckpointError(f"{path} {cured(reason, _WANTED)}")
 
     return refuse
 

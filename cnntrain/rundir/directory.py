@@ -28,6 +28,7 @@ from cnntrain.core.csv_text import to_csv
 from cnntrain.core.directories import make_directory, make_new_directory, make_own_directory
 from cnntrain.core.directory_lock import LOCK, DirectoryLock
 from cnntrain.core.errors import RunDirectoryError, StorageError
+from cnntrain.core.presence import closed, exists, is_directory
 from cnntrain.core.storage import AGAIN, require_space
 from cnntrain.rundir import checkpoint, film_files, numbering
 from cnntrain.rundir.json_files import first_row, read_object, read_rows
@@ -274,7 +275,10 @@ class RunDirectory:
         `whatever`: it is said after other advice, too. Nothing of it where the run is gone.
         """
         step = self._status.get("step")
-        if step is None or "--resume" in message or not resumable(self.path):
+        try:
+            if step is None or "--resume" in message or not resumable(self.path):
+                return message
+        except StorageError:  # which is told of already
             return message
         onward = f"go on from step {step} with: {self._resume}"
         if AGAIN in message:
@@ -338,8 +342,11 @@ def _json(value: Any) -> bytes:
 
 
 def resumable(path: Path) -> bool:
-    """Whether a directory holds a checkpoint to resume from; a link in its place, wherever it leads, is one to mend."""
-    return os.path.lexists(checkpoint.last_of(path))
+    """Whether a directory holds a checkpoint to resume from; a link in its place, wherever it leads, is one to mend.
+
+    Raises StorageError where one may not look.
+    """
+    return exists(path / checkpoint.FOLDER) and exists(checkpoint.last_of(path), follow=False)
 
 
 def _followed(path: Path) -> Path:
@@ -406,9 +413,9 @@ def _film_of(run: Path) -> list[Path]:
 def _names(directory: Path) -> list[str]:
     """What lies in a directory, apart from the lock and our temporaries; nothing where there is no directory."""
     try:
-        names = os.listdir(directory) if os.path.isdir(directory) else []
+        names = os.listdir(directory) if is_directory(directory) else []
     except OSError as error:
-        raise StorageError(f"cannot look into {directory}: {error.strerror}. Check the permissions") from error
+        raise closed(directory, error) from error
     return sorted(name for name in names if name != LOCK and not name.startswith(files.TEMPORARY))
 
 

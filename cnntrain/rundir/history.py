@@ -16,8 +16,8 @@ from typing import Any
 from cnntrain.config.dump import plain
 from cnntrain.config.load import leaves, load_resolved
 from cnntrain.config.tree import RESOLVED
-from cnntrain.core.directories import is_directory
-from cnntrain.core.errors import CheckpointError, ConfigError, StorageError, UsageError
+from cnntrain.core import presence
+from cnntrain.core.errors import CheckpointError, CnntrainError, ConfigError, StorageError, UsageError
 from cnntrain.rundir import checkpoint, numbering, pulse
 from cnntrain.rundir.json_files import WITHOUT, Row, read_object, read_rows
 
@@ -107,35 +107,67 @@ class Record:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a directory is a run's."""
-    return os.path.isfile(path / RESOLVED)
+    """Whether a directory is a run's. Raises StorageError where one may not look into it."""
+    return presence.is_file(path / RESOLVED)
 
 
-def find_runs(paths: Sequence[Path]) -> list[Path]:
+def find_runs(paths: Sequence[Path], warn: Callable[[str], None]) -> list[Path]:
     """The run directories meant by paths: themselves, or all that lie below; each once, links to another left out.
 
-    Raises UsageError where there is none.
+    `warn` is told of folders that one may not look into, which are left out. Raises UsageError where there is no run;
+    where none is left, the StorageError of the first such folder.
     """
     found: dict[str, Path] = {}
+    closed: dict[Path, CnntrainError] = {}
     for path in paths:
-        runs = [path] if is_run(path) else sorted(_below(path))
-        if not runs:
+        runs, shut = _at(path)
+        if not runs and not shut:
             nothing = f"holds no run (none of its folders has a {RESOLVED})"
-            there = nothing if is_directory(path) else "is no run directory"
+            there = nothing if presence.is_directory(path) else "is no run directory"
             raise UsageError(f"{path} {there} (looked for {path.absolute()}). Name directories that cnntrain fit wrote")
         for run in runs:
             found.setdefault(os.path.realpath(run), run)
+        closed |= shut
+    if not found:
+        raise next(iter(closed.values()))
+    for folder, error in closed.items():
+        warn(_left_out(folder, error))
     return list(found.values())
 
 
-def _below(path: Path) -> list[Path]:
-    """Run directories below a folder; links are not followed."""
-    found = []
-    for folder, names, _ in os.walk(path):
-        if is_run(Path(folder)):
+def _at(path: Path) -> tuple[list[Path], dict[Path, CnntrainError]]:
+    """The run directories that a path means, sorted, and the folders that one may not look into, each with its error.
+
+    Links below it are not followed.
+    """
+    found: list[Path] = []
+    closed: dict[Path, CnntrainError] = {}
+
+    def shut(error: OSError) -> None:
+        folder = Path(error.filename)
+        if presence.exists(folder):  # it may have been removed just now
+            closed[folder] = presence.closed(folder, error)
+
+    try:
+        if is_run(path):
+            return [path], {}
+        walk = os.walk(path, onerror=shut) if presence.is_directory(path) else ()
+    except CnntrainError as error:
+        return [], {path: error}
+    for folder, names, _ in walk:
+        try:
+            here = is_run(Path(folder))
+        except CnntrainError as error:
+            closed[Path(folder)] = error
+            continue
+        if here:
             found.append(Path(folder))
             names.clear()
-    return found
+    return sorted(found), closed
+
+
+def _left_out(path: Path, error: CnntrainError) -> str:
+    return f"{path} is left out: {str(error).splitlines()[0]}"
 
 
 def read(path: Path) -> Record:
@@ -167,18 +199,17 @@ def read(path: Path) -> Record:
 
 
 def read_all(paths: Sequence[Path], warn: Callable[[str], None]) -> list[Record]:
-    """The records of the runs meant by paths; a damaged one is left out, with a warning.
+    """The records of the runs meant by paths; one that is damaged, or may not be read, is left out, with a warning.
 
     Raises UsageError where there is no run; where none can be read, the error of the first.
     """
     found, errors = [], []
-    for path in find_runs(paths):
+    for path in find_runs(paths, warn):
         try:
             found.append(read(path))
         except (StorageError, ConfigError, CheckpointError) as error:
             errors.append(error)
-            first = str(error).splitlines()[0]
-            warn(f"{path} is left out: {first}")
+            warn(_left_out(path, error))
     if errors and not found:
         raise errors[0]
     return found
@@ -200,7 +231,7 @@ def _rows(path: Path, kinds_of: Callable[[Row], _Kinds]) -> list[Row]:
 
     Their epochs count from 1.
     """
-    rows = read_rows(path) if os.path.lexists(path) else []
+    rows = read_rows(path) if presence.exists(path, follow=False) else []
     for number, row in enumerate(rows, 1):
         for key, kind in kinds_of(row).items():
             if not _holds(row.get(key), kind):

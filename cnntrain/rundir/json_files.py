@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from cnntrain.core import strict_json
 from cnntrain.core.errors import StorageError
-from cnntrain.core.regular_file import open_regular, read_own
+from cnntrain.core.presence import exists
+from cnntrain.core.regular_file import cured, open_regular, read_own
 
 LARGEST = 64 * 2**20  # bytes of one object
 _ROWS = 2**30  # bytes of one file of rows
@@ -24,7 +24,7 @@ def read_object(path: Path) -> Row:
 
     Raises StorageError for any other content, and for a link or a pipe: a run directory may be a stranger's.
     """
-    if not os.path.lexists(path):
+    if not exists(path, follow=False):
         return {}
     return _object(read_own(path, LARGEST), str(path), WITHOUT)
 
@@ -42,11 +42,11 @@ def read_rows(path: Path) -> list[Row]:
 
 def first_row(path: Path) -> Row:
     """The first of these rows; an empty one where there is none yet, or no file. Raises what `read_rows` does."""
-    if not os.path.lexists(path):
+    if not exists(path, follow=False):
         return {}
 
     def fail(reason: str) -> StorageError:
-        return StorageError(f"{path} {reason}. {_RESTORE}")
+        return StorageError(f"{path} {cured(reason, _RESTORE)}")
 
     with open_regular(path, fail, follow=False) as file:
         line = file.readline(LARGEST)

@@ -20,6 +20,7 @@ from cnntrain.core import archive
 from cnntrain.core.arrays import Array, to_file
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.rundir import checkpoint
+from tests.support.closed import close
 
 META = {"config": {"seed": 2**63 - 1, "lr": 0.1, "name": "päris"}, "classes": ["0", "1"], "position": {"step": 7}}
 
@@ -210,6 +211,24 @@ def test_a_folder_of_runs_taken_for_one_is_told_of_the_latest(tmp_path: Path) ->
         with pytest.raises(CheckpointError) as caught:
             checkpoint.read(tmp_path / name)
         assert str(caught.value).endswith(hint)
+
+
+@pytest.mark.parametrize("closed", ["run", "run/checkpoints", "run/checkpoints/best.npz"])
+def test_where_one_may_not_look_no_checkpoint_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    best = tmp_path / "run" / "checkpoints" / "best.npz"
+    best.parent.mkdir(parents=True)
+    checkpoint.save(best, META, small())
+    close(monkeypatch, tmp_path / closed)
+    unread = f"{best} cannot be read: Permission denied. Check the permissions"
+    unseen = f"cannot look into {tmp_path / closed}: Permission denied. Check the permissions"
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.read(checkpoint.find(tmp_path / "run"))
+    assert str(caught.value) == (unread if closed.endswith(".npz") else unseen)
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.read(best)
+    assert str(caught.value) == unread
 
 
 @pytest.mark.parametrize("name", ["none", "n" * 300, "nul\0"])

@@ -24,6 +24,7 @@ from cnntrain.rundir import directory as run_directory
 from cnntrain.rundir.directory import EVENT_FILES, RunDirectory
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.sweep.scheduler import held
+from tests.support.closed import close
 from tests.support.faults import Killed, every_point, inject
 
 HASH = "0123456789abcdef" * 4
@@ -257,6 +258,19 @@ def test_resuming_needs_a_checkpoint(tmp_path: Path) -> None:
             RunDirectory.open(path)
         assert str(path / "checkpoints" / "last.npz") in str(caught.value)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("closed", ["run", "run/checkpoints"])
+def test_nor_is_a_run_replaced_or_begun_anew_whose_checkpoints_one_may_not_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    with RunDirectory.create(tmp_path / "run", "name", HASH) as directory:
+        directory.write_config("", "")
+        directory.save_checkpoint({}, ARRAYS)
+    close(monkeypatch, tmp_path / closed)
+    for act in (RunDirectory.open, lambda path: RunDirectory.create(path, "name", HASH, overwrite=True)):
+        with pytest.raises(StorageError, match=f"cannot look into {tmp_path / closed}: Permission denied"):
+            act(tmp_path / "run")
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_is_replaced(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from cnntrain.core.errors import StorageError
 from cnntrain.rundir import checkpoint
 from cnntrain.rundir.directory import RunDirectory
 from cnntrain.rundir.history import read
+from tests.support.closed import close
 from tests.support.experiments import FULL, run, write
 
 SETS = ("train.epochs=1", "checkpoint.keep=3")
@@ -106,6 +107,29 @@ def test_a_bad_run_among_many_is_left_out(place, capsys):
     assert main(["compare", str(place / "bad"), str(place / "good")]) == 0
     assert f"{place}/bad is left out: {place}/bad/config.resolved.yaml:1:" in capsys.readouterr().err.replace("\n", " ")
     assert main(["compare", str(place / "bad")]) == 2
+
+
+def test_a_run_that_one_may_not_read_is_left_out_and_said_so(place, capsys, monkeypatch):
+    """As another user's: whether it is named, or lies below a folder that is."""
+    close(monkeypatch, place / "bad")
+    line = f"cannot look into {place}/bad: Permission denied. Check the permissions"
+    for command in (COMPARE, REPORT):
+        for paths in ([place], [place / "bad", place / "good"]):
+            capsys.readouterr()
+            assert main([*command, *map(str, paths)]) == 0
+            said = capsys.readouterr()
+            assert f"warning: {place}/bad is left out: {line}" in said.err.replace("\n", " ")
+        assert main([*command, str(place / "bad")]) == 5
+        assert f"error: {line}" in capsys.readouterr().err.replace("\n", " ")
+    with pytest.warns(UserWarning, match="bad is left out"):
+        assert [str(one.path) for one in door.runs(place)] == [str(place / "good")]
+    with pytest.raises(StorageError, match="cannot look into"):
+        door.Run(place / "bad")
+
+
+def test_so_is_one_whose_files_one_may_not_read(place, capsys, monkeypatch):
+    close(monkeypatch, place / "bad/metrics.jsonl")
+    holds(place, capsys, "metrics.jsonl cannot be read: Permission denied. Check the permissions", (COMPARE, REPORT))
 
 
 @pytest.mark.parametrize("status", [{"state": "\x1b[31mred"}, {"state": 3}, {"best": 3}, {"best": {"metric": "a\nb"}}])

@@ -42,13 +42,13 @@ def write(paths: Sequence[Path], output: Path | None = None, threads: int | None
 
     Raises UsageError for several runs, CheckpointError where there is no film or it is damaged, StorageError.
     """
-    runs = find_runs(paths)
+    told: list[str] = []
+    runs = find_runs(paths, told.append)
     if len(runs) != 1:
         raise UsageError(f"--film shows one run, but here are {len(runs)}. Name one of them")
     (run,) = runs
     place = Output(output or run / FILE, PAGE, ours=output is None)
     film = film_files.read(run)
-    told: list[str] = []
     with Pool(usable(threads)) as pool:
         text = _Page(Trained(run, pool, warn=told.append), film).text(run)
     place.write(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,8 +19,11 @@ _MOST_KEYS = 8  # keys that get an axis
 
 
 def searches(paths: Sequence[Path]) -> list[Row]:
-    """The results of the searches in these folders. Raises StorageError where a file is damaged."""
-    return [_checked(path / FILE, read_object(path / FILE)) for path in paths if (path / FILE).is_file()]
+    """The results of the searches in these folders; none of what one may not look into, where runs are left out, too.
+
+    Raises StorageError where a file is damaged.
+    """
+    return [_checked(path / FILE, read_object(path / FILE)) for path in paths if os.path.isfile(path / FILE)]
 
 
 def markup(search: Row) -> list[Markup]:

@@ -6,7 +6,7 @@ import base64
 import binascii
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from cnntrain.config.tree import RESOLVED
 from cnntrain.core.arrays import Array
 from cnntrain.core.counts import counted
 from cnntrain.core.display import Matrix
-from cnntrain.core.errors import CnntrainError
+from cnntrain.core.errors import CnntrainError, UsageError
 from cnntrain.results.report import curves, filters, matrix, overview, search, series, svg
 from cnntrain.results.report.gallery import thumbnail
 from cnntrain.results.report.html import Markup, duration, element, rate, section
@@ -24,7 +24,7 @@ from cnntrain.results.report.page import cards, warning
 from cnntrain.results.report.pictures import caption
 from cnntrain.rundir import pulse
 from cnntrain.rundir.directory import LIVE
-from cnntrain.rundir.history import Record, find_runs, is_run, read
+from cnntrain.rundir.history import Record, find_runs, read
 from cnntrain.rundir.json_files import Row, read_object
 
 _FILES = (RESOLVED, "metrics.jsonl", "timing.jsonl", "status.json", "data.json")
@@ -57,8 +57,9 @@ class Views:
 
     def _read(self) -> tuple[list[Record], dict[str, str]]:
         """Every run that can be read, and what is wrong with the others."""
-        found, faults = [], []
-        for path in _runs(self._paths):
+        found: list[Record] = []
+        faults: list[str] = []
+        for path in _runs(self._paths, lambda text: faults.append(warning(text))):
             try:
                 found.append(self._record(path))
             except CnntrainError as error:
@@ -110,15 +111,16 @@ def _news(one: series.Series) -> int:
     return max(_stamp(record.path / "metrics.jsonl")[0] for record in one.records)
 
 
-def _runs(paths: Sequence[Path]) -> list[Path]:
-    """The runs at these paths so far."""
-    there = [path for path in paths if path.is_dir()]
+def _runs(paths: Sequence[Path], warn: Callable[[str], None]) -> list[Path]:
+    """The runs at these paths so far; `warn` is told where one may not look."""
     found: list[Path] = []
-    for path in there:
+    for path in paths:
         try:
-            found += [path] if is_run(path) else find_runs([path])
-        except CnntrainError:  # none yet
+            found += find_runs([path], warn)
+        except UsageError:  # none yet
             continue
+        except CnntrainError as error:
+            warn(str(error))
     return list(dict.fromkeys(found))
 
 

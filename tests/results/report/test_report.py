@@ -155,7 +155,7 @@ def test_a_folder_stands_for_the_runs_below_it_each_once(trained, tmp_path):
     shutil.copytree(trained, tmp_path / "all/a")
     shutil.copytree(trained, tmp_path / "all/deeper/b")
     (tmp_path / "all/latest").symlink_to("a")
-    found = find_runs([tmp_path / "all", tmp_path / "all/latest"])
+    found = find_runs([tmp_path / "all", tmp_path / "all/latest"], lambda _: None)
     assert found == [tmp_path / "all/a", tmp_path / "all/deeper/b"]
 
 

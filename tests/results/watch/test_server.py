@@ -19,6 +19,7 @@ from cnntrain.results.watch.listener import address, listening
 from cnntrain.results.watch.server import _States, serve
 from cnntrain.results.watch.view import Views
 from tests.support.browser import browser
+from tests.support.closed import close
 from tests.support.experiments import TINY, run, write
 
 TOKEN = "t" * 43
@@ -176,6 +177,16 @@ def test_a_damaged_live_file_is_told_and_the_rest_still_comes(a_run, damage):
     found = Views([a_run]).sections()
     assert "damaged" in "".join(found.values())
     assert "<svg" in found["curves"]
+
+
+def test_a_run_that_one_may_not_read_is_told_and_the_others_still_come(a_run, tmp_path, monkeypatch):
+    folder = tmp_path / "runs"
+    for name in "ab":
+        shutil.copytree(a_run, folder / name)
+    close(monkeypatch, folder / "b")
+    assert f"cannot look into {folder}/b: Permission denied" in Views([folder]).sections()["faults"]
+    assert "progress" in Views([folder]).sections()
+    assert f"cannot look into {folder}/b" in Views([folder / "b"]).sections()["faults"]
 
 
 def test_runs_below_a_folder_come_one_after_the_other(a_run, tmp_path):
