@@ -118,6 +118,7 @@ def _examine(
     advice.check_codes(loaded)
     usable = machine.threads(threads)
     with Pool(usable) as pool:
+        pool.reserve()  # for likenesses, which are products of matrices
         found = attended(lambda: survey(loaded, pool))
     if found.files:
         try:

@@ -13,6 +13,7 @@ import pytest
 
 from cnntrain.core import machine
 from cnntrain.core.control_groups import Limits
+from tests.support.experiments import write
 
 
 def test_a_limit_of_the_process_counts_where_it_is_less_than_the_machine(monkeypatch):
@@ -61,6 +62,25 @@ def test_there_is_room_for_the_libraries_or_one_line():
         )
         assert done.returncode == 7, done.stderr
         assert done.stdout == ""
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert "ulimit -v" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the limit is not heeded")
+def test_with_room_for_the_libraries_alone_check_ends_with_7_before_blas_ends_it(tmp_path):
+    """Its first product of matrices is in the survey, and OpenBLAS ends a process in which it finds no room."""
+    config = write(tmp_path)
+    for megabytes in (185, 205):
+        program = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)\n"
+        program += f"from cnntrain.cli import main; sys.exit(main(['check', {str(config)!r}, '-j', '2']))"
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(megabytes * 10**6)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 7, done.stderr
         assert done.stderr.count("\n") == 1, done.stderr
         assert "ulimit -v" in done.stderr
 
