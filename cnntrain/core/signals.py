@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAVING = signal.SIGUSR1
@@ -25,6 +26,22 @@ def take_over() -> None:
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {SAVING, PARTING})
     _ours.append(os.getpid())
+
+
+def can_be_handled() -> bool:
+    """Whether handlers can be installed here: in the main thread, and no subinterpreter."""
+    return threading.current_thread() is threading.main_thread() and not in_subinterpreter()
+
+
+def in_subinterpreter() -> bool:
+    """Whether the main thread, from which this is to be asked, runs an interpreter other than the process's own."""
+    try:
+        signal.signal(signal.SIGKILL, signal.SIG_DFL)  # which nobody may: but first Python looks at who asks
+    except ValueError:
+        return threading.current_thread() is threading.main_thread()
+    except OSError:
+        pass
+    return False
 
 
 def heeded() -> tuple[signal.Signals, ...]:

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator
 
-from cnntrain.core.signals import HEEDED
+from cnntrain.core.signals import HEEDED, can_be_handled
 
 
 def start(threads: Iterable[threading.Thread]) -> list[threading.Thread]:
@@ -29,7 +29,7 @@ def _deferred_signals() -> Iterator[None]:
 
     Blocking them would not do, for another thread may be given them, and the handler still runs in this one.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not can_be_handled():
         yield
         return
     came: list[int] = []

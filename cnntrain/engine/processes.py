@@ -23,7 +23,7 @@ from cnntrain.core import machine
 from cnntrain.core.arrays import shared
 from cnntrain.core.culprits import packed, unpacked
 from cnntrain.core.errors import DataError, LostWorkerError, OutOfMemoryError, StorageError
-from cnntrain.core.signals import HEEDED, end_with
+from cnntrain.core.signals import HEEDED, end_with, in_subinterpreter
 from cnntrain.core.storage import AGAIN
 from cnntrain.core.watchdog import Watchdog, bark
 from cnntrain.engine.team import Together
@@ -51,6 +51,8 @@ class Processes(Together):
     def __init__(self, size: int, work: Work) -> None:
         if sys.platform != "linux":
             raise OSError("processes are forked on Linux only: elsewhere the libraries under NumPy may not survive it")
+        if in_subinterpreter():
+            raise OSError("Python cannot fork in a subinterpreter")
         from multiprocessing import get_context
 
         context = get_context("fork")

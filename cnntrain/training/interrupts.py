@@ -20,7 +20,6 @@ import math
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +28,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from cnntrain.core import shell
 from cnntrain.core.errors import PausedError, StoppedError
-from cnntrain.core.signals import PARTING, SAVING, heeded
+from cnntrain.core.signals import PARTING, SAVING, can_be_handled, heeded
 
 BURST = 0.5  # seconds after a signal in which others say no more than it
 
@@ -57,7 +56,7 @@ class Wishes(NamedTuple):
 
 
 class Interrupts:
-    """While entered, collects signals; outside the main thread it collects none.
+    """While entered, collects signals; outside the main thread, and in a subinterpreter, it collects none.
 
     Entered within another, it is that one: the caller of a session holds its signals, and counts its time, for longer.
     """
@@ -75,7 +74,7 @@ class Interrupts:
         self._blocked: set[Any] | None = None
 
     def __enter__(self) -> Interrupts:
-        if threading.current_thread() is threading.main_thread():
+        if can_be_handled():
             if Interrupts._held is not None:
                 return Interrupts._held
             Interrupts._held = self
@@ -114,7 +113,7 @@ class Interrupts:
         If it arrives in something that lets no error out, such as a finalizer, the error is raised at the end. None
         arrives outside the main thread, where this does nothing: hooks are the process's.
         """
-        if threading.current_thread() is not threading.main_thread():
+        if not can_be_handled():
             yield
             return
         self._at_once, hook = True, sys.unraisablehook
