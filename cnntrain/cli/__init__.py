@@ -248,7 +248,7 @@ def _fail_system(error: OSError) -> int:
     if error.filename is None and error.errno == errno.ENOENT and not _is_anywhere():
         return _fail(5, "the working directory has been removed. Change into one that is there, and run it again")
     if _in_click(error):
-        return _fail(5, f"cannot write to standard output: {error.strerror}. Make room, or write elsewhere")
+        return _fail(5, str(terminal.unwritten(error)))
     if error.filename is None:  # errors of files have one
         return _fail(5, f"the operating system refused a request: {error.strerror}. Mend that and run it again")
     if error.errno in _CLOSED or system_failure(error):

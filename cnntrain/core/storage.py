@@ -15,7 +15,7 @@ AGAIN = "run the command again"  # which a run that has begun replaces by how it
 ADVICE = {
     errno.ENOSPC: f"Free some space and {AGAIN}",
     errno.EDQUOT: f"The quota is used up: free some space and {AGAIN}",
-    errno.EFBIG: "The file would exceed the size limit (ulimit -f)",
+    errno.EFBIG: f"The file would exceed the size limit: raise it (ulimit -f) and {AGAIN}",
     errno.EACCES: "Check the permissions, or choose another directory",
     errno.EPERM: "Check the permissions, or choose another directory",
     errno.EROFS: "The file system is read-only: choose another directory",

@@ -14,6 +14,7 @@ import sys
 from typing import Any
 
 from cnntrain.core.errors import StorageError, printable
+from cnntrain.core.storage import ADVICE
 
 _unread: list[BrokenPipeError] = []  # what `out_first` met, until the command is over
 
@@ -91,9 +92,14 @@ def writing() -> Any:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise StorageError(
-            f"cannot write to standard output: {error.strerror}. Make room, or write elsewhere"
-        ) from error
+        raise unwritten(error) from error
+
+
+def unwritten(error: OSError) -> StorageError:
+    """The error to raise where stdout takes no more."""
+    cures = {errno.EBADF: "It is closed: leave it open, or write to a file", errno.EFBIG: ADVICE[errno.EFBIG]}
+    cure = cures.get(error.errno or 0, "Make room, or write elsewhere")
+    return StorageError(f"cannot write to standard output: {error.strerror}. {cure}")
 
 
 class _Closed(io.TextIOBase):

@@ -56,7 +56,8 @@ def test_so_is_one_of_which_only_the_beginning_can_be_written(command, buffered,
     assert (tmp_path / "cut.txt").stat().st_size == 1024
     assert (code, err) == (
         5,
-        "cnntrain: error: cannot write to standard output: File too large. Make room, or write elsewhere\n",
+        "cnntrain: error: cannot write to standard output: File too large. The file would exceed the size limit: raise "
+        "it (ulimit -f) and run the command again\n",
     )
 
 
@@ -126,7 +127,8 @@ def test_a_result_that_goes_nowhere_is_an_error(command, config, tmp_path):
     code, out, err = shell(f"cnntrain {command} >&-", tmp_path)
     assert (code, out) == (5, "")
     assert err.splitlines()[-1] == (
-        "cnntrain: error: cannot write to standard output: Bad file descriptor. Make room, or write elsewhere"
+        "cnntrain: error: cannot write to standard output: Bad file descriptor. It is closed: leave it open, or write "
+        "to a file"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == [config.name]
 

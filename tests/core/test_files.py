@@ -148,7 +148,7 @@ def test_the_size_limit_of_the_shell_is_explained(tmp_path: Path) -> None:
         "except files.StorageError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "f"], capture_output=True, text=True, check=True)
-    assert "File too large. The file would exceed the size limit (ulimit -f)" in done.stdout
+    assert "File too large. The file would exceed the size limit: raise it (ulimit -f)" in done.stdout
     assert os.listdir(tmp_path) == []
 
 
