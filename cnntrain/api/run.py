@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Run:
     """One run directory. Everything is read when it is asked for, so the run may still be training.
 
-    It stands for its path wherever one is asked for: `cnntrain.report(run)`. A pickled one reads its network anew.
+    It stands for its path wherever one is asked for: `cnntrain.report(run)`. The path is absolute, so that it leads
+    there wherever the program goes. A pickled one reads its network anew.
     """
 
     def __init__(self, path: Paths, result: Mapping[str, Any] | None = None) -> None:
@@ -33,7 +34,7 @@ class Run:
 
         `result` is what `cnntrain fit --json` prints, if the run has just been trained; otherwise it is empty.
         """
-        self.path, self.result = path_of(path), dict(result or {})
+        self.path, self.result = path_of(path).absolute(), dict(result or {})
         if not result:
             _ = self._record
 

@@ -162,8 +162,10 @@ def command(
         from cnntrain.core.console import Console
 
         console = Console("none", flags["quiet"])
-        with _reporting(run.path):
-            console.say(f"report: {run.report(threads=flags['threads'], warn=console.warn)}")
+        place = Path(run.result["run_dir"])  # as it was given, unlike the run's path
+        with _reporting(place):
+            written = run.report(threads=flags["threads"], warn=console.warn)
+            console.say(f"report: {place / written.name}")
     if as_json:
         print_json(run.result)
     check(requirements, run.result["final"])

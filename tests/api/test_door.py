@@ -161,6 +161,17 @@ def test_it_resumes(tmp_path: Path, run: cnntrain.Run) -> None:
     assert cnntrain.fit(write(tmp_path), set=SHORT, run_dir=folder, resume_or_start=True).state == "finished"
 
 
+def test_a_run_leads_to_its_directory_wherever_the_program_goes(
+    run: cnntrain.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.path.parent)
+    found = [cnntrain.Run(run.path.name), *cnntrain.runs("."), cnntrain.Run(run.path.name, run.result)]
+    monkeypatch.chdir(tmp_path)
+    assert [(one.path, one.state, one.best, cnntrain.summary(one)) for one in found] == [
+        (run.path, run.state, run.best, cnntrain.summary(run))
+    ] * 3
+
+
 def test_runs_of_a_folder(run: cnntrain.Run) -> None:
     assert [found.path for found in cnntrain.runs(run.path.parent)] == [run.path]
     with pytest.raises(UsageError, match="holds no run"):
