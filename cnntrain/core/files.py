@@ -123,6 +123,8 @@ def _replace(
             try:
                 for chunk in _gathered(chunks):
                     write_all(descriptor, chunk)
+                if held is not None:
+                    held.give(descriptor)
                 with calling("fsync"):
                     os.fsync(descriptor)  # never tried twice: after a failure the pages may be gone
             finally:
