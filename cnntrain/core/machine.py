@@ -6,6 +6,7 @@ import contextlib
 import math
 import mmap
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cnntrain.core.control_groups import limits
 from cnntrain.core.errors import OutOfMemoryError
 
 LIBRARIES = 110_000_000  # bytes of address space that NumPy, its BLAS and Pillow take when they are loaded
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _STATUS, _MEMINFO = Path("/proc/self/status"), Path("/proc/meminfo")
 
 
@@ -28,6 +30,14 @@ def threads(asked: int | None = None) -> int:
     bound = len(usable(0)) if usable else os.cpu_count() or 1
     allowed = limits()
     return int(max(min(bound, _whole(allowed.processors), allowed.processes / 2), 1))
+
+
+def identity() -> str:
+    """What tells this machine from others: its name, and on Linux its latest start, since names are not always unique."""
+    try:
+        return f"{platform.node()} {_BOOT.read_text().strip()}"
+    except OSError:
+        return platform.node()
 
 
 def _whole(number: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -36,8 +37,9 @@ HARMLESS = (  # keys that may change on resume: they say how long to train and w
 )
 
 
-CHANGED = "the config is no longer the one that the sweep has read"  # in the message of a run of one
+CHANGED = "the config that the sweep has read"  # in the message of a run whose config is another now, or not there
 _BACK = "Undo the change and run the sweep again, or give the changed one a folder of its own with -o"
+_THERE = "Put it back, or on a file system that all machines of the sweep see under the same path"
 _WEIGHTY = ("train.epochs", "train.steps", "train.samples", "train.until", "train.early_stopping", "checkpoint.best")
 
 
@@ -84,16 +86,19 @@ def _is_harmless(key: str) -> bool:
 def load_unchanged(configs: Sequence[str | Path | Config], sets: Sequence[str], expected: str) -> Loaded:
     """The experiment of these files, which a sweep has read before this run of it: then it had that fingerprint.
 
-    Raises UsageError where they have been edited, moved or removed since: no run is trained by what nobody checked.
+    Raises UsageError where they are not there, or have been edited since: no run is trained by what nobody checked.
     """
+    for config in configs:
+        if not isinstance(config, Mapping) and not os.path.exists(config):
+            raise UsageError(f"{CHANGED} is not there: {os.path.abspath(config)}. {_THERE}")
     try:
         loaded = load(configs, sets)
     except (ConfigError, UsageError) as error:
         first = str(error).splitlines()[0]
-        raise UsageError(f"{CHANGED}: {first}. {_BACK}") from error
+        raise UsageError(f"not {CHANGED}: {first}. {_BACK}") from error
     if fingerprint(loaded.experiment) != expected:
         files = ", ".join(str(config) for config in configs if not isinstance(config, Mapping))
-        raise UsageError(f"{CHANGED}: {files} was edited. {_BACK}")
+        raise UsageError(f"not {CHANGED}: {files} was edited. {_BACK}")
     return loaded
 
 

@@ -32,8 +32,8 @@ def threads(ranks: Ranks, asked: int | None = None) -> int:
     """
     usable = getattr(os, "sched_getaffinity", None)
     mine = sorted(usable(0)) if usable else [*range(os.cpu_count() or 1)]
-    seats = ranks.tell([platform.node(), mine])
-    here = [set(processors) for name, processors in seats if name == platform.node()]
+    seats = ranks.tell([machine.identity(), mine])
+    here = [set(processors) for where, processors in seats if where == machine.identity()]
     if asked:
         return asked
     own = sum(1 / sum(processor in other for other in here) for processor in mine)

@@ -375,7 +375,7 @@ def _idle(trainer: Trainer, pool: Pool) -> str | None:
     """Which workers have nothing to do in a step, and what would keep them busy."""
     samples, shard = len(trainer.job.loader.indices), trainer.stepper.engine.shard
     size = min(trainer.job.loaded.experiment.train.batch_size, samples)
-    workers, shards = pool.threads * pool.ranks.size, -(-size // shard)
+    workers, shards = sum(pool.roster.workers), -(-size // shard)
     if shards >= workers:
         return None
     larger, smaller, idle = workers * shard, size // workers, workers - shards

@@ -117,14 +117,19 @@ def test_a_cell_trains_what_was_checked_or_nothing(tmp_path, capsys):
     first, second = Cells(read_sweep(tmp_path / "sweep.yaml"), tmp_path / "runs").standings
     write(tmp_path, "# a comment changes nothing\n" + FULL)
     assert main([*first.words, "-q", "-j", "1"]) == 0
-    for text in (FULL.replace("momentum: 0.9", "momentum: 0.8"), FULL.replace("momentum: 0.9", "momentum: 8"), None):
+    edited = ("not", ": ", "Undo the change and run the sweep again, or give the changed one a folder of its own")
+    gone = ("error:", " is not there: ", "Put it back, or on a file system that all machines of the sweep see")
+    for text, (before, after, advice) in (
+        (FULL.replace("momentum: 0.9", "momentum: 0.8"), edited),
+        (FULL.replace("momentum: 0.9", "momentum: 8"), edited),
+        (None, gone),
+    ):
         write(tmp_path, text) if text else (tmp_path / "full.yaml").unlink()
         for standing in (first, second):
             assert main([*standing.words, "-q", "-j", "1"]) == 2
             said = capsys.readouterr().err
-            assert f"{CHANGED}: " in said
-            assert f"{tmp_path}/full.yaml" in said
-            assert "Undo the change and run the sweep again, or give the changed one a folder of its own" in said
+            assert f"{before} {CHANGED}{after}{tmp_path}/full.yaml" in said
+            assert advice in said
     assert not second.run_dir.exists()
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from cnntrain.core import machine
 from cnntrain.core.directory_lock import LOCK
 from cnntrain.core.errors import CheckpointError, DataError, StorageError, UsageError
 from cnntrain.rundir import follower
@@ -32,6 +35,22 @@ def require_alike(*jobs: Job) -> None:
 def write_samples(folder: Path, value: int) -> None:
     x, y = np.full((20, 8, 8), value, np.uint8), np.arange(20) % 2
     np.savez(folder / "digits.npz", x_train=x, y_train=y)
+
+
+def test_ranks_share_the_processors_of_one_machine_and_not_of_two_of_one_name(monkeypatch):
+    here = threading.local()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(machine, "threads", lambda: 8)
+    monkeypatch.setattr(machine.platform, "node", lambda: "localhost")
+    monkeypatch.setattr(machine, "_BOOT", SimpleNamespace(read_text=lambda: f"{here.started}\n"))
+
+    def work(ranks, started):
+        here.started = started[ranks.rank]
+        return muster.threads(ranks)
+
+    assert on_ranks(2, lambda ranks: work(ranks, "aa")) == [4, 4]
+    assert on_ranks(2, lambda ranks: work(ranks, "ab")) == [8, 8]
+    assert on_ranks(3, lambda ranks: work(ranks, "aba")) == [4, 8, 4]
 
 
 def test_ranks_that_see_other_data_are_told_before_the_first_step(tmp_path, monkeypatch):
