@@ -124,7 +124,7 @@ def command(
         from cnntrain.sweep.cluster import DaskExecutor
 
         board = _Board(quiet)
-        cluster = functools.partial(DaskExecutor, dask, folder, usable, board.warn, processes)
+        cluster = functools.partial(DaskExecutor, dask, plan, folder, usable, board.warn, processes)
         context.exit(_train(plan, folder, cluster, f"on {dask}", board, as_json))
     else:
         from cnntrain.sweep.processes import LocalExecutor

@@ -33,7 +33,7 @@ def threads(asked: int | None = None) -> int:
 
 
 def identity() -> str:
-    """What tells this machine from others: its name, and on Linux its latest start, since names are not always unique."""
+    """What tells this machine from others: its name and, since names may be shared, on Linux its latest start."""
     try:
         return f"{platform.node()} {_BOOT.read_text().strip()}"
     except OSError:

@@ -7,9 +7,11 @@ once.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAVING = signal.SIGUSR1
@@ -47,6 +49,20 @@ def in_subinterpreter() -> bool:
 def heeded() -> tuple[signal.Signals, ...]:
     """What a session heeds in this process. PARTING may mean something else to a program of which it is a part."""
     return HEEDED if _ours else tuple(number for number in HEEDED if number != PARTING)
+
+
+@contextlib.contextmanager
+def ignored_by_children() -> Iterator[None]:
+    """Processes that are started within do not heed what a terminal sends to all of its programs at once.
+
+    Neither does this one, for so long; only the main thread may enter.
+    """
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def end_with(parent: int, number: signal.Signals = signal.SIGKILL) -> None:

@@ -12,14 +12,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_BEGIN = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from cnntrain.cli import main; sys.exit(main())"
+_BEGIN = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from {} import main; sys.exit(main())"
 _FLAGS = {"isolated": "-I", "ignore_environment": "-E", "no_user_site": "-s", "no_site": "-S"}
 
 
-def command(words: Sequence[str]) -> list[str]:
-    """The command line that starts cnntrain with these words."""
+def command(words: Sequence[str], module: str = "cnntrain.cli") -> list[str]:
+    """The command line that starts cnntrain with these words, or the `main` of another module of it."""
     flags = [flag for name, flag in _FLAGS.items() if getattr(sys.flags, name)]
-    return [sys.executable, *flags, "-P", "-c", _BEGIN, json.dumps(sys.path), *words]
+    return [sys.executable, *flags, "-P", "-c", _BEGIN.format(module), json.dumps(sys.path), *words]
 
 
 def typed(words: Sequence[str]) -> list[str]:

@@ -2,7 +2,8 @@
 
 Which cell a worker gets is decided here, not by Dask, so that another worker takes over the cell of a lost one as soon
 as its run directory is free; Dask carries the arguments there and the exit code back. The run directories lie in a
-folder that all workers see, which is verified before the first cell.
+folder that all workers see. That and all else that a worker has to see is verified before its first cell, in a thread
+of its own for each, so that one that does not answer keeps nobody waiting.
 """
 
 from __future__ import annotations
@@ -11,30 +12,36 @@ import asyncio
 import concurrent.futures
 import contextlib
 import importlib.util
-import os
 import re
 import secrets
 import signal
+import threading
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cnntrain
 from cnntrain.core import files
 from cnntrain.core.directories import make_directory
-from cnntrain.core.errors import LostWorkerError, MissingExtraError, UsageError
+from cnntrain.core.errors import DataError, LostWorkerError, MissingExtraError, UsageError
 from cnntrain.core.extras import install
-from cnntrain.core.signals import PARTING
+from cnntrain.core.signals import PARTING, ignored_by_children
+from cnntrain.core.threads import start
+from cnntrain.sweep.cells import Cell, Sweep
 from cnntrain.sweep.executor import Ended
 from cnntrain.sweep.processes import TICK
+from cnntrain.sweep.sight import ADVICE, Comparison
 from cnntrain.sweep.standing import Standing
 
 _PATIENCE = 30.0  # seconds for a cluster, and its first worker, to appear
 _ABSENCE = 120.0  # seconds for which a cluster may be away, for instance while its scheduler restarts
 _LAST_PORT = 65535
 _ANSWER = 10.0  # seconds for a worker to answer
+_PROBE = ".probe-"  # how the files begin by which workers show that they see the folder
+_UNSEEN = (UsageError.exit_code, DataError.exit_code)  # of a run on a worker that does not see what it should, perhaps
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx|ucxx)://)?([^\s/:\[\]]+|\[[0-9A-Fa-f:.]+(%\w+)?\]):\d{1,5}", re.ASCII)
 _BROKEN = (  # what Dask raises when a connection breaks, or its other end has gone
     *(OSError, RuntimeError, ValueError, KeyError, AttributeError),
@@ -44,10 +51,22 @@ _BROKEN = (  # what Dask raises when a connection breaks, or its other end has g
 
 @dataclass
 class _Task:
-    """A cell under way: its future, and the worker that has it."""
+    """A cell under way: its key, its future, and the worker that has it; `ended` once that is known without these."""
 
+    key: str
     future: Any
     worker: str
+    ended: Ended | None = None
+
+
+@dataclass
+class _Inspection:
+    """What keeps a worker from taking part, once that is known: nothing where it may."""
+
+    wrong: Future[str] = field(default_factory=Future)
+    since: float = field(default_factory=time.monotonic)
+    heard: bool = False  # it has answered a first question
+    told: bool = False  # of what is wrong
 
 
 class _NoAnswerError(Exception):
@@ -58,11 +77,17 @@ class DaskExecutor:
     """An executor: the workers of a Dask cluster that is running, or of one that it starts (`local:4`)."""
 
     def __init__(
-        self, address: str, folder: Path, threads: int, warn: Callable[[str], None], most: int | None = None
+        self,
+        address: str,
+        sweep: Sweep,
+        folder: Path,
+        threads: int,
+        warn: Callable[[str], None],
+        most: int | None = None,
     ) -> None:
-        """Connect to `address`, and probe its workers: `warn` is called for those that cannot take part.
+        """Connect to `address`, and inspect its workers: `warn` is called for those that cannot take part in the sweep.
 
-        `most` bounds the cells at a time; `threads` are for a cluster of its own.
+        `most` bounds the cells at a time; `threads` are for a cluster of its own, whose workers see what this one does.
         Raises MissingExtraError without Dask, UsageError where there is no cluster, or no worker that can take part.
         """
         if importlib.util.find_spec("distributed") is None:
@@ -71,9 +96,13 @@ class DaskExecutor:
         self._folder, self._most = folder.absolute(), most
         self._under_way: dict[int, tuple[Standing, _Task]] = {}
         self._warn = warn
-        self._unfit: dict[str, str] = {}  # worker -> what keeps it from taking part; nothing where it may
+        self._inspections: dict[str, _Inspection] = {}
+        self._silent: set[str] = set()  # workers of which the user knows that they do not answer
         self._away: float | None = None  # since when the cluster has been away
         self._cluster = _local(address, threads) if address.startswith("local:") else None
+        self._comparison = None if self._cluster else Comparison(sweep, _examples(sweep))
+        for left in self._folder.glob(f"{_PROBE}*"):  # by a sweep that was killed
+            files.remove(left)
         self._address = self._cluster.scheduler_address if self._cluster else address
         self._client = self._connected()
         self._await_worker()
@@ -104,10 +133,10 @@ class DaskExecutor:
         key = f"{standing.cell.name}-{secrets.token_hex(4)}"
         with _quiet():
             future = self._client.submit(
-                remote.train_cell, standing.cell.name, words, str(Path.cwd()), key,
+                remote.train_cell, words, str(Path.cwd()), key,
                 key=key, workers=[worker], allow_other_workers=False, pure=False, retries=0,
             )  # fmt: skip
-        self._under_way[id(standing)] = standing, _Task(future, worker)
+        self._under_way[id(standing)] = standing, _Task(key, future, worker)
         return True
 
     def look(self) -> list[Ended]:
@@ -120,18 +149,35 @@ class DaskExecutor:
             if found is not None:
                 del self._under_way[number]
                 ended.append(found)
+                if found.code in _UNSEEN or task.future.status == "error":
+                    self._inspections.pop(task.worker, None)  # before it gets another
         return ended
 
     def send(self, number: signal.Signals) -> None:
-        """Have the workers send their processes a signal."""
+        """Have the workers send their processes a signal.
+
+        Where cells are to part, those that still wait for their turn at a busy worker end at once, and those of a
+        worker that does not answer are left to it: when it goes on, it finds that they are not wanted any more.
+        """
         from cnntrain.sweep import remote
 
-        names = [standing.cell.name for standing in self.running]
         there = self._workers() or {}
-        workers = [task.worker for _, task in self._under_way.values() if task.worker in there]
-        if workers:
-            with contextlib.suppress(*_BROKEN), _quiet():  # a worker that is gone is found by look
-                self._client.run(remote.send, names, int(number), workers=workers, on_error="ignore", wait=True)
+        keys: dict[str, list[str]] = {}
+        for _, task in self._under_way.values():
+            if task.worker in there:  # one that is gone is found by look
+                keys.setdefault(task.worker, []).append(task.key)
+        asked = {one: _begun(self._asked, one, remote.send, its, int(number)) for one, its in keys.items()}
+        concurrent.futures.wait(asked.values(), _ANSWER)
+        for standing, task in self._under_way.values():
+            answer = asked.get(task.worker)
+            if answer is None or (answer.done() and answer.exception()):
+                continue
+            if not answer.done():
+                self._tell_silent(task.worker, f"{standing.cell.name} is left to it")
+            if number == PARTING and (not answer.done() or task.key in answer.result()):
+                task.ended = Ended(standing, remote.PARTED if answer.done() else None, "")
+                with contextlib.suppress(*_BROKEN), _quiet():
+                    task.future.cancel()
 
     def close(self) -> None:
         """Have the cells under way save and stop, and let go of the cluster."""
@@ -149,6 +195,8 @@ class DaskExecutor:
 
     def _ended(self, standing: Standing, task: _Task, workers: dict[str, int] | None) -> Ended | None:
         """How a cell has ended, if it has."""
+        if task.ended is not None:
+            return task.ended
         status = task.future.status
         if status == "finished":
             with contextlib.suppress(*_BROKEN), _quiet():
@@ -157,7 +205,7 @@ class DaskExecutor:
             return Ended(standing, None, "")  # the worker went with the result
         if status == "error":
             error = task.future.exception()
-            return Ended(standing, None, f"its worker failed: {error!r}\n")
+            return Ended(standing, None, f"its worker failed: {type(error).__name__}: {error}\n")
         if status in ("cancelled", "lost") or (workers is not None and task.worker not in workers):
             with contextlib.suppress(*_BROKEN), _quiet():
                 task.future.cancel()
@@ -202,7 +250,7 @@ class DaskExecutor:
         except UsageError:
             return
         self._away = None
-        self._unfit.clear()
+        self._inspections.clear()
 
     def _connected(self, patience: float = _PATIENCE) -> Any:
         import distributed
@@ -218,29 +266,56 @@ class DaskExecutor:
             ) from error
 
     def _await_worker(self) -> None:
-        """Wait for the first worker. Raises UsageError where none comes, or none can take part."""
+        """Wait for the first worker that can take part, or one that has answered and goes on looking.
+
+        Raises UsageError where none comes, none answers, or none can take part.
+        """
         deadline = time.monotonic() + _PATIENCE
-        while not self._client.nthreads():
+        while True:
+            workers = [*self._client.nthreads()]
+            fit = [worker for worker in workers if self._may_take_part(worker)]
+            if fit:
+                return
+            found = [self._inspections[worker] for worker in workers if worker in self._inspections]
+            if found and all(one.told for one in found):
+                why = found[0].wrong.result()
+                raise UsageError(f"--dask {self._address}: no worker can take part. {why[:1].upper()}{why[1:]}")
             if time.monotonic() > deadline:
-                raise UsageError(f"--dask {self._address}: the cluster has no worker. Start some with: dask worker")
+                if any(one.heard for one in found):
+                    return
+                what = "no worker answers. Restart them" if workers else "the cluster has no worker. Start some"
+                raise UsageError(f"--dask {self._address}: {what} with: dask worker")
             time.sleep(TICK)
-        workers = [*self._client.nthreads()]
-        if not any(map(self._may_take_part, workers)):
-            raise UsageError(f"--dask {self._address}: no worker can take part. {self._unfit.get(workers[0], '')}")
 
     def _may_take_part(self, worker: str) -> bool:
-        """Whether a worker has this version of cnntrain and sees the folder; the user hears of one that does not."""
-        if worker not in self._unfit:
-            try:
-                self._unfit[worker] = self._wrong_with(worker)
-            except _NoAnswerError:  # it is asked again
-                return False
-            if self._unfit[worker]:
-                self._warn(f"the worker {worker} does not take part: {self._unfit[worker]}")
-        return not self._unfit[worker]
+        """Whether a worker has been found to see all that it has to; the user hears of one that does not."""
+        if worker not in self._inspections:
+            new = self._inspections[worker] = _Inspection()
+            _begun(self._wrong_with, worker, new, into=new.wrong)
+        one = self._inspections[worker]
+        if one.heard:
+            self._silent.discard(worker)
+        if not one.wrong.done():
+            if not one.heard and time.monotonic() - one.since > _ANSWER:
+                self._tell_silent(worker, "it gets no run until it does")
+            return False
+        try:
+            wrong = one.wrong.result()
+        except _NoAnswerError:  # it is asked again
+            del self._inspections[worker]
+            return False
+        if wrong and not one.told:
+            one.told = True
+            self._warn(f"the worker {worker} does not take part: {wrong}")
+        return not wrong
 
-    def _wrong_with(self, worker: str) -> str:
-        """The reason why a worker cannot take part; empty where it can."""
+    def _tell_silent(self, worker: str, what: str) -> None:
+        if worker not in self._silent:
+            self._silent.add(worker)
+            self._warn(f"the worker {worker} has not answered for {_ANSWER:.0f} seconds: {what}")
+
+    def _wrong_with(self, worker: str, inspection: _Inspection) -> str:
+        """The reason why a worker cannot take part; empty where it can. Raises _NoAnswerError."""
 
         def about() -> str:  # sent as code, since the worker may have no cnntrain
             try:
@@ -250,30 +325,66 @@ class DaskExecutor:
             return str(theirs.__version__)
 
         version = self._asked(worker, about)
+        inspection.heard = True
         if version != cnntrain.__version__:
             return f"it has cnntrain {version}, but this is {cnntrain.__version__}. Install the same version there"
+        return self._blind_to_folder(worker) or self._sees_otherwise(worker)
+
+    def _blind_to_folder(self, worker: str) -> str:
+        """What to say of a worker that does not see the folder of the sweep; empty where it does."""
         from cnntrain.sweep import remote
 
         make_directory(self._folder)
-        probe = self._folder / f"{files.TEMPORARY}probe-{os.getpid()}-{secrets.token_hex(4)}"
+        probe = self._folder / f"{_PROBE}{secrets.token_hex(8)}"  # a temporary file the next writer would remove
         word = secrets.token_hex(8)
         files.write_atomic(probe, word.encode())
         try:
             found = self._asked(worker, remote.read_probe, str(probe))
         finally:
             files.remove(probe)
-        if found != word:
-            return (
-                f"it does not see {self._folder} ({found}). Choose a --run-dir on a file system that all workers share"
-            )
-        return ""
+        if found == word:
+            return ""
+        return f"it does not see {self._folder} ({found}). Choose a --run-dir on a file system that all workers share"
+
+    def _sees_otherwise(self, worker: str) -> str:
+        """What to say of a worker that sees no working directory, or other configs or data; else empty."""
+        from cnntrain.sweep import remote
+
+        if self._comparison is None:
+            return ""
+        answer, wrong = self._asked(worker, remote.look, str(Path.cwd()), self._comparison.question())
+        return f"{wrong}. {ADVICE}" if wrong else self._comparison.difference(answer)
 
     def _asked(self, worker: str, function: Any, *arguments: Any) -> Any:
+        """What a function returns on a worker. Raises _NoAnswerError."""
         try:
-            with _quiet():
-                return self._client.run(function, *arguments, workers=[worker])[worker]
-        except Exception as error:
+            return self._client.run(function, *arguments, workers=[worker])[worker]
+        except (Exception, asyncio.CancelledError) as error:
             raise _NoAnswerError from error
+
+
+def _begun(function: Callable[..., Any], *arguments: Any, into: Future[Any] | None = None) -> Future[Any]:
+    """What a function returns, or raises, in a thread that nobody waits for at the end of the program."""
+    future: Future[Any] = Future() if into is None else into
+
+    def work() -> None:
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
+
+    if not start([threading.Thread(target=work, name="cnntrain-dask", daemon=True)]):
+        future.set_exception(_NoAnswerError())
+    return future
+
+
+def _examples(sweep: Sweep) -> Sequence[Cell]:
+    """Cells that need whatever any cell does."""
+    if sweep.search is None:
+        return sweep.cells
+    from cnntrain.sweep.search import example
+
+    return [example(sweep)]
 
 
 def _check(address: str) -> None:
@@ -293,7 +404,7 @@ def _local(address: str, threads: int) -> Any:
     library: Any = distributed
     number = address.removeprefix("local:")
     share = max(threads // int(number), 1)
-    with _quiet():
+    with _quiet(), ignored_by_children():  # for the workers are in the terminal's group of processes, as this one is
         return library.LocalCluster(
             n_workers=int(number), threads_per_worker=share, processes=True, dashboard_address=None, memory_limit=0
         )

@@ -190,7 +190,9 @@ class _Scheduler:
         standing.reached = max(reached, standing.reached)
         if self._interrupts.stop or standing.lost > _LOSSES:
             standing.given_up = True
-            standing.said += f"its worker was lost {standing.lost} times without progress\n"
+            often = standing.lost > _LOSSES
+            how = f"{standing.lost} times without progress" if often else "while the sweep stopped"
+            standing.said += f"its worker was lost {how}\n"
             return LostWorkerError.exit_code
         self._lost.append(standing)
         return None

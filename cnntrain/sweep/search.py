@@ -69,7 +69,7 @@ class SearchQueue:
         self.standings: list[Standing] = []
         self._under_way: set[int] = set()
         self._put_off: dict[int, int] = {}  # trials that ended through no fault of theirs, until the search runs again
-        self._example = sweep.trial(0, _first(sweep))
+        self._example = example(sweep)
         experiment = self._example.loaded.experiment
         self._yardstick = Yardstick.of(experiment)
         self.metric, self.larger = self._yardstick.metric, self._yardstick.larger
@@ -350,6 +350,11 @@ def _rule(prune: Pruning) -> list[str]:
     """What decides on pruning, as the journal has it."""
     rule = [str(prune.first), f"1/{prune.factor}"]
     return rule if prune.pruner == "halving" else [prune.pruner, *rule, str(prune.every or "1ep")]
+
+
+def example(sweep: Sweep) -> Cell:
+    """A trial of a search, as good as any other to see what all of them need. Raises ConfigError."""
+    return sweep.trial(0, _first(sweep))
 
 
 def _first(sweep: Sweep) -> dict[str, str]:

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 import cnntrain
 from cnntrain.cli import main
 from cnntrain.core.extras import install
+from cnntrain.sweep import child, remote
 from cnntrain.sweep import cluster as module
 from tests.support.dask import DaskCluster
 from tests.support.experiments import call, evidence, run, start, write
@@ -150,6 +152,91 @@ def test_a_signal_has_every_run_save_and_stop(desk, cluster, number, code):
     assert {cell["exit_code"] for cell in json.loads(out)["cells"]} == {143}
     states = [json.loads((path / "status.json").read_text()) for path in runs]
     assert [(state["state"], state["exit_code"]) for state in states] == [("interrupted", 143)] * 2
+
+
+def test_two_sweeps_on_one_worker_stop_each_for_itself(desk, cluster):
+    """The one that is stopped waits for its turn behind a cell of the same name of the other."""
+    cluster.start_worker()
+    first = begun(desk, ENDLESS.replace("seeds: 2", "seeds: 1"), cluster)
+    status = desk / "runs/sweep/seed=0/status.json"
+    wait_for(first, status.with_name("metrics.jsonl"))
+    second = start("sweep", "sweep.yaml", "--dask", cluster.address, "-o", "second", cwd=desk)
+    cluster.others.append(second)
+    assert second.stderr is not None
+    while "begins" not in second.stderr.readline():
+        assert second.poll() is None
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(PATIENCE) == 143
+    assert not (desk / "second/seed=0").exists()
+    assert first.poll() is None
+    assert json.loads(status.read_text())["state"] == "running"
+
+
+def test_a_worker_that_hangs_keeps_nobody_waiting(desk, cluster):
+    for _ in range(2):
+        cluster.start_worker()
+    process = begun(desk, ENDLESS, cluster)
+    runs = [desk / f"runs/sweep/seed={seed}" for seed in (0, 1)]
+    wait_for(process, *(path / "metrics.jsonl" for path in runs))
+    cluster.workers[0].send_signal(signal.SIGSTOP)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=PATIENCE)
+    cluster.workers[0].send_signal(signal.SIGCONT)
+    assert process.returncode == 143
+    assert sorted(cell["exit_code"] for cell in json.loads(out)["cells"]) == [5, 143]
+    assert "has not answered for 10 seconds: seed=" in err
+    assert "its worker was lost while the sweep stopped" in err
+
+
+def test_a_worker_that_hangs_from_the_start_gets_nothing_and_is_named(desk, cluster, monkeypatch, capsys):
+    workers = [cluster.start_worker() for _ in range(2)]
+    (desk / "sweep.yaml").write_text(CELLS.replace("EPOCHS", "2").replace("SEEDS", "1"))
+    monkeypatch.setattr(module, "_ANSWER", 0.5)
+    with import_module("distributed").Client(cluster.address) as client:
+        client.wait_for_workers(2, timeout=PATIENCE)
+    workers[0].send_signal(signal.SIGSTOP)
+    code = main(["sweep", "sweep.yaml", "--dask", cluster.address])
+    workers[0].send_signal(signal.SIGCONT)
+    said = capsys.readouterr().err
+    assert code == 0, said
+    assert "has not answered for 0 seconds: it gets no run until it does" in said
+    assert not [*(desk / "runs/sweep").glob(".probe-*")]
+
+
+def test_ctrl_c_in_a_terminal_has_the_runs_of_local_workers_save(desk):
+    """It is sent to the group of processes of which those workers are members, too."""
+    (desk / "sweep.yaml").write_text(ENDLESS)
+    words = ["sweep", "sweep.yaml", "--dask", "local:2", "--json", "-j", "2"]
+    process = subprocess.Popen(
+        child.command(words), cwd=desk, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    )
+    try:
+        wait_for(process, *(desk / f"runs/sweep/seed={seed}/metrics.jsonl" for seed in (0, 1)))
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert {cell["exit_code"] for cell in json.loads(out)["cells"]} == {143}
+    assert "lost" not in err
+    assert "the runs under way are saved" in err
+
+
+def test_a_worker_that_does_not_see_the_working_directory_is_refused_by_its_path(desk, cluster, monkeypatch, capsys):
+    cluster.start_worker()
+    (desk / "sweep.yaml").write_text(CELLS.replace("EPOCHS", "1").replace("SEEDS", "1"))
+    asked = module.DaskExecutor._asked
+
+    def elsewhere(self, worker, function, *arguments):
+        """As if the sweep had been called in a folder that only this machine has."""
+        found = (str(desk / "elsewhere"), *arguments[1:]) if function is remote.look else arguments
+        return asked(self, worker, function, *found)
+
+    monkeypatch.setattr(module.DaskExecutor, "_asked", elsewhere)
+    assert main(["sweep", "sweep.yaml", "--dask", cluster.address]) == 2
+    said = capsys.readouterr().err
+    assert f"does not take part: it does not see {desk / 'elsewhere'}, the working directory of this sweep. Put" in said
+    assert "no worker can take part" in said.splitlines()[-1]
 
 
 def test_where_the_sweep_is_killed_its_runs_save_and_stop(desk, cluster):
