@@ -33,7 +33,7 @@ from cnntrain.core.threads import start
 from cnntrain.sweep.cells import Cell, Sweep
 from cnntrain.sweep.executor import Ended
 from cnntrain.sweep.processes import TICK
-from cnntrain.sweep.sight import ADVICE, Comparison
+from cnntrain.sweep.sight import ADVICE, SharedSight
 from cnntrain.sweep.standing import Standing
 
 _PATIENCE = 30.0  # seconds for a cluster, and its first worker, to appear
@@ -100,7 +100,7 @@ class DaskExecutor:
         self._silent: set[str] = set()  # workers of which the user knows that they do not answer
         self._away: float | None = None  # since when the cluster has been away
         self._cluster = _local(address, threads) if address.startswith("local:") else None
-        self._comparison = None if self._cluster else Comparison(sweep, _examples(sweep))
+        self._shared = None if self._cluster else SharedSight(sweep, _examples(sweep))
         for left in self._folder.glob(f"{_PROBE}*"):  # by a sweep that was killed
             files.remove(left)
         self._address = self._cluster.scheduler_address if self._cluster else address
@@ -350,10 +350,10 @@ class DaskExecutor:
         """What to say of a worker that sees no working directory, or other configs or data; else empty."""
         from cnntrain.sweep import remote
 
-        if self._comparison is None:
+        if self._shared is None:
             return ""
-        answer, wrong = self._asked(worker, remote.look, str(Path.cwd()), self._comparison.question())
-        return f"{wrong}. {ADVICE}" if wrong else self._comparison.difference(answer)
+        answer, wrong = self._asked(worker, remote.look, str(Path.cwd()), self._shared.question())
+        return f"{wrong}. {ADVICE}" if wrong else self._shared.difference(answer)
 
     def _asked(self, worker: str, function: Any, *arguments: Any) -> Any:
         """What a function returns on a worker. Raises _NoAnswerError."""

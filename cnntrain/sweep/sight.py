@@ -33,7 +33,7 @@ ADVICE = "Put configs and data on a file system that all workers share, or give 
 Files = dict[str, tuple[int, str]]  # path as the config has it -> bytes, and the digest of its ends or ""
 
 
-class Comparison:
+class SharedSight:
     """What all workers have to see alike: what this machine does or, where it has no data, the first one that has.
 
     May be asked by several threads.

@@ -14,7 +14,7 @@ import pytest
 
 from cnntrain.sweep import child, remote, sight
 from cnntrain.sweep.cells import read_sweep
-from cnntrain.sweep.sight import Comparison
+from cnntrain.sweep.sight import SharedSight
 from tests.support.experiments import TINY, write
 
 SYNTHETIC = "{type: synthetic, size: 8, classes: 3, samples: 48, noise: 0.3}"
@@ -42,12 +42,12 @@ def machines(tmp_path, monkeypatch) -> tuple[Path, Path]:
 
 def compared(there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
     sweep = read_sweep(Path("sweep.yaml"))
-    comparison = Comparison(sweep, sweep.cells)
+    shared = SharedSight(sweep, sweep.cells)
     with monkeypatch.context() as patch:
-        patch.setattr("sys.stdin", io.StringIO(comparison.question()))
+        patch.setattr("sys.stdin", io.StringIO(shared.question()))
         patch.chdir(there)
         assert sight.main() == 0
-    return comparison.difference(capsys.readouterr().out)
+    return shared.difference(capsys.readouterr().out)
 
 
 def test_a_copy_is_as_good_as_the_same_files(machines, monkeypatch, capsys):
@@ -79,26 +79,26 @@ def test_where_this_machine_has_no_data_the_first_worker_that_has_is_what_others
 ):
     (machines[0] / "data/digits.npz").unlink()
     sweep = read_sweep(Path("sweep.yaml"))
-    comparison = Comparison(sweep, sweep.cells)
+    shared = SharedSight(sweep, sweep.cells)
     for value, alike in ((1, True), (1, True), (2, False)):
         save(machines[1] / "data", value)
-        monkeypatch.setattr("sys.stdin", io.StringIO(comparison.question()))
+        monkeypatch.setattr("sys.stdin", io.StringIO(shared.question()))
         monkeypatch.chdir(machines[1])
         assert sight.main() == 0
         monkeypatch.chdir(machines[0])
-        assert (comparison.difference(capsys.readouterr().out) == "") == alike
+        assert (shared.difference(capsys.readouterr().out) == "") == alike
 
 
 def test_what_is_trained_on_may_change_while_a_sweep_goes_on(machines, monkeypatch, capsys):
     """A worker that comes later is compared with what lies here now."""
     sweep = read_sweep(Path("sweep.yaml"))
-    comparison = Comparison(sweep, sweep.cells)
-    comparison.question()
+    shared = SharedSight(sweep, sweep.cells)
+    shared.question()
     for machine in machines:
         save(machine / "data", 2)
-    monkeypatch.setattr("sys.stdin", io.StringIO(comparison.question()))
+    monkeypatch.setattr("sys.stdin", io.StringIO(shared.question()))
     assert sight.main() == 0
-    assert comparison.difference(capsys.readouterr().out) == ""
+    assert shared.difference(capsys.readouterr().out) == ""
 
 
 def test_of_a_large_folder_few_files_are_opened(tmp_path, monkeypatch):
@@ -115,7 +115,7 @@ def test_of_a_large_folder_few_files_are_opened(tmp_path, monkeypatch):
 
 def test_a_worker_looks_in_a_process_from_the_working_directory_of_the_sweep(machines, monkeypatch):
     sweep = read_sweep(Path("sweep.yaml"))
-    question = Comparison(sweep, sweep.cells).question()
+    question = SharedSight(sweep, sweep.cells).question()
     monkeypatch.chdir("/")
     answer, wrong = remote._look(str(machines[0]), question)
     assert (json.loads(answer), wrong) == ([{}], "")
