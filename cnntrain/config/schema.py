@@ -77,8 +77,8 @@ class DataConfig:
     """Where samples come from, which of them validate, and what is done to them."""
 
     source: DatasetPart  # the data set
-    # a share of the training samples to validate on (of its groups, if it has any), or a data set of its own; if null,
-    # the validation split of the source, if it has one
+    # a share of the training samples, or of its groups, to validate on, or another data set; if null, the source's own
+    # validation split
     val: _Share | ValidationShare | DatasetPart | None = None
     train_transforms: Transforms = ()  # what is done to a sample each time it is trained on, in this order
     eval_transforms: Transforms = ()  # what is done to a sample in validation, test and prediction, in this order

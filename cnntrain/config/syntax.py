@@ -27,10 +27,7 @@ def mistake(lines: Sequence[str], error: yaml.MarkedYAMLError) -> tuple[int, int
     if error.context in ("while parsing a flow sequence", "while parsing a flow mapping"):
         place, said = _in_brackets(lines, place, begun)
     elif error.context == "while scanning a quoted scalar":
-        place, said = (
-            begun,
-            f"the {lines[begun.line][begun.column]!r} that begins here is not closed; put one at the end",
-        )
+        place, said = begun, f"the {_sign(lines, begun)!r} that begins here is not closed; put one at the end"
     elif "'\\t'" in said:
         said = "a tab; write spaces" if lines[place.line][: place.column].strip() else "a tab; indent with spaces"
     elif told := _of_a_sign(lines, place, begun, said, error.context or ""):
@@ -50,17 +47,16 @@ def mistake(lines: Sequence[str], error: yaml.MarkedYAMLError) -> tuple[int, int
 
 def _in_brackets(lines: Sequence[str], place: Any, begun: Any) -> tuple[Any, str]:
     """The place of a mistake between brackets or braces, and what it is; `begun` is where they open."""
-    opening = lines[begun.line][begun.column]
+    opening = _sign(lines, begun)
     closing = _CLOSING[opening]
     found = _sign(lines, place)
     if found and found in "]}":
-        return place, f"a '{found}' where the '{opening}' of {begun.line + 1}:{begun.column + 1} asks for '{closing}'"
+        at = f"column {begun.column + 1}" if begun.line == place.line else f"line {begun.line + 1}"
+        return place, f"a '{found}' where the '{opening}' of {at} asks for '{closing}'"
     if place.line != begun.line or not found:
         end = f"line {place.line + 1}" if found else "the end"
-        return (
-            begun,
-            f"the '{opening}' that begins here needs its '{closing}', or a ',' between two entries, before {end}",
-        )
+        wanted = f"its '{closing}', or a ',' between two entries, before {end}"
+        return begun, f"the '{opening}' that begins here needs {wanted}"
     if found == ":":
         return place, "a second ': ' in one entry; put a ',' before its key"
     return place, f"expected ',' or '{closing}' before this"
@@ -76,13 +72,28 @@ def _of_a_sign(lines: Sequence[str], place: Any, begun: Any, said: str, context:
         return f"a {sign!r} at the beginning of a text has a meaning of its own in YAML; put quotes around the text"
     if context == "while scanning a block scalar":
         return "'|' and '>' begin a text that follows below, in lines of its own; put quotes around a text of one line"
-    if "unknown escape character" in said:
-        return f"\\{found} means nothing in double quotes; use single ones, or write \\\\ for a \\"
+    if "escape" in said:
+        return "in double quotes a \\ has a meaning of its own; use single ones, or write \\\\ for a \\"
     if "<document start>" in said:
-        return "a config ends at a line of '...', and here it goes on; remove that line"
+        ended = any(line.startswith("...") for line in lines[: place.line])
+        over = "a config ends at a line of '...'; remove that line" if ended else "the config is over before this"
+        return _closed(lines, place) or over
     if "the node content" in said and found:
         return f"a {found!r} with nothing before it; remove it, or write what is missing"
     return None
+
+
+def _closed(lines: Sequence[str], place: Any) -> str | None:
+    """What is wrong with a sign that closes nothing, or goes on where all is closed; None if that is not it."""
+    found, before = _sign(lines, place), lines[place.line][: place.column].rstrip()[-1:]
+    if found and found in "]}":
+        return f"a '{found}' that closes nothing; remove it, or write what it closes"
+    if before and before in "'\"":
+        return (
+            f"a text goes on after its closing {before!r}; put quotes around all of it ('' is a ' within '...'), or "
+            "close the one before"
+        )
+    return f"expected the end of the line after '{before}'" if before and before in "]}" else None
 
 
 def _sign(lines: Sequence[str], place: Any) -> str:
@@ -111,20 +122,14 @@ def _no_key(line: str) -> str:
 
 def _misplaced(lines: Sequence[str], place: Any, block: Any) -> str:
     """What is wrong with a line at which a mapping or a list breaks off; `block` is where that begins."""
-    before = lines[place.line][: place.column].rstrip()[-1:]
-    if found := next((sign for sign in "]}" if _sign(lines, place) == sign), None):
-        return f"a '{found}' that closes nothing; remove it, or write what it closes"
-    if before and before in "'\"":
-        return (
-            f"a text goes on after its closing {before!r}; put quotes around all of it ('' is a ' within '...'), or "
-            "close the one before"
-        )
-    if before and before in "]}":
-        return f"expected the end of the line after '{before}'"
+    if told := _closed(lines, place):
+        return told
     if place.column != block.column:
         return _indented(lines, place.line)
     if lines[place.line].startswith("-", place.column):
         return f"an item of a list among the keys that begin at line {block.line + 1}; write all with '- ', or none"
+    if _sign(lines, block) != "-":
+        return "expected a key with ': ' after it"
     return (
         f"a key among the items of a list, which begins at line {block.line + 1}; begin it with '- ', or below the "
         "first letter of the item that it belongs to"

@@ -189,6 +189,8 @@ def parse(source: Source, problems: Problems) -> Node | None:
         problems.fail(
             source.mark_at(unprintable.start()), f"a config is text; found the character U+{ord(unprintable[0]):04X}"
         )
+    if (mark := source.yaml.find("\ufeff", 1)) > 0:
+        problems.fail(source.mark_at(mark), "the invisible mark U+FEFF, with which another file began; remove it")
     try:
         return _Parser(source, problems).document()
     except yaml.MarkedYAMLError as error:

@@ -20,6 +20,7 @@ from typing import Any
 from cnntrain.config.dump import fingerprint
 from cnntrain.config.load import load
 from cnntrain.config.schema import Experiment
+from cnntrain.core import terminal
 from cnntrain.core.errors import CnntrainError, ConfigError, UsageError
 from cnntrain.data import manifest
 from cnntrain.reading.attended import attended
@@ -140,7 +141,7 @@ def _first_difference(here: Files, there: Files) -> str:
 def main() -> int:
     """Answer the question on stdin, on stdout."""
     question = json.load(sys.stdin)
-    print(json.dumps([_answer(question["configs"], **asked) for asked in question["cells"]]))
+    terminal.out(json.dumps([_answer(question["configs"], **asked) for asked in question["cells"]]))
     return 0
 
 

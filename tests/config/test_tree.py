@@ -52,6 +52,7 @@ def test_an_empty_text_has_no_tree(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "place", "message"),
     [
+        ("a: 1\n\ufeffb: {", "f:2:1", "the invisible mark U+FEFF, with which another file began; remove it"),
         ("a: [1, 2", "f:1:4", "not valid YAML: the '[' that begins here needs its ']'"),
         ("a:\n\tb: 1", "f:2:1", "not valid YAML: a tab; indent with spaces"),
         ("a: 1\n b: 2", "f:2:3", "not valid YAML: the line is indented otherwise than its neighbours"),

@@ -493,7 +493,7 @@ def crowd() -> bytes:
         (members_of(b"{}", 9_999), "names no format"),
         (members_of(b"[" + b"[]," * 1_300_000 + b"[]]"), "its meta has 3900004 bytes"),
         (members_of(b"x" * 20_000_000), "its meta has 20000128 bytes"),
-        (crowd, "it holds 60000 members"),
+        (crowd, "it holds 60,000 members"),
     ],
     ids=range(11),
 )
