@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Container, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -21,7 +22,10 @@ WHITE = 65535  # as 16 bits have it
 _WIDE = ("I;16", "I;16B", "I;16L", "I")  # Pillow's modes whose pixels are one number of more than 8 bits
 _NARROW = ("1", "L", "P")  # those whose pixels are one of 8 bits or fewer
 _NUMBERS = (*_NARROW, *_WIDE)
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 _MOST_VALUES = 4096  # different ones that are reported of a file, at most
+_Colour = tuple[int, ...]  # red, green, blue
+_Shown = dict[int, _Colour]  # the numbers of a mask, and the colour of each
 
 
 @dataclass(frozen=True)
@@ -98,53 +102,76 @@ def _colours(pixels: Array) -> set[tuple[int, ...]]:
     return {(int(code) >> 16, int(code) >> 8 & 255, int(code) & 255) for code in codes}
 
 
-def at_odds(masks: Sequence[Path], reader: Reader = ALONE) -> str | None:
+class _Kind(NamedTuple):
+    """How a mask of numbers up to 8 bits shows them."""
+
+    mode: str  # Pillow's
+    palette: bytes  # red, green and blue of each number from 0 on; empty without one
+
+
+def at_odds(masks: Sequence[Path], ignored: int | None, reader: Reader = ALONE) -> str | None:
     """Where masks of numbers mean different things by one number, in words; None where they may agree.
 
-    Two palettes show one number in different colours, as tools write them that number the colours of each file anew;
-    or a grey, white above all, is another number in a mask without a palette: 1 of 1 bit, and 255 of 8. Pixels are
-    looked at only where masks are not all of one kind. What cannot be read is left to `read_mask`.
+    They do where one number is shown in two colours, one of which another number has, too: as tools write palettes that
+    number the colours of each file anew. And they do where nothing but black and white is shown, and white is 1 in some
+    and 255 in others. That a number is shown in several colours means nothing by itself, as palettes are padded and
+    drawn at random. `ignored` is of any colour; what cannot be read is left to `read_mask`.
     """
-    kinds = list(reader.map(_kind, masks))
-    if len({kind for kind in kinds if kind is not None}) < 2:
+    if _agree({*reader.map(_kind, masks)}):
         return None
-    mixed = [(path, kind[0]) for path, kind in zip(masks, kinds, strict=True) if kind is not None]
-    colours: dict[int, tuple[tuple[int, ...], Path]] = {}  # of palettes, by number
-    greys: dict[tuple[int, ...], dict[int, Path]] = {}  # the numbers of each, and the first mask that has it
-    bare: dict[tuple[int, ...], tuple[int, Path]] = {}  # those of masks without a palette
-    with contextlib.closing(reader.map(_shown, [path for path, _ in mixed])) as all_shown:
-        for (path, mode), shown in zip(mixed, all_shown, strict=True):
-            for number, colour in shown.items():
-                first, where = colours.setdefault(number, (colour, path)) if mode == "P" else (colour, path)
-                if first != colour:
-                    return f"{path}: the number {number} has the colour {list(colour)}, and {list(first)} in {where}"
-                if len({*colour}) == 1:
-                    greys.setdefault(colour, {}).setdefault(number, path)
-                    if mode != "P":
-                        bare.setdefault(colour, (number, path))
-    for colour, (number, where) in bare.items():
-        for other, path in greys[colour].items():
-            if other != number:
-                return f"{path}: the colour {list(colour)} has the number {other}, and {number} in {where}"
+    with contextlib.closing(reader.map(_shown, masks)) as all_shown:
+        seen = list(zip(masks, all_shown, strict=True))
+    told = _crossing([(path, {number: shown[number] for number in shown if number != ignored}) for path, shown in seen])
+    if told is None and {colour for _, shown in seen for colour in shown.values()} <= {_BLACK, _WHITE}:
+        return _crossing(seen, {_WHITE})
+    return told
+
+
+def _crossing(seen: Sequence[tuple[Path, _Shown]], suspected: Container[_Colour] = ()) -> str | None:
+    """Where a colour has two numbers, in words: a `suspected` one, or else one whose numbers have other colours, too.
+
+    A mask that shows two of its numbers in one colour tells nothing: its numbers say more than its colours do.
+    """
+    colours: dict[int, set[_Colour]] = {}
+    numbers: dict[_Colour, dict[int, Path]] = {}  # the numbers of each, and the first mask that has it
+    for path, shown in seen:
+        for number, colour in shown.items() if len({*shown.values()}) == len(shown) else ():
+            colours.setdefault(number, set()).add(colour)
+            numbers.setdefault(colour, {}).setdefault(number, path)
+    for colour, had in numbers.items():
+        for (first, where), (other, path) in itertools.pairwise(had.items()):
+            if colour in suspected or len(colours[first]) > 1 or len(colours[other]) > 1:
+                return f"{path}: the colour {list(colour)} has the number {other}, and {first} in {where}"
     return None
 
 
-def _kind(path: Path) -> tuple[str, object] | None:
-    """The mode of a mask of numbers up to 8 bits, and its palette as it is stored; None for any other."""
+def _agree(kinds: Set[_Kind | None]) -> bool:
+    """Whether masks that have numbers are of one kind, or have palettes that differ in length alone."""
+    known = sorted((kind for kind in kinds if kind is not None), key=lambda kind: len(kind.palette))
+    longer = all(next_one.palette.startswith(one.palette) for one, next_one in itertools.pairwise(known))
+    return len(known) < 2 or (longer and {kind.mode for kind in known} == {"P"})
+
+
+def _kind(path: Path) -> _Kind | None:
+    """The kind of a mask of numbers up to 8 bits; None for any other."""
     with contextlib.suppress(DataError), opened_picture(path, LARGEST) as image:
-        palette = image.palette.getdata() if image.mode == "P" and image.palette is not None else None
-        return (image.mode, palette) if image.mode in _NARROW else None
+        if image.mode in _NARROW:
+            return _Kind(image.mode, bytes((image.mode == "P" and image.getpalette()) or ()))
     return None
 
 
-def _shown(path: Path) -> dict[int, tuple[int, ...]]:
-    """The numbers that a mask has, and the colour in which each is shown; without those beyond the end of a palette."""
+def _shown(path: Path) -> _Shown:
+    """The numbers that a mask has, and the colour in which each is shown; without those beyond the end of a palette.
+
+    Nothing for one that cannot be read, or has no numbers up to 8 bits.
+    """
     with contextlib.suppress(DataError), opened_picture(path, LARGEST) as image:
-        numbers, places = np.unique(np.asarray(image), return_index=True)
-        pixels = _coloured(image).reshape(-1, 3)[places].tolist()
-        known = len(image.getpalette() or ()) // 3 if image.mode == "P" else 256
-        shown = zip(numbers.tolist(), map(tuple, pixels), strict=True)
-        return {int(number): colour for number, colour in shown if number < known}
+        if image.mode in _NARROW:
+            numbers, places = np.unique(np.asarray(image), return_index=True)
+            pixels = _coloured(image).reshape(-1, 3)[places].tolist()
+            known = len(image.getpalette() or ()) // 3 if image.mode == "P" else 256
+            shown = zip(numbers.tolist(), map(tuple, pixels), strict=True)
+            return {int(number): colour for number, colour in shown if number < known}
     return {}
 
 

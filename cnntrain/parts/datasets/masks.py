@@ -45,7 +45,7 @@ _COLUMNS = ("image", "mask")  # of a table
 _OF_PICTURES = ("images", "image", "imgs", "img", "pictures", "photos", "JPEGImages")  # folders that `init` knows
 _OF_MASKS = ("masks", "mask", "labels", "label", "annotations", "SegmentationClass", "SegmentationClassPNG")
 _ENDINGS = ("", "_mask", "-mask", "_label", "_labels", "_segmentation")
-_LOOKED_AT = 50  # masks that `init` reads
+_LOOKED_AT = 50  # masks that tell what all are like
 _FEW = 32  # levels or colours that masks of any name have, and pictures have more
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 _SOFT = 128  # a level between 0 and 255 that few class numbers reach
@@ -276,21 +276,21 @@ class Masks(PictureFields, _OfClasses):
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels, and masks uint8 (n, height, width) of class numbers or IGNORED. Raises DataError."""
         samples = self._samples(split)
-        if self.colours is None:
-            self._check_agreement(samples if split == "train" else [*self._samples("train"), *samples], reader)
+        if self.colours is None and split == "train":
+            self._tell_of_odds([mask for _, mask in samples], reader)
         read = decoded(samples, self._recipe(), reader)
         kept = [samples[index] for index in read.kept.tolist()]
         masks = decoded(kept, self._mask_recipe(), reader)
         targets = np.asarray(masks.values[np.arange(len(kept))])
         return Images(read.values, targets, self._names(), read.skipped, target=MASKS, names=read.names(samples))
 
-    def _check_agreement(self, samples: Sequence[Sample], reader: Reader) -> None:
-        """Raise DataError where one number means different things in different masks."""
-        found = at_odds([mask for _, mask in samples], reader)
+    def _tell_of_odds(self, masks: Sequence[Path], reader: Reader) -> None:
+        """Warn where one number seems to mean different things in different masks, of which some are looked at."""
+        found = at_odds(_some(masks), self.ignore if isinstance(self.ignore, int) else None, reader)
         if found is not None:
-            raise DataError(
-                f"{found}, so that numbers do not tell classes. Set colours, as init does, or save all masks in grey "
-                "with the number of each pixel's class"
+            reader.warn(
+                f"{found}, as where each file numbers its colours anew, so that numbers tell no classes. If so, set "
+                "colours, as init does, or save all masks in grey with the number of each pixel's class"
             )
 
     def _recipe(self) -> Recipe:
@@ -458,13 +458,18 @@ class _Held:
 
     @classmethod
     def of(cls, masks: Sequence[Path]) -> Self:
-        """Of these, or as many of them as are looked at where they are of one kind."""
-        differ = at_odds(masks) is not None
-        some = masks if differ else masks[:: -(-len(masks) // _LOOKED_AT)]
+        """Of these, of which some are looked at."""
+        some = _some(masks)
+        differ = at_odds(some, IGNORED) is not None
         seen = set() if differ else _seen(values_in, some)
         if differ or any(len(value) == 3 for value in seen):
             return cls(some, colours=sorted(_seen(colours_in, some)))
         return cls(some, values=sorted(value for (value,) in seen))
+
+
+def _some(masks: Sequence[Path]) -> Sequence[Path]:
+    """Masks that are looked at to tell what all are like, evenly spread."""
+    return masks[:: -(-len(masks) // _LOOKED_AT)]
 
 
 def _seen(look: Callable[[Path], set[tuple[int, ...]]], masks: Sequence[Path]) -> set[tuple[int, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +17,8 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.masks import IGNORED, palette
 from cnntrain.core.registry import make
 from cnntrain.data.recognition import recognize
+from cnntrain.reading import mask_files
+from cnntrain.reading.reader import Reader
 
 MASK = np.array([[0, 1, 1, 2], [0, 0, 255, 2], [0, 0, 1, 1]], np.uint8)
 
@@ -37,6 +40,13 @@ def folder(tmp_path: Path) -> Path:
 def source(folder: Path, **fields: Any) -> Any:
     given: dict[str, Any] = {"classes": 3, "pictures": str(folder / "images"), "masks": str(folder / "masks")}
     return make("datasets", "masks", **(given | fields))
+
+
+def warned(masks: Any) -> list[str]:
+    """What is said while masks are read for training."""
+    said: list[str] = []
+    masks.load("train", Reader(warn=said.append))
+    return said
 
 
 def test_class_numbers_are_targets_and_255_is_ignored(folder: Path) -> None:
@@ -67,7 +77,7 @@ THINGS = np.array([[0, 0, 1], [2, 2, 0], [1, 0, 0]], np.uint8)
 
 
 @pytest.mark.parametrize("ending", ["png", "gif", "tif"])
-def test_palettes_that_number_each_files_colours_anew_are_refused(tmp_path: Path, ending: str) -> None:
+def test_palettes_that_number_each_files_colours_anew_are_told(tmp_path: Path, ending: str) -> None:
     """As optimizing tools write them; `init` goes by the colours, in whichever files they differ."""
     colours = np.array([(0, 0, 0), RED, BLUE], np.uint8)
     pixels = [colours[np.minimum(THINGS, 1)], colours[np.where(THINGS, 2, 0)], colours[THINGS]]
@@ -76,21 +86,56 @@ def test_palettes_that_number_each_files_colours_anew_are_refused(tmp_path: Path
         (tmp_path / "masks").mkdir(exist_ok=True)
         used, numbers = np.unique(mask.reshape(-1, 3), axis=0, return_inverse=True)
         in_palette(tmp_path / "masks" / f"{name}.{ending}", numbers.reshape(3, 3).astype(np.uint8), used)
-    by_number = source(tmp_path, ignore="none")
-    with pytest.raises(DataError, match=rf"b.{ending}: the number 1 has the colour \[0, 0, 255\], and \[255, 0, 0\]"):
-        by_number.load("train")
+    (line,) = warned(source(tmp_path, ignore="none"))
+    assert re.search(
+        rf"[bc].{ending}: the colour \[(255, 0, 0|0, 0, 255)\] has the number \d, and \d in .*{ending}", line
+    )
+    assert "as where each file numbers its colours anew, so that numbers tell no classes. If so, set colours" in line
     found: Any = recognize(tmp_path)
     assert (found.classes, found.colours) == (3, ((0, 0, 0), BLUE, RED))
     targets = dataclasses.replace(found, size=None).load("train").targets
     assert (np.array([(0, 0, 0), BLUE, RED])[targets] == pixels).all()
-    for kind in ("images", "masks"):
-        (tmp_path / kind / "train").mkdir()
-        (tmp_path / kind / "val").mkdir()
-        for path in [path for path in (tmp_path / kind).iterdir() if path.is_file()]:
-            path.rename(path.parent / ("train" if path.stem == "a" else "val") / path.name)
-    by_number.load("train")
-    with pytest.raises(DataError, match="so that numbers do not tell classes"):
-        by_number.load("val")
+
+
+def test_numbers_may_have_several_colours(folder: Path) -> None:
+    """Palettes are padded, drawn at random, or not there; a number that is ignored is of any colour."""
+    voc, drawn = palette(256), np.random.default_rng(0).integers(1, 255, (256, 3))
+    padded = np.where(np.arange(256)[:, None] < 21, voc, 0)
+    several = {"voc": voc, "padded": padded, "drawn": drawn, "grey": None}
+    plain = np.minimum(MASK, 2)
+    for first, second in itertools.combinations(several, 2):
+        for mask, ignored in ((MASK, 255), (plain, "none")):
+            for name, colours in (("a", several[first]), ("b", several[second])):
+                path = folder / "masks" / f"{name}.png"
+                saved(path, mask) if colours is None else in_palette(path, mask, colours)
+            found: Any = recognize(folder)
+            assert (found.classes, found.colours, found.ignore) == (3, None, ignored), (first, second)
+            assert warned(dataclasses.replace(found, size=None)) == []
+
+
+def test_white_that_is_a_class_in_a_palette_is_ignored_in_grey(folder: Path) -> None:
+    grey = np.where(MASK == 2, 0, MASK)
+    saved(folder / "masks" / "a.png", grey)
+    in_palette(folder / "masks" / "b.png", (MASK == 1).astype(np.uint8), np.array([[0] * 3, [255] * 3]))
+    found: Any = recognize(folder)
+    assert (found.classes, found.colours, found.ignore) == (2, None, 255)
+    images = dataclasses.replace(found, size=None).load("train")
+    assert (images.targets == [grey, MASK == 1]).all()
+    assert warned(dataclasses.replace(found, size=None)) == []
+
+
+def test_a_start_looks_at_few_masks_and_at_no_pixels_where_palettes_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(120):
+        saved(tmp_path / "images" / f"{number:03d}.png", np.full((3, 3, 3), 99, np.uint8))
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        in_palette(tmp_path / "masks" / f"{number:03d}.png", np.minimum(THINGS, 1), palette(2 + number % 3))
+    seen: list[Path] = []
+    monkeypatch.setattr(mask_files, "_kind", lambda path, of=mask_files._kind: [of(path), seen.append(path)][0])
+    monkeypatch.setattr(mask_files, "_shown", lambda _: pytest.fail("a mask was decoded"))
+    assert warned(source(tmp_path, classes=2)) == []
+    assert 0 < len(seen) <= 50
 
 
 def test_palettes_may_differ_in_what_no_pixel_has(folder: Path) -> None:
@@ -111,8 +156,8 @@ def test_white_of_1_bit_is_white_of_8_bits(folder: Path, other: str) -> None:
         in_palette(folder / "masks" / "b.png", (MASK == 1).astype(np.uint8), np.array([[0] * 3, [255] * 3]))
     else:
         Image.fromarray(MASK == 1).save(folder / "masks" / "b.png")
-    with pytest.raises(DataError, match=r"b.png: the colour \[255, 255, 255\] has the number 1, and 255 in .*a.png"):
-        source(folder, classes=2).load("train")
+    (line,) = warned(source(folder, classes=2))
+    assert re.search(r"b.png: the colour \[255, 255, 255\] has the number 1, and 255 in .*a.png", line)
     found: Any = recognize(folder)
     assert (found.classes, found.colours) == (("background", "foreground"), ((0, 0, 0), (255, 255, 255)))
     assert (dataclasses.replace(found, size=None).load("train").targets == (MASK == 1)).all()
