@@ -14,9 +14,11 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.registry import package_of, parts
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.reading import pictures, sounds
+from cnntrain.reading.folders import SPLITS, first_split_in, subfolders
 from cnntrain.reading.input_files import opened, reading
 
 _LOOKED_AT = 50  # files of a folder
+_NAMED = 8  # folders that a message lists
 _PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".7z", ".rar")  # folders
 _UNPACK = (*_PACKED, ".gz", ".xz", ".bz2")
 
@@ -90,11 +92,25 @@ def _instead(path: Path) -> str:
         return (
             f"{held}, none of which is data of a known kind. Expected a folder of images or sounds for each class, "
             "boxes as in Pascal VOC, COCO or YOLO, pictures with masks in folders images and masks, the files of MNIST "
-            "or CIFAR (binary version), or name a .npz or .csv file"
+            f"or CIFAR (binary version), or name a .npz or .csv file{_called_like_a_split(path)}"
         )
     if path.name.lower().endswith(_UNPACK):
         return "is an archive. Unpack it, and name the folder"
     return "is not data of a known kind. Expected a .npz or .csv file, or a folder"
+
+
+def _called_like_a_split(path: Path) -> str:
+    """What to say of a folder that may be a class, and is taken for a split because of its name; or nothing."""
+    inside = subfolders(path)
+    split = first_split_in(path).name
+    beside = [name for name in inside if name not in SPLITS]
+    if split not in inside or not beside or subfolders(path / split):
+        return ""
+    others = ", ".join(beside[:_NAMED]) + (", ..." if len(beside) > _NAMED else "")
+    return (
+        f". If {split} is a class, like {others} beside it, rename it, or move all classes into {path / 'train'}: "
+        "because of its name it is taken for a split"
+    )
 
 
 def _is_labelme(path: Path) -> bool:

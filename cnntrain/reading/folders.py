@@ -98,6 +98,11 @@ def subfolders(folder: Path) -> list[str]:
     return names
 
 
+def first_split_in(folder: Path) -> Path:
+    """The folder of the first split that has one, or else the folder itself, which holds all there is."""
+    return next((folder / split for split in SPLITS if (folder / split).is_dir()), folder)
+
+
 def split_meant(name: str) -> tuple[str, str] | None:
     """The split that a name seems to mean, and what else it says in lower case; None where it means none.
 

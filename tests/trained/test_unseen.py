@@ -342,6 +342,15 @@ def test_folders_of_a_test_split_alone_are_enough(folder, trained, tmp_path, cla
         trained.unseen.source(tmp_path / "held").load("train")  # to learn from
 
 
+def test_pictures_of_a_test_split_alone_that_are_numbered_in_a_row_are_no_clips(folder, trained, tmp_path):
+    for name in ("bright", "dark", "grey"):
+        (tmp_path / "test" / name).mkdir(parents=True)
+        for number in range(3):
+            shutil.copy(folder / "data" / "val" / name / "1.png", tmp_path / "test" / name / f"{number}.png")
+    found = trained.evaluate(None, tmp_path)
+    assert (found["split"], found["samples"]) == ("test", 9)
+
+
 @pytest.mark.parametrize("form", ["file", "folder"])
 @pytest.mark.parametrize("labels", [(0, 1, 2), (0,), (2,)])
 def test_arrays_of_a_test_split_alone_are_enough(tmp_path, form, labels):

@@ -24,6 +24,7 @@ from cnntrain.reading.folders import (
     check_spelling,
     class_name,
     files_below,
+    first_split_in,
     listed,
     looked_up,
     media,
@@ -110,13 +111,11 @@ class ClassFolders(Dataset):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """Where a class folder, or one in train/, holds a file of the right name."""
+        """Where a class folder, or one in the first split, holds a file of the right name."""
         if not path.is_dir():
             return None
-        folder = path / "train" if (path / "train").is_dir() else path
+        folder = first_split_in(path)
         if not any(True for name in subfolders(folder) for _ in files_below(folder / name, cls.suffixes)):
-            if folder != path:
-                cls(root=str(path))._check_no_class("train")
             return None
         return cls(root=str(path)).measured()
 

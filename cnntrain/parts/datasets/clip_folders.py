@@ -28,11 +28,11 @@ from cnntrain.reading.clips import (
     video_version,
 )
 from cnntrain.reading.decoded import Content, Recipe, Sample
-from cnntrain.reading.folders import class_name, files_below, subfolders
+from cnntrain.reading.folders import class_name, files_below, first_split_in, subfolders
 from cnntrain.reading.pictures import common_size, count_frames, evenly
 
 _LOOKED_AT = 20  # clips of a folder that decide what it holds, and frames of a clip
-_EVEN = 4  # frames from which numbers at equal distances other than 1 are no accident
+_OFTEN = 3  # equal distances of numbers other than 1 that are no accident
 
 
 @dataclass(frozen=True)
@@ -154,11 +154,11 @@ class FramesFolder(ClipFolder):
         found = _clips_at(cls, path)
         if found is None or any(sample[0].suffix.lower() in VIDEOS for sample in found):
             return None
-        return cls(root=str(path)).measured() if all(map(_is_clip, found)) else None
+        return cls(root=str(path)).measured() if _are_clips(found) else None
 
     def measured(self) -> Self:
         """Size and channels as the first frames suggest; no more frames than half of the clips have."""
-        some = [sample for sample, _ in self.labelled_samples("train")]
+        some = [sample for sample, _ in self.labelled_samples(self.splits()[0])]
         counts = [
             len(sample) if len(sample) > 1 else count_frames(sample[0])
             for sample in some[:: -(-len(some) // _LOOKED_AT)]
@@ -202,9 +202,8 @@ class VideoFolder(ClipFolder):
 
     def measured(self) -> Self:
         """Size and channels as the first frames suggest, and 8 frames a second of faster videos."""
-        rates = [
-            rate for sample, _ in self.labelled_samples("train")[:_LOOKED_AT] if (rate := rate_of_video(sample[0]))
-        ]
+        some = self.labelled_samples(self.splits()[0])[:_LOOKED_AT]
+        rates = [rate for sample, _ in some if (rate := rate_of_video(sample[0]))]
         fps = 8.0 if rates and min(rates) > 8 else None
         return replace(super().measured(), fps=fps)
 
@@ -233,7 +232,7 @@ def _clips_at(cls: type[ClipFolder], path: Path) -> list[Sample] | None:
     """Some of what class folders at a path hold, if they hold nothing but what may be clips."""
     if not path.is_dir():
         return None
-    folder = path / "train" if (path / "train").is_dir() else path
+    folder = first_split_in(path)
     source, found, others = cls(root=str(path)), [], Counter[str]()
     for name in subfolders(folder):
         found += source.samples_in(folder / name, others)
@@ -242,21 +241,34 @@ def _clips_at(cls: type[ClipFolder], path: Path) -> list[Sample] | None:
     return found[:: -(-len(found) // _LOOKED_AT)]
 
 
-def _is_clip(sample: Sample) -> bool:
-    """Whether files are surely one clip: several frames in one, or pictures of one size that are numbered evenly.
+def _are_clips(samples: Sequence[Sample]) -> bool:
+    """Whether files are surely clips: several frames in one, or pictures of one size that are numbered evenly.
 
-    Photographs are numbered, too, but some are missing and some are upright.
+    Photographs are numbered, too, but some are missing and some are upright. Numbers at a distance other than 1 are no
+    accident where it occurs often, in one folder or in all of them.
     """
-    if len(sample) == 1:
-        return _moves(sample[0])
+    if not all(_moves(sample[0]) for sample in samples if len(sample) == 1):
+        return False
+    folders = [sample for sample in samples if len(sample) > 1]
+    steps = [_step(sample) for sample in folders]
+    often = {*steps[1:]} <= {*steps[:1]} and sum(len(sample) - 1 for sample in folders) >= _OFTEN
+    return all(
+        step is not None and (step == 1 or often or len(sample) > _OFTEN)
+        for step, sample in zip(steps, folders, strict=True)
+    )
+
+
+def _step(sample: Sample) -> int | None:
+    """The distance between the numbers of pictures; None where it varies, or the names or sizes do in another way."""
     numbers = [re.findall(r"\d+", path.stem)[-1:] for path in sample]
     if not all(numbers):
-        return False
-    steps = np.diff([int(number[0]) for number in numbers])
+        return None
+    steps = {*np.diff([int(number[0]) for number in numbers]).tolist()}
     names = {re.sub(r"\d+(?=\D*$)", "", path.name) for path in sample}
-    if len(names) > 1 or (steps != steps[0]).any() or (steps[0] != 1 and len(sample) < _EVEN):
-        return False
-    return len({extent_of_clip(path) for path in sample[:: -(-len(sample) // _LOOKED_AT)]}) == 1
+    if len(names) > 1 or len(steps) > 1:
+        return None
+    sizes = {extent_of_clip(path) for path in sample[:: -(-len(sample) // _LOOKED_AT)]}
+    return steps.pop() if len(sizes) == 1 else None
 
 
 def _moves(path: Path) -> bool:

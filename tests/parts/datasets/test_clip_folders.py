@@ -198,19 +198,21 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("numbers", "sizes", "kind"),
     [
-        ((3, 4, 5), [(3, 2)], "frames_folder"),
-        ((3, 4, 5), [(3, 2), (2, 3)], "image_folder"),  # some photographs are upright
-        ((2031, 2044), [(3, 2)], "image_folder"),
-        ((2031, 2033, 2035), [(3, 2)], "image_folder"),
-        ((0, 5, 10, 15), [(3, 2)], "frames_folder"),  # every fifth frame was kept
+        ([(3, 4, 5)] * 3, [(3, 2)], "frames_folder"),
+        ([(3, 4, 5)] * 3, [(3, 2), (2, 3)], "image_folder"),  # some photographs are upright
+        ([(2031, 2044), (7, 9), (31, 34)], [(3, 2)], "image_folder"),
+        ([(2031, 2033, 2035), (7, 8, 9), (7, 8)], [(3, 2)], "image_folder"),
+        ([(0, 5, 10, 15), (0, 7, 14, 21), (7, 8)], [(3, 2)], "frames_folder"),  # frames at a distance were kept
+        ([(0, 10, 20)] * 3, [(3, 2)], "frames_folder"),
+        ([(0, 10), (5, 15), (30, 40)], [(3, 2)], "frames_folder"),  # the same in every folder
     ],
 )
 def test_photographs_in_folders_within_those_of_classes_are_no_clips(
-    tmp_path: Path, numbers: Sequence[int], sizes: Sequence[tuple[int, int]], kind: str
+    tmp_path: Path, numbers: Sequence[Sequence[int]], sizes: Sequence[tuple[int, int]], kind: str
 ) -> None:
-    for folder in ("animal/cats", "animal/dogs", "thing/cups"):
+    for folder, shown in zip(("animal/cats", "animal/dogs", "thing/cups"), numbers, strict=True):
         (tmp_path / folder).mkdir(parents=True)
-        for place, number in enumerate(numbers):
+        for place, number in enumerate(shown):
             width, height = sizes[place % len(sizes)]
             (tmp_path / folder / f"IMG_{number}.png").write_bytes(png(width, height, 8, 0, bytes(6)))
     assert recognize(tmp_path).name_in_config == kind

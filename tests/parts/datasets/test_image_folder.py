@@ -164,7 +164,11 @@ def test_a_class_that_is_called_like_a_split_is_told(tmp_path: Path, name: str) 
         f"class, like bus, car beside it, rename it, or move all classes into {tmp_path / 'train'}"
     )
     assert refusal("image_folder", root=str(tmp_path)) == told
-    with pytest.raises(DataError, match=re.escape(told)):
+    whole = (
+        f"or name a .npz or .csv file. If {name} is a class, like bus, car, notes beside it, rename it, or move all "
+        f"classes into {tmp_path / 'train'}: because of its name it is taken for a split"
+    )
+    with pytest.raises(DataError, match=re.escape(whole)):
         recognize(tmp_path)
     (tmp_path / name).rename(tmp_path / "kept")
     for folder in ("bus", "car", "kept"):
