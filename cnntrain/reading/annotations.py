@@ -222,7 +222,8 @@ def named(text: object, where: str) -> str:
 def text_of(path: Path, limit: int = 2**24, declared: re.Pattern[bytes] | None = None) -> str:
     """A text file, whole, in UTF-8; where it is not, in the encoding that the group of `declared` finds in it.
 
-    Raises DataError.
+    One of several bytes a letter that it can be in goes before UTF-8: by chance, few letters are as good in either,
+    while of one byte a letter anything is good. Raises DataError.
     """
 
     def fail(reason: str) -> Exception:
@@ -230,17 +231,30 @@ def text_of(path: Path, limit: int = 2**24, declared: re.Pattern[bytes] | None =
 
     with noted(path):
         data = read_limited(path, limit, fail)
+    found = declared.match(data) if declared else None
+    said = None if found is None else _as_declared(data, found)
+    if said is not None and len(said) < len(data):
+        return said
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        found = declared and declared.match(data)
-        if not found:
+        if said is not None:
+            return said
+        if found is None:
             raise DataError(f"{path} is not UTF-8 text (byte {error.start:,}). Save it as such") from error
-    name = found[1].decode("ascii")
+        raise DataError(
+            f"{path} is neither UTF-8 text nor {found[1].decode()}, which it says it is. Save it as UTF-8"
+        ) from error
+
+
+def _as_declared(data: bytes, found: re.Match[bytes]) -> str | None:
+    """A text in the encoding that it says it is in; None where nobody knows that, or it is in another."""
     try:
-        return data.decode(name)
-    except (LookupError, ValueError) as error:  # an encoding that nobody knows, or not what the file is in
-        raise DataError(f"{path} is neither UTF-8 text nor {name}, which it says it is. Save it as UTF-8") from error
+        text = data.decode(found[1].decode("ascii"))
+        text.encode()  # which half of a pair of surrogates is not
+        return text if text.startswith(found[0].decode("ascii")) else None
+    except (LookupError, ValueError):
+        return None
 
 
 def picture_named(stem: str, folders: Sequence[Path], suffixes: frozenset[str], missing: Callable[[], str]) -> Path:

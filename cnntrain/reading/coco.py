@@ -132,10 +132,14 @@ def _box(entry: dict[str, Any], name: str, where: str) -> Marked:
 
 
 def _angle(entry: dict[str, Any], where: str) -> float:
-    """By how many degrees CVAT has turned a box about its centre, below 180: `bbox` is what it was before."""
+    """By how many degrees CVAT has turned a box about its centre, below 180: `bbox` is what it was before.
+
+    CVAT writes a number; what else an attribute of this name holds is the user's own.
+    """
     said = entry.get("attributes")
     angle = said.get("rotation") if isinstance(said, dict) else None
-    return 0.0 if angle is None else _number(angle, where, "rotation") % 180
+    is_angle = isinstance(angle, int | float) and not isinstance(angle, bool)
+    return _number(angle, where, "rotation") % 180 if is_angle else 0.0
 
 
 def _around(x: float, y: float, wide: float, tall: float, degrees: float) -> tuple[float, float, float, float]:

@@ -65,8 +65,8 @@ class Tags:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width, turned upright."""
-        sides = self.number(_HEIGHT), self.number(_WIDTH)
-        return sides[::-1] if self.numbers(_ORIENTATION) in [(value,) for value in SIDEWAYS] else sides
+        sides, turns = (self.number(_HEIGHT), self.number(_WIDTH)), self.numbers(_ORIENTATION)
+        return sides[::-1] if len(turns) == 1 and turns[0] in SIDEWAYS else sides
 
     @property
     def grey(self) -> bool:

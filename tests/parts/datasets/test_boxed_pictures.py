@@ -334,6 +334,9 @@ def test_yolo_without_the_names_of_its_classes_is_known_for_what_it_is(tmp_path:
         ("ISO-8859-1", "latin-1"),
         ("windows-1252", "cp1252"),
         ("gb2312", "gb2312"),
+        ("GBK", "gbk"),
+        ("GBK", "utf-8"),
+        ("shift_jis", "shift_jis"),
         ("ISO-8859-1", "utf-8"),  # as tools copy the line from elsewhere
         ("gb2312", "utf-8"),
         ("utf-16", "utf-8"),
@@ -344,9 +347,19 @@ def test_yolo_without_the_names_of_its_classes_is_known_for_what_it_is(tmp_path:
 def test_annotations_of_voc_are_read_whatever_encoding_they_declare(
     declared: str, written: str, tmp_path: Path
 ) -> None:
-    settings, name = voc(tmp_path), "小狗" if written == "gb2312" else "hünd"
+    name = {"gb2312": "小狗", "GBK": "小猫猫", "shift_jis": "犬"}.get(declared, "hünd")
+    settings = voc(tmp_path)
     text = f"<?xml version='1.0' encoding='{declared}'?>{xml([(name, 1, 1, 5, 5)])}"
     (tmp_path / "Annotations/a.xml").write_bytes(text.encode(written))
+    assert name in load("voc", **settings).classes
+
+
+def test_letters_of_two_bytes_that_are_utf8_by_chance_are_what_the_file_says(tmp_path: Path) -> None:
+    """猫 is two bytes in GBK, which are è in UTF-8: other files show that they are not."""
+    settings, name = voc(tmp_path), "猫"
+    assert name.encode("gbk").decode() == "è"
+    text = f"<?xml version='1.0' encoding='GBK'?>{xml([(name, 1, 1, 5, 5)])}"
+    (tmp_path / "Annotations/a.xml").write_bytes(text.encode("gbk"))
     assert name in load("voc", **settings).classes
 
 

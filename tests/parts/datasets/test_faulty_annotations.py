@@ -218,6 +218,13 @@ CASES |= {  # Pascal VOC
         lambda root: (root / "Annotations/a.xml").write_bytes(b'<?xml version="1.0" encoding="ascii"?><a>\xff</a>'),
         "error: ROOT/Annotations/a.xml is neither UTF-8 text nor ascii, which it says it is. Save it as UTF-8",
     ),
+    "not a text in the encoding it says": (
+        "voc",
+        lambda root: (root / "Annotations/a.xml").write_bytes(
+            b"<?xml version='1.0' encoding='unicode_escape'?><a>\xff\\ud800</a>"
+        ),
+        "error: ROOT/Annotations/a.xml is neither UTF-8 text nor unicode_escape, which it says it is. Save it as UTF-8",
+    ),
     "in an encoding that nobody knows": (
         "voc",
         lambda root: (root / "Annotations/a.xml").write_bytes(b"<?xml version='1.0' encoding='zlib'?><a>\xff</a>"),
@@ -263,14 +270,14 @@ CASES |= {  # COCO
         entry("annotations", 0, attributes={"rotation": -180, "colour": "red"}),
         "",
     ),
-    "angle that is no number": (
-        "coco",
-        entry("annotations", 0, attributes={"rotation": "steep"}),
-        (
-            "error: ROOT/annotations/instances_train2017.json: annotation 0: rotation holds the text 'steep', "
-            "expected a number without quotes. Mend it"
-        ),
-    ),
+    **{
+        f"attribute of a user's own that is called rotation: {angle!r}": (
+            "coco",
+            entry("annotations", 0, attributes={"rotation": angle}),
+            "",
+        )
+        for angle in ("left", "0.0", True, None, [90])
+    },
     "no JSON": (
         "coco",
         file(JSON, "{"),
