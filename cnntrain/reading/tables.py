@@ -161,30 +161,48 @@ def check_numbers(names: Sequence[str], rows: Sequence[Sequence[str]], column: s
     parts = [cell.removesuffix("%").rstrip() for cell in whole]
     commas = [cell for cell in parts if not is_number(cell)]
     if all(any(form.fullmatch(cell) for form in (_POINTLESS, _GROUPED, _EUROPEAN)) for cell in commas):
-        percents = [cell for cell in whole if cell.endswith("%")]
-        if percents:
-            raise ValueError(
-                f"the column {column!r} has percentages ({percents[0]}), expected numbers alone. Remove '%'"
-            )
-        _check_commas(column, commas)
+        if parts == whole and not any(map(_EUROPEAN.fullmatch, commas)):
+            _check_commas(column, commas)
+        elif len({*whole}) > _MOST * len(whole):  # where few differ, they are names
+            _check_percentages(column, whole)
+            _check_points(column, parts)
     if any(not cell.isdecimal() for cell in whole) and all(map(is_number, whole)):
         check_gaps(names, rows, column)
 
 
+def _check_percentages(column: str, cells: Sequence[str]) -> None:
+    """Raise ValueError for percentages."""
+    percent = next((cell for cell in cells if cell.endswith("%")), None)
+    if percent is not None:
+        raise ValueError(
+            f"the column {column!r} has percentages ({percent}), expected numbers alone. Remove '%'; "
+            f"{_or_classes(column)}"
+        )
+
+
+def _check_points(column: str, cells: Sequence[str]) -> None:
+    """Raise ValueError for numbers with points that part thousands; versions have as many points in each cell."""
+    if any("," in cell for cell in cells) or len({cell.count(".") for cell in cells}) > 1:
+        parted = next(cell for cell in cells if _EUROPEAN.fullmatch(cell) and not is_number(cell))
+        raise ValueError(
+            f"the column {column!r} has numbers with points that part thousands ({parted}): remove these, and write "
+            f"points for commas; {_or_classes(column)}"
+        )
+
+
+def _or_classes(column: str) -> str:
+    """What to do about cells that look like numbers and are names."""
+    return f"if these are classes, write a config whose source has label: {column}"
+
+
 def _check_commas(column: str, commas: Sequence[str]) -> None:
-    """Raise ValueError for numbers that are written with commas, or with points that part thousands."""
+    """Raise ValueError for numbers that are written with commas."""
     if not commas:
         return
     if all(map(_GROUPED.fullmatch, commas)):
         raise ValueError(
             f"the column {column!r} has numbers with commas ({commas[0]}): remove those that part thousands, and "
             "write points for those that part decimals"
-        )
-    parted = next(filter(_EUROPEAN.fullmatch, commas), None)
-    if parted is not None:
-        raise ValueError(
-            f"the column {column!r} has numbers with points that part thousands ({parted}): remove these, and write "
-            "points for commas"
         )
     comma = next(cell for cell in commas if not _GROUPED.fullmatch(cell))
     raise ValueError(f"the column {column!r} has decimal commas ({comma}), expected points. Replace them")

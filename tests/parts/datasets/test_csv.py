@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,10 @@ def test_a_table_without_a_header_is_told_by_every_source_and_by_init(
         ("file;age\na.png;1,000\nb.png;7\nc.png;1,000\n", r"numbers with commas \(1,000\): remove those that part tho"),
         ("file;age\na.png;1.000,50\nb.png;7\n", r"points that part thousands \(1.000,50\): remove these, and write"),
         ("file;age\na.png;1.000.000\nb.png;0,5\n", r"points that part thousands \(1.000.000\): remove these, and"),
-        ("file,age\na.png,5%\nb.png,12.5 %\n", r"'age' has percentages \(5%\), expected numbers alone. Remove '%'"),
+        (
+            "file,age\na.png,5%\nb.png,12.5 %\n",
+            r"'age' has percentages \(5%\), expected numbers alone. Remove '%'; if these are ",
+        ),
         ("file;age\na.png;5\nb.png;12,5 %\n", r"'age' has percentages \(12,5 %\), expected numbers alone"),
         ("file;age\na.png;1,000,000.5\nb.png;7\n", r"numbers with commas \(1,000,000.5\): remove those that part tho"),
         ("file;age\na.png;1,000\nb.png;0,5\nc.png;0,5\n", r"'age' has decimal commas \(0,5\), expected points"),
@@ -171,6 +175,23 @@ def test_what_init_says_of_odd_tables(root: Path, text: str, said: str) -> None:
     if "age" in text:
         with pytest.raises(DataError, match=said):
             recognize(table(root, text), ["age"])
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("0%", "50%", "100%"),
+        ("2,5 %", "5%"),
+        ("1.000,50", "7"),
+        ("1.100.200", "1.100.300"),
+        [f"192.168.{number}" for number in range(100, 124)],  # as many points in each
+    ],
+)
+def test_classes_that_are_written_as_percentages_or_with_points(root: Path, cells: Sequence[str]) -> None:
+    rows = (f'pictures/{"ab"[number % 2]}.png,"{cells[number % len(cells)]}"\n' for number in range(24))
+    path = table(root, "file,label\n" + "".join(rows))
+    for found in (recognize(path), recognize(path, ["label"])):
+        assert found.load("train").classes == tuple(sorted(cells))
 
 
 def test_tables_are_recognized_by_either_name_in_either_case_and_after_blank_lines(root: Path) -> None:
