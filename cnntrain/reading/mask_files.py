@@ -167,11 +167,11 @@ def _shown(path: Path) -> _Shown:
     """
     with contextlib.suppress(DataError), opened_picture(path, LARGEST) as image:
         if image.mode in _NARROW:
-            numbers, places = np.unique(np.asarray(image), return_index=True)
-            pixels = _coloured(image).reshape(-1, 3)[places].tolist()
-            known = len(image.getpalette() or ()) // 3 if image.mode == "P" else 256
-            shown = zip(numbers.tolist(), map(tuple, pixels), strict=True)
-            return {int(number): colour for number, colour in shown if number < known}
+            levels = [level for level, count in enumerate(image.histogram()) if count]
+            if image.mode == "P":
+                palette = image.getpalette() or []
+                return {level: (*palette[3 * level : 3 * level + 3],) for level in levels if 3 * level < len(palette)}
+            return {level // 255 if image.mode == "1" else level: (level, level, level) for level in levels}
     return {}
 
 
