@@ -108,8 +108,8 @@ def _called_like_a_split(path: Path) -> str:
         return ""
     others = ", ".join(beside[:_NAMED]) + (", ..." if len(beside) > _NAMED else "")
     return (
-        f". If {split} is a class, like {others} beside it, rename it, or move all classes into {path / 'train'}: "
-        "because of its name it is taken for a split"
+        f". If {split} is a class, like {others} beside it, rename it, or move all classes into "
+        f"{path.absolute() / 'train'}: because of its name it is taken for a split"
     )
 
 
