@@ -236,8 +236,9 @@ def _milestone_beyond_end(at: Situation) -> str | None:
         rise, rest = cast(Schedule, chosen).after_warmup(at.horizon)
         for milestone in milestones:
             if rise + rest.steps(milestone) >= at.horizon.total_steps:
+                counted = f", counted from the end of the warm-up, step {rise}," if rise else ""
                 return (
-                    f"the milestone {milestone} of {name} is not before the end of training, which has "
+                    f"the milestone {milestone} of {name}{counted} is not before the end of training, which has "
                     f"{at.horizon.total_steps} steps: it does nothing. Train longer, or leave it out"
                 )
     return None
@@ -248,14 +249,15 @@ def _freeze_beyond_end(at: Situation) -> str | None:
     for index, rule in enumerate(at.experiment.train.freeze):
         if horizon is None or rule.until == rule.after:
             continue
-        moments = {"until": (rule.until, "are never trained"), "after": (rule.after, "are never frozen")}
+        idle = f"the layers of {rule.match!r} are never trained"
+        moments = {"until": (rule.until, idle), "after": (rule.after, "it does nothing")}
         for key, (moment, what) in moments.items():
             if moment is None or moment.unit == "%":  # 100% is meant so, whatever the length
                 continue
             if horizon.steps(moment) >= horizon.total_steps:
                 return (
-                    f"train.freeze.{index}.{key} is {moment}, and training ends after step {horizon.total_steps}: the "
-                    f"layers of {rule.match!r} {what}. Train longer, or choose an earlier time"
+                    f"train.freeze.{index}.{key} is {moment}, and training ends after step {horizon.total_steps}: "
+                    f"{what}. Train longer, or choose an earlier time"
                 )
     return None
 

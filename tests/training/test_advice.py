@@ -281,6 +281,34 @@ def test_everyday_schedules_that_end_at_zero_may_have_weight_decay(config, sched
     assert codes(config, ("train.epochs=30", f"schedule={schedule}")) == []
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        (
+            "schedule={type: multistep, milestones: [3ep], warmup: 1ep}",
+            "the milestone 3ep of schedule, counted from the end of the warm-up, step 5, is not before the end of "
+            "training, which has 20 steps",
+        ),
+        (
+            "schedule={type: multistep, milestones: [4ep]}",
+            "the milestone 4ep of schedule is not before the end of training, which has 20 steps",
+        ),
+        (
+            "train.freeze=[{match: head, until: 1ep, after: 4ep}]",
+            "train.freeze.0.after is 4ep, and training ends after step 20: it does nothing. Train longer",
+        ),
+        (
+            "train.freeze=[{match: head, until: 4ep}]",
+            "train.freeze.0.until is 4ep, and training ends after step 20: the layers of 'head' are never trained. T",
+        ),
+    ],
+)
+def test_what_is_beyond_the_end_is_told_as_it_is_counted(config, override, said):
+    loaded = load([config], (override,))
+    found = of(loaded, build.network(loaded, described_without_data(loaded)), horizon(loaded.experiment, *EPOCH))
+    assert any(line.startswith(said) for line in found)
+
+
 def test_a_sum_of_losses_is_looked_into(config):
     softmax = layers("[flatten, {type: dense, units: auto}, softmax]")
     assert codes(config, (softmax, "loss={type: sum, terms: [mse, cross_entropy]}")) == ["probabilities-before-loss"]

@@ -44,7 +44,6 @@ class SampleNorm(Layer):
 
     centers: ClassVar[bool] = True  # whether the mean is taken off; else var is the mean of squares
     shifts: ClassVar[bool] = True  # whether affine has a shift
-    remedy: ClassVar[str] = "leave it out"  # where a set is a single value
 
     def sets(self, shape: Shape) -> tuple[int, int, int, int]:
         """One sample as (rows, pixels, groups, depth): here every pixel is a row."""
@@ -60,6 +59,11 @@ class SampleNorm(Layer):
     def normalizing_one(self) -> str:
         """What is said where a set is a single value."""
         return f"{self.name_in_config} has one channel here"
+
+    @property
+    def remedy(self) -> str:
+        """What to do where a set is a single value."""
+        return "leave it out"
 
     @property
     def rescales(self) -> bool:
@@ -311,7 +315,6 @@ class GroupNorm(SampleNorm):
         example((2, 1, 3, 4), groups=2),
     )
     whole_clips: ClassVar[bool] = True
-    remedy: ClassVar[str] = "use fewer groups"
 
     groups: PositiveInt = 32  # equal, consecutive parts of the channels, each normalized by itself
 
@@ -326,6 +329,11 @@ class GroupNorm(SampleNorm):
     def normalizing_one(self) -> str:
         """What is said where a group is a single value."""
         return f"group_norm with groups {self.groups} has one value a group here"
+
+    @property
+    def remedy(self) -> str:
+        """Fewer groups, where there can be."""
+        return "use fewer groups" if self.groups > 1 else "leave it out"
 
     def sets(self, shape: Shape) -> tuple[int, int, int, int]:
         """A sample is a row."""
