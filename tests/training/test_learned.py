@@ -74,6 +74,8 @@ def test_what_is_near_to_blind_answers(tmp_path, shares):
 
 
 RARE = (0.9, 0.1)
+P = np.linspace(0.001, 0.999, 999)  # the probability that an output means
+YES, NO = -0.25 * (1 - P) ** 2 * np.log(P), -0.75 * P**2 * np.log(1 - P)  # its focal loss
 
 
 def unbalanced(folder, further="", loss="cross_entropy", shares=RARE):
@@ -106,6 +108,12 @@ def test_chance_in_training_is_by_what_the_order_draws(tmp_path):
     [
         ("{type: cross_entropy, class_weight: balanced}", math.log(2)),
         ("{type: cross_entropy, weight: 2}", -2 * sum(share * math.log(share) for share in RARE)),
+        ("{type: cross_entropy, class_weight: [1, 9]}", math.log(2)),
+        ("{type: cross_entropy, class_weight: [1, 3]}", math.log(4) - 0.75 * math.log(3)),  # of shares 3/4 and 1/4
+        ("{type: mse, class_weight: [1, 3]}", 0.75 * 0.25),
+        ("focal", np.mean([min(share * YES + (1 - share) * NO) for share in RARE])),
+        ("hinge", 0.1 * 2 / 2),  # at a margin of 1, which the rare class misses by 2
+        ("{type: sum, terms: [mse, {type: hinge, weight: 1.0e-6}]}", 0.9 * 0.1),
         ("mse", 0.9 * 0.1),
         ("binary_cross_entropy", -sum(share * math.log(share) for share in RARE)),
     ],

@@ -354,7 +354,7 @@ class Task(Part):
         return {}
 
     def blind_outputs(self, targets: Array, data: Description) -> Array | None:
-        """The best outputs that ignore the picture, for one loss or another: rows (m, units); None where unknown."""
+        """Good outputs that ignore the picture, for one loss or another: rows (m, units); None where unknown."""
         return None
 
     def rendered(self, picture: Array, outputs: Array, led: Move, data: Description) -> tuple[Rendering, ...]:
