@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from cnntrain.config.dump import plain
 from cnntrain.config.load import Loaded, leaves, problem
+from cnntrain.core import presence
 from cnntrain.core.arrays import Array, to_file
 from cnntrain.core.errors import CheckpointError
 from cnntrain.data.build_data import Data
@@ -59,8 +59,8 @@ def learn(loaded: Loaded, data: Data, threads: int) -> Data:
 
 
 def _require(loaded: Loaded, path: Path) -> None:
-    """Raise CheckpointError where the teacher is not there; whoever resumes has no config at hand to mend."""
-    if os.path.exists(path):  # unlike Path.exists, false where it cannot be looked at
+    """Raise CheckpointError where no teacher is to be seen there; whoever resumes has no config at hand to mend."""
+    if presence.exists(path, denied=CheckpointError):
         return
     document = {"loss": plain(loaded.experiment)["loss"]}
     key = next(key for key, value in leaves(document) if key.endswith(".teacher") and value is not None)

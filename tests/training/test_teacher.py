@@ -7,6 +7,7 @@ import pytest
 
 from cnntrain.core.errors import CheckpointError, ConfigError, DataError, StoppedError
 from cnntrain.rundir.checkpoint import read
+from tests.support.closed import close
 from tests.support.experiments import evidence, run, write
 from tests.training.test_trainer import _stop_after
 
@@ -92,3 +93,10 @@ def test_refusals(teacher, tmp_path):
     with pytest.raises(ConfigError, match=r"the teacher .* was trained on 8x8x1 of 3 classes"):
         run(config, tmp_path / "run", (*taught(path), "data.source.classes=2"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_in_a_closed_folder_is_not_taken_for_none(teacher, tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    close(monkeypatch, tmp_path / "closed")
+    with pytest.raises(CheckpointError, match=r"cannot look into .*closed: Permission denied\. Check the permissions"):
+        run(teacher[0], tmp_path / "run", taught(tmp_path / "closed" / "run"))
