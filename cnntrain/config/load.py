@@ -21,6 +21,7 @@ from cnntrain.config.tree import (
     COMPLETE,
     MAX_BYTES,
     MAX_NODES,
+    RESOLVED,
     TYPED,
     Map,
     Node,
@@ -36,6 +37,7 @@ from cnntrain.core.errors import ConfigError, Mark, Problem, UsageError
 from cnntrain.core.regular_file import read_own
 
 DEFAULT = "default"
+_OF_ENTRIES = ("data", "model", "init", "optimizer.groups", "train.regularize")  # what tells whether an entry acts
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Loaded:
 
     text    the first config file, as it is
     marks   dotted path ("model.layers.2.filters") -> where that value was written; defaults have none
-    begun   whether a run has begun with it: what never did anything in that run is then no reason to refuse it
+    begun   whether a run has begun with it: what never did anything in that run is then no reason to refuse it.
+            The config.resolved.yaml of a run is such a config unless something else overrides what tells that
     """
 
     experiment: Experiment
@@ -201,7 +204,13 @@ def _read(tree: Map, text: str, stem: str, problems: Problems) -> Loaded:
     problems.check()
     if not experiment.name:
         experiment = dataclasses.replace(experiment, name=run_name(stem))
-    return Loaded(experiment, text, binder.marks)
+    return Loaded(experiment, text, binder.marks, _is_begun(binder.marks))
+
+
+def _is_begun(marks: Mapping[str, Mark]) -> bool:
+    """Whether all that tells whether entries of a config act stands in a file that a run has written."""
+    sections = tuple(f"{section}." for section in _OF_ENTRIES)
+    return all(Path(mark.file).name == RESOLVED for path, mark in marks.items() if path.startswith(sections))
 
 
 def run_name(stem: str) -> str:

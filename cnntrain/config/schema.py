@@ -125,7 +125,7 @@ class ModelConfig:
 class InitRule:
     """Initializers for the layers that `match` names; a parameter that declares what it starts with keeps that."""
 
-    match: str  # the layers it applies to: a name or a shell pattern; a structure's name means all its layers
+    match: str  # the layers it applies to: a name or a shell pattern; a structure's name in full means all its layers
     weights: InitializerPart | None = None  # initializer of their weights
     biases: InitializerPart | None = None  # initializer of their biases
 
@@ -175,7 +175,7 @@ class EarlyStopping:
 class Freeze:
     """Layers whose parameters and running statistics stay as they are: for good, until a time, or from one on."""
 
-    match: str  # the layers it applies to: a name or a shell pattern; a structure's name means all its layers
+    match: str  # the layers it applies to: a name or a shell pattern; one for a structure means all its layers
     until: Duration | None = None  # when they begin to be trained, from the start of training
     after: Duration | None = None  # when they stop being trained; with neither they are never trained
 

@@ -174,7 +174,7 @@ def check_validation(loaded: Loaded) -> None:
     """
     data = loaded.experiment.data
     source = cast(Dataset, data.source)
-    if data.val is not None and source.chooses_validation():
+    if not loaded.begun and data.val is not None and source.chooses_validation():
         raise problem(
             loaded,
             "data.val",

@@ -25,11 +25,10 @@ def check(loaded: Loaded, graph: Graph) -> None:
             raise ConfigError(Problem(node.where, f"{node.name}: {error}")) from error
     layout = graph.layout
     trained = [entry for entry in layout.entries.values() if entry.offset < layout.trained]
-    groups = cast(Optimizer, loaded.experiment.optimizer).groups
-    for index, group in enumerate(groups):
+    for index, group in enumerate(cast(Optimizer, loaded.experiment.optimizer).groups):
         place = f"optimizer.groups.{index}"
         try:
-            _check_group(group, groups[index + 1 :], trained, f"{place}.lr_mult" in loaded.marks)
+            _check_group(group, trained, f"{place}.lr_mult" in loaded.marks)
         except ValueError as error:
             raise problem(loaded, place, str(error)) from error
     for index, part in enumerate(loaded.experiment.train.regularize):
@@ -62,24 +61,16 @@ def _fitting(match: str, trained: Sequence[LayoutEntry]) -> list[LayoutEntry]:
     return found
 
 
-def _check_group(group: Group, later: Sequence[Group], trained: Sequence[LayoutEntry], has_rate: bool) -> None:
-    """Raise ValueError where a group, or one of its keys, does nothing; a decay of 0 is what norms and biases have."""
-    found, decay = _fitting(group.match, trained), group.weight_decay
-    has_rate = has_rate or group.lr_mult != 1
-    if not has_rate and decay is None:
+def _check_group(group: Group, trained: Sequence[LayoutEntry], has_rate: bool) -> None:
+    """Raise ValueError where a group, or its decay, does nothing; a decay of 0 is what norms and biases have.
+
+    What later groups overrule is no mistake: general ones may come first, and those for every single layer after them.
+    """
+    found = _fitting(group.match, trained)
+    if not has_rate and group.lr_mult == 1 and group.weight_decay is None:
         raise ValueError(f"the group {group.match!r} sets neither lr_mult nor weight_decay: give it one of them")
-    decayed = [entry for entry in found if entry.param.role == "weight"]
-    if decay and not decayed:
+    if group.weight_decay and not any(entry.param.role == "weight" for entry in found):
         raise ValueError(f"weight_decay acts on weights alone, and {_roles(group.match, found)}: leave it out")
-    decaying = [one for one in later if one.weight_decay is not None]
-    for key, reached, winners in (
-        ("lr_mult", found if has_rate else [], later),
-        ("weight_decay", decayed if decay is not None else [], decaying),
-    ):
-        if reached and all(any(covers(one.match, node_of(entry)) for one in winners) for entry in reached):
-            raise ValueError(
-                f"later groups set {key} for all layers that match {group.match!r} fits: put this group after them"
-            )
 
 
 def _check_regularizer(regularizer: Regularizer, trained: Sequence[LayoutEntry]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, cast
 
 from cnntrain.config.load import Loaded, problem
-from cnntrain.config.schema import InitConfig
+from cnntrain.config.schema import InitConfig, InitRule
 from cnntrain.core.arrays import Param
 from cnntrain.core.counts import foremost
 from cnntrain.core.errors import ConfigError, Problem
@@ -57,11 +57,11 @@ def _rule(node: Node, init: InitConfig, key: _Key) -> int | None:
 
 
 def check(loaded: Loaded, graph: Graph) -> None:
-    """Raise ConfigError at the first rule that gives no parameter its values, or layer whose initializer cannot."""
+    """Raise ConfigError at the first rule that no parameter can start by, or layer whose initializer cannot."""
     init = loaded.experiment.init
-    for index in range(len(init.rules)):
+    for index, rule in enumerate(init.rules):
         try:
-            _check_rule(graph.nodes, init, index)
+            _check_rule(graph.nodes, rule)
         except ValueError as error:
             raise problem(loaded, f"init.rules.{index}", str(error)) from error
     for node in graph.nodes:
@@ -74,9 +74,9 @@ def check(loaded: Loaded, graph: Graph) -> None:
                 raise ConfigError(Problem(node.where, f"{node.name}.{name}: {error}. {how}")) from error
 
 
-def _check_rule(nodes: Sequence[Node], init: InitConfig, index: int) -> None:
-    """Raise ValueError where a rule, or one of its keys, does nothing."""
-    rule, filled = init.rules[index], [node for node in nodes if any(map(key_of, node.params, node.params.values()))]
+def _check_rule(nodes: Sequence[Node], rule: InitRule) -> None:
+    """Raise ValueError where a rule, or one of its keys, does nothing, whatever rules are beside it."""
+    filled = [node for node in nodes if any(map(key_of, node.params, node.params.values()))]
     meant = [node for node in filled if covers(rule.match, node.name)]
     if rule.weights is None and rule.biases is None:
         raise ValueError(f"the rule for {rule.match!r} sets neither weights nor biases: give it one of them")
@@ -85,21 +85,17 @@ def _check_rule(nodes: Sequence[Node], init: InitConfig, index: int) -> None:
         raise ValueError(f"match {rule.match!r} fits no layer with parameters{near}")
     for key in KEYS:
         if getattr(rule, key) is not None:
-            _check_key(meant, init, index, key)
+            _check_key(meant, rule.match, key)
 
 
-def _check_key(meant: Sequence[Node], init: InitConfig, index: int, key: _Key) -> None:
+def _check_key(meant: Sequence[Node], match: str, key: _Key) -> None:
     """Raise ValueError where one of the keys of a rule does nothing to any of the layers it is for."""
-    match = init.rules[index].match
     found = [(node, name) for node in meant for name, param in node.params.items() if key_of(name, param) == key]
     if not found:
         raise ValueError(f"match {match!r} fits only layers without {key}: leave {key} out")
-    free = [node for node, name in found if _own(node, key) is None and node.params[name].start is None]
-    if not free:
+    if all(_own(node, key) is not None or node.params[name].start is not None for node, name in found):
         listed = foremost([f"{node.name}.{name}" for node, name in found])
         raise ValueError(
             f"match {match!r} fits only {key} that rules leave as they are ({listed}): `{OPTIONS[key]}` of the layer "
             "itself sets how they start"
         )
-    if all(_rule(node, init, key) != index for node in free):
-        raise ValueError(f"later rules set the {key} of all layers that match {match!r} fits: put this rule after them")

@@ -166,7 +166,7 @@ def _trainer(
         check_override(override)
     loaded = saved.located(saved.experiment(saved.moved(checkpoint), sets)[0], path)
     saved.require_places(loaded.experiment, checkpoint.path)
-    job = make_job(loaded, threads, console, begun=True)
+    job = make_job(loaded, threads, console)
     checkpoint.require(metrics_length=int)
     schema = numbering.schema_of(first_row(path / "metrics.jsonl"))
     journal = Unwritten(path, checkpoint.meta["metrics_length"], schema)

@@ -179,9 +179,7 @@ def _of_shares(job: Job, horizons: Sequence[Horizon], step: int) -> Iterator[str
 def _met(key: str, job: Job, horizons: Sequence[Horizon], first: int, step: int) -> bool:
     """Whether one of so many steps would have been another by this key, by which steps differ from `first` on."""
     if key.startswith("average."):
-        average = cast(Average, job.loaded.experiment.train.average)
-        then, now = (_moves(average, one, step) for one in horizons)
-        return then != now
+        return _moves_otherwise(cast(Average, job.loaded.experiment.train.average), horizons, step)
     trained, trained_now = (_trained(job, one, step) for one in horizons)
     return first < step and trained != trained_now
 
@@ -192,10 +190,12 @@ def _trained(job: Job, length: Horizon, step: int) -> dict[str, range]:
     return {name: range(min(one.first, step), int(min(one.stop, step))) for name, one in found.items()}
 
 
-def _moves(average: Average, length: Horizon, step: int) -> list[tuple[int, float]]:
-    """After which of so many steps an average moves towards the weights, and how far."""
-    found: list[tuple[int, float]] = []
+def _moves_otherwise(average: Average, horizons: Sequence[Horizon], step: int) -> bool:
+    """Whether after one of so many steps an average moves towards the weights further in one length than in another."""
+    count = 0
     for taken in range(1, step + 1):
-        if share := average.share(taken, len(found), length.total_steps, length.steps_per_epoch):
-            found.append((taken, share))
-    return found
+        then, now = (average.share(taken, count, one.total_steps, one.steps_per_epoch) for one in horizons)
+        if then != now:
+            return True
+        count += bool(then)
+    return False

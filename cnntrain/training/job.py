@@ -84,15 +84,9 @@ def prepare(
     return make_job(load(configs, sets), threads, Console("none", warned=warn))
 
 
-def make_job(
-    loaded: Loaded, threads: int | None, console: Console, check: Precheck | None = None, begun: bool = False
-) -> Job:
-    """Build a job; the network first if the config tells the shapes: a wrong layer should not wait for the data.
-
-    A run that has `begun` goes on with what a new one is refused.
-    """
-    if not begun:
-        build_data.check_validation(loaded)
+def make_job(loaded: Loaded, threads: int | None, console: Console, check: Precheck | None = None) -> Job:
+    """Build a job; the network first if the config tells the shapes: a wrong layer should not wait for the data."""
+    build_data.check_validation(loaded)
     with one_look(), collector.resting():
         return _make_job(loaded, threads, console, check or check_memory)
 

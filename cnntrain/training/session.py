@@ -33,7 +33,7 @@ from cnntrain.data.build_data import Data
 from cnntrain.engine import memory
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.ranks import Ranks
-from cnntrain.parts.datasets.base import PLACES, Dataset
+from cnntrain.parts.datasets.base import Dataset
 from cnntrain.reading.folders import one_look
 from cnntrain.rundir.checkpoint import Checkpoint, read, read_meta
 from cnntrain.rundir.directory import RunDirectory, resumable
@@ -237,7 +237,7 @@ def _resume(
                 for line in changes.of_files(run.path / manifest.FILE, before, loaded):
                     console.warn(line)
                 with interrupts.at_once(), contextlib.nullcontext() if configs or sets else saved.blaming(checkpoint):
-                    return make_job(loaded, options.threads, console, begun=True)
+                    return make_job(loaded, options.threads, console)
 
         with collector.resting():
             job = ranks.leader_first(build)
@@ -477,7 +477,7 @@ def _elsewhere(job: Job, run: RunDirectory) -> str:
     """What to add to commands about a finished run whose data was found elsewhere, where no checkpoint looks for it."""
     data = read_meta(run.last)["config"]["data"]
     found = changes.differing(data, plain(job.loaded.experiment)["data"])
-    places = {key: now for key, (_, now) in found.items() if key.rpartition(".")[2] in PLACES}
+    places = {key: now for key, (_, now) in found.items() if saved.is_place(f"data.{key}")}
     return "".join(f" --set {shell.word(f'data.{key}={to_line(place)}')}" for key, place in places.items())
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from cnntrain.config.dump import plain, to_yaml
 from cnntrain.config.load import Loaded, load_text
 from cnntrain.core.errors import ConfigError
 from cnntrain.data import build_data
@@ -52,17 +53,12 @@ IDLE = [
         "`bias_init` of the layer itself sets how they start",
     ),
     (f"{RULES}{{match: head, weights: ones}}]}}", "rules leave as they are (head.weight): `init` of the layer itself"),
-    (
-        f"{RULES}{{match: bare, weights: ones}}, {{match: '*', weights: zeros}}]}}",
-        "later rules set the weights of all layers that match 'bare' fits: put this rule after them",
-    ),
     (f"{GROUPS}{{match: hed, lr_mult: 2}}]}}", "'hed' fits no layer with trained parameters; did you mean 'head'?"),
     (f"{GROUPS}{{match: head}}]}}", "the group 'head' sets neither lr_mult nor weight_decay: give it one of them"),
     (
         f"{GROUPS}{{match: batch_norm_1, weight_decay: 50}}]}}",
         "weight_decay acts on weights alone, and match 'batch_norm_1' fits only parameters of role norm: leave it out",
     ),
-    (f"{GROUPS}{{match: head, lr_mult: 2}}, {{match: '*', lr_mult: 1}}]}}", "later groups set lr_mult for all layers"),
     (f"{PENALTIES}{{type: l2, match: hed}}]}}", "'hed' fits no layer with trained parameters; did you mean 'head'?"),
     (
         f"{PENALTIES}{{type: l2, match: batch_norm_1}}]}}",
@@ -93,11 +89,16 @@ def test_a_rule_that_does_nothing_is_an_error_at_its_place_and_may_stand_in_a_ru
         f"{RULES}{{match: 'stage.*', weights: ones}}]}}",
         f"{GROUPS}{{match: '*', weight_decay: 1}}, {{match: stage, lr_mult: 0}}, {{match: head, lr_mult: 1}}]}}",
         f"{GROUPS}{{match: '*norm*', weight_decay: 0}}]}}",  # as it is without
+        f"{GROUPS}{{match: head, weight_decay: 0}}, {{match: head, lr_mult: 1}}]}}",
+        f"{GROUPS}{{match: h*, lr_mult: 3, weight_decay: 1}}, {{match: head, lr_mult: 1, weight_decay: 0}}]}}",
+        f"{RULES}{{match: '*', weights: ones}}, {{match: stage, weights: zeros}}, {{match: bare, weights: zeros}}]}}",
         f"{PENALTIES}{{type: l1, match: stage}}, {{type: l2, match: '*norm*', roles: [bias, norm]}}]}}",
     ],
 )
-def test_rules_that_act_may_name_structures(text):
-    built(loaded(text))
+def test_rules_that_act_may_name_structures_and_be_overruled_by_later_ones(text):
+    config = loaded(text)
+    built(config)
+    built(load_text(to_yaml(plain(config.experiment)), "whole.yaml"))
 
 
 def test_the_name_of_a_structure_means_all_its_layers():
@@ -145,6 +146,10 @@ ONE = "{type: conv2d, filters: 1, kernel_size: 1}"
         (
             (ONE, "{type: layer_norm, affine: false}"),
             "layer_norm has one channel here: every output would be 0; leave it out",
+        ),
+        (
+            ("global_avg_pool", "{type: dense, units: 1}", "{type: group_norm, groups: 1}"),
+            "group_norm with groups 1 has one value a group here: every output would be the shift; leave it out",
         ),
         (("global_avg_pool", "{type: group_norm, groups: 2}"), None),
         ((ONE, "{type: group_norm, groups: 1}"), None),

@@ -12,6 +12,7 @@ from PIL import Image
 
 from cnntrain.config.fields import Duration
 from cnntrain.config.load import load_resolved
+from cnntrain.config.tree import RESOLVED
 from cnntrain.core.errors import ConfigError, DataError, PausedError, UsageError
 from cnntrain.engine.pool import Pool
 from cnntrain.network import effects, initial
@@ -23,6 +24,7 @@ from cnntrain.rundir.directory import RunDirectory
 from cnntrain.rundir.json_files import read_object, read_rows
 from cnntrain.trained.inference import Trained
 from cnntrain.training import changes
+from cnntrain.training.job import prepare
 from tests.support.experiments import TINY, evidence, run, write
 
 STILL = "optimizer={type: sgd, lr: 1e-9}"  # nothing is learned
@@ -137,6 +139,21 @@ def test_a_run_that_began_with_rules_that_do_nothing_goes_on_and_answers(tmp_pat
         assert Trained(folder / "checkpoints/best.npz", pool).network.graph.parameter_count() > 0
     with pytest.raises(ConfigError, match="'heda' fits no layer"):
         run(config, tmp_path / "another", sets)
+    written = folder / RESOLVED
+    assert prepare([written], ("checkpoint.keep=1", "optimizer.lr=0.1")).loaded.begun
+    for other in ("init.rules.0.match=hade", "optimizer.groups.0.match=hade", "model.layers.0.filters=3"):
+        with pytest.raises(ConfigError, match=" fits "):
+            prepare([written], (other,))
+
+
+def test_a_run_that_began_with_a_share_beside_a_fold_is_trained_anew_by_its_own_config(tmp_path):
+    fold = "data.source={type: k_fold, source: {type: synthetic, size: 8, classes: 3, samples: 200}, folds: 4, fold: 1}"
+    run(write(tmp_path, TINY), tmp_path / "run", (fold, "data.val=null", "train.epochs=1"))
+    written = tmp_path / "run" / RESOLVED
+    written.write_text(written.read_text().replace("val: null", "val: 0.2"))
+    assert len(prepare([written]).data.val_indices) == 30
+    with pytest.raises(ConfigError, match=r"Set data\.val to null"):
+        prepare([written], ("data.val=0.2",))
 
 
 PLAIN = ("schedule=constant", "train.early_stopping=null", "train.average=null", "train.epochs=3")

@@ -55,9 +55,9 @@ class Block:
 
 @dataclass(frozen=True)
 class Group:
-    """The parameters of the layers that `match` names; a later group wins."""
+    """The parameters of the layers that `match` names; a later group wins, by an `lr_mult` of 1 where it gives none."""
 
-    match: str  # the layers it applies to: a name or a shell pattern; a structure's name means all its layers
+    match: str  # the layers it applies to: a name or a shell pattern; a structure's name in full means all its layers
     lr_mult: NonNegative = 1.0  # learning rate, as a multiple of the optimizer's, on top of the layer's own `lr_mult`
     weight_decay: NonNegative | None = None  # weight decay in place of the optimizer's
 

@@ -23,7 +23,7 @@ class Regularizer(Part):
 
     # which parameters it applies to, by role
     roles: tuple[Literal["weight", "bias", "norm"], ...] = field(default=("weight",), kw_only=True)
-    # which layers it applies to: a name or a shell pattern; a structure's name means all its layers
+    # which layers it applies to: a name or a shell pattern; a structure's name in full means all its layers
     match: str = field(default="*", kw_only=True)
 
     def __post_init__(self) -> None:
