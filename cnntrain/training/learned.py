@@ -102,7 +102,7 @@ def _least_of_constants(job: Job, targets: Array) -> float | None:
     blind = task.blind_outputs(targets, job.data.description) if len(targets) else None
     if blind is None or teacher_of(loss) is not None:
         return None
-    kinds, counts = np.unique(targets, return_counts=True) if targets.ndim == 1 else (targets, np.ones(len(targets)))
+    kinds, counts = np.unique(targets, axis=0, return_counts=True)
     return _descended(lambda outputs: _of_one(loss, outputs, kinds, counts.astype(np.float64)), blind) or None
 
 
