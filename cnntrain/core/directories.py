@@ -6,17 +6,16 @@ import errno
 import os
 from pathlib import Path
 
-from cnntrain.core.errors import StorageError
 from cnntrain.core.storage import calling, explained
 
 
-def fsync_directory(path: Path) -> None:
-    """Make the names in a directory durable.
+def fsync_directory(path: Path, held: int | None = None) -> None:
+    """Make the names in a directory durable: in the one that is `held` open, where that is given.
 
     Some file systems cannot, and answer EBADF or EINVAL; like PostgreSQL (fsync_fname in fd.c), live with those two.
     """
     with calling("fsync of the folder"):
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(path if held is None else ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=held)
         try:
             os.fsync(descriptor)
         except OSError as error:
@@ -33,16 +32,6 @@ def make_directory(path: Path) -> None:
         os.makedirs(path, exist_ok=True)
         for directory in reversed(missing):
             fsync_directory(directory.parent)
-
-
-def make_own_directory(path: Path) -> None:
-    """Create a directory of a run within its own; one that is there is fine, a link is not: it may lead anywhere.
-
-    Raises StorageError.
-    """
-    make_directory(path)
-    if path.is_symlink():
-        raise StorageError(f"{path} is a link, expected a folder of the run: a link may lead anywhere. Remove it")
 
 
 def make_new_directory(path: Path) -> bool:

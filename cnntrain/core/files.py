@@ -47,13 +47,22 @@ def _temporary(directory: Path, purpose: str = "") -> Path:
     return directory / f"{TEMPORARY}{purpose}{os.getpid()}-{secrets.token_hex(8)}"
 
 
+def _open_at(held: Anchor | None) -> int | None:
+    """The descriptor from which names count that `_at` gives; None where these are paths."""
+    return None if held is None else held.descriptor
+
+
+def _at(path: Path, held: Anchor | None) -> str:
+    return str(path) if held is None else path.name
+
+
 @contextlib.contextmanager
-def _removed_on_failure(path: Path) -> Iterator[None]:
+def _removed_on_failure(path: Path, held: Anchor | None = None) -> Iterator[None]:
     try:
         yield
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(path)
+            os.unlink(_at(path, held), dir_fd=_open_at(held))
         raise
 
 
@@ -62,12 +71,12 @@ def write_atomic(path: Path, chunks: bytes | Iterable[bytes | memoryview], held:
     old one does.
 
     Memory views are of bytes (format "B"); large ones are not copied. Chunks may be made while they are written. Where
-    its directory is `held`, the file gets its name there and nowhere else.
+    its directory is `held`, the file is made there, and nowhere else, by whatever path one came there.
     """
     if isinstance(chunks, bytes):
         chunks = (chunks,)
     with explained("write", path, sum(map(len, chunks)) if isinstance(chunks, Sequence) else None):
-        remove_abandoned(path.parent)
+        remove_abandoned(path.parent, held)
         _replace(path.parent, chunks, lambda: path, held)
 
 
@@ -116,8 +125,8 @@ def write_named(directory: Path, chunks: Iterable[bytes | memoryview], name: Cal
 def _replace(
     directory: Path, chunks: Iterable[bytes | memoryview], name: Callable[[], Path], held: Anchor | None = None
 ) -> Path:
-    temporary, descriptor = _create_owned(directory)
-    with _removed_on_failure(temporary):
+    temporary, descriptor = _create_owned(directory, held)
+    with _removed_on_failure(temporary, held):
         owned = os.dup(descriptor)  # the lock lasts until the file has its name
         try:
             try:
@@ -140,16 +149,17 @@ def _replace(
                     held.rename(temporary.name, path.name)
         finally:
             os.close(owned)
-    fsync_directory(directory)
+    fsync_directory(directory, _open_at(held))
     return path
 
 
-def _create_owned(directory: Path) -> tuple[Path, int]:
+def _create_owned(directory: Path, held: Anchor | None = None) -> tuple[Path, int]:
     """Create a file, locked while it is open, so that whoever finds it knows whether it is still being written."""
     while True:
         path = _temporary(directory)
         with calling("create a file"):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            how = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            descriptor = os.open(_at(path, held), how, 0o666, dir_fd=_open_at(held))
         with contextlib.suppress(OSError):  # a file system without locks: then nobody takes it for abandoned, either
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
@@ -163,7 +173,7 @@ def remove(path: Path) -> None:
         os.unlink(path)
 
 
-def remove_abandoned(directory: Path) -> None:
+def remove_abandoned(directory: Path, held: Anchor | None = None) -> None:
     """Remove what killed processes of ours left half-written in a directory that several may use at a time.
 
     A file that is being written is locked by its writer, wherever that runs: process numbers say nothing, since in
@@ -171,11 +181,12 @@ def remove_abandoned(directory: Path) -> None:
     """
     for path in directory.glob(TEMPORARY + "*"):
         with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            how = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            descriptor = os.open(_at(path, held), how, dir_fd=_open_at(held))
             try:
                 if stat.S_ISREG(os.fstat(descriptor).st_mode):
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.unlink(path)
+                    os.unlink(_at(path, held), dir_fd=_open_at(held))
             finally:
                 os.close(descriptor)
 
@@ -221,11 +232,11 @@ def _symlink(target: str, path: Path) -> None:
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
-def probe(directory: Path) -> None:
+def probe(directory: Path, held: Anchor | None = None) -> None:
     """Prove that the directory can be written, synced and renamed in, before hours are spent computing."""
     path = _temporary(directory, "probe-")
-    with explained("write in", directory), _removed_on_failure(path):
+    with explained("write in", directory), _removed_on_failure(path, held):
         for _ in range(2):  # the second time over a file, as a checkpoint is
-            _replace(directory, (b"probe",), lambda: path)
+            _replace(directory, (b"probe",), lambda: path, held)
         with calling("remove"), contextlib.suppress(FileNotFoundError):  # it looked abandoned to somebody
-            os.unlink(path)
+            os.unlink(_at(path, held), dir_fd=_open_at(held))

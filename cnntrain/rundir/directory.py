@@ -25,7 +25,7 @@ from cnntrain.core.append_log import AppendLog
 from cnntrain.core.arrays import Array
 from cnntrain.core.counts import counted
 from cnntrain.core.csv_text import to_csv
-from cnntrain.core.directories import make_directory, make_new_directory, make_own_directory
+from cnntrain.core.directories import make_directory, make_new_directory
 from cnntrain.core.directory_lock import LOCK, DirectoryLock
 from cnntrain.core.errors import RunDirectoryError, StorageError
 from cnntrain.core.presence import closed, exists, is_directory
@@ -75,14 +75,13 @@ class RunDirectory:
         self.as_it_was = False  # opened to be resumed, and its status is still that of an earlier session
         self.followers: list[Callable[[Mapping[str, Any]], None]] = []  # told every row of metrics.jsonl
         make_directory(path)
-        make_own_directory(self.checkpoints)
-        for directory in (path, self.checkpoints):
-            files.remove_abandoned(directory)
-            files.probe(directory)
         self._here = Anchor(path)
         held.callback(self._here.close)
-        self._there = Anchor(self.checkpoints)
+        self._there = self._here.folder(checkpoint.FOLDER)
         held.callback(self._there.close)
+        for directory in (self._here, self._there):
+            files.remove_abandoned(directory.path, directory)
+            files.probe(directory.path, directory)
         self._metrics = AppendLog(path / "metrics.jsonl")
         held.callback(lambda: self._metrics.close())  # whichever it is by then
         self._schema: Any = numbering.SCHEMA  # of metrics.jsonl, which a resumed run has already
@@ -178,22 +177,19 @@ class RunDirectory:
 
     def write_flight_record(self, record: Mapping[str, Any]) -> Path:
         """Keep the flight record of a divergence; returns where."""
-        self._here.check()
         path = self.path / FLIGHT_RECORD
-        make_own_directory(path.parent)
-        with contextlib.closing(Anchor(path.parent)) as folder:
-            self._here.check()  # so that the folder that was opened is the run's
-            files.write_atomic(path, _json(record), folder)
+        with contextlib.closing(self.folder(path.parent.name)) as there:
+            files.write_atomic(path, _json(record), there)
         return path
+
+    def folder(self, name: str) -> Anchor:
+        """A folder of the run, made if need be, to be closed by whoever asks for it."""
+        return self._here.folder(name)
 
     def write_film(self, name: str, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         """Keep a file of the film (`film_files`)."""
-        self._here.check()
-        folder = self.path / film_files.FOLDER
-        make_own_directory(folder)
-        with contextlib.closing(Anchor(folder)) as there:
-            self._here.check()
-            files.write_atomic(folder / name, checkpoint.pack(dict(meta), arrays), there)
+        with contextlib.closing(self.folder(film_files.FOLDER)) as there:
+            files.write_atomic(there.path / name, checkpoint.pack(dict(meta), arrays), there)
 
     def cut_film(self, step: int) -> None:
         """Remove the moments of the film after a step: those steps will be taken again."""

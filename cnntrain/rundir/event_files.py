@@ -17,7 +17,6 @@ import numpy as np
 
 from cnntrain.core import files
 from cnntrain.core.append_log import AppendLog
-from cnntrain.core.directories import make_own_directory
 from cnntrain.rundir.directory import EVENT_FILES, RunDirectory
 
 
@@ -30,7 +29,7 @@ def following(run: RunDirectory) -> Iterator[None]:
     rows = run.rows()
     last = max((row.get("step", 0) for row in rows), default=0)
     path = run.path / EVENT_FILES.replace("*", f"{last:010}.cnntrain")
-    make_own_directory(path.parent)
+    run.folder(path.parent.name).close()
     for old in sorted(run.path.glob(EVENT_FILES)):
         files.remove(old)
     log = AppendLog(path, 0)

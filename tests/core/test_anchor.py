@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from cnntrain.core import files
 from cnntrain.core.anchor import Anchor
-from cnntrain.core.files import write_atomic
-from cnntrain.rundir.directory import RunDirectory
+from cnntrain.core.errors import StorageError
+from cnntrain.rundir import event_files
+from cnntrain.rundir.directory import EVENT_FILES, RunDirectory
 
 SOMEBODY = 65534
 
@@ -22,17 +25,22 @@ def test_what_root_replaces_in_a_run_stays_its_owners(tmp_path: Path) -> None:
     with RunDirectory.create(run, "name", "0" * 64) as directory:
         directory.save_checkpoint({}, {})
     for path in (run, *run.rglob("*")):
-        os.chown(path, SOMEBODY, -1)
+        os.chown(path, SOMEBODY, SOMEBODY)
     before = os.umask(0o077)
     try:
         with RunDirectory.open(run) as directory:
             directory.metric({"event": "start"})
             directory.save_checkpoint({}, {}, best=True)
             directory.status("running")
+            directory.write_flight_record({})
+            directory.write_film("file", {}, {})
+            with event_files.following(directory):
+                pass
     finally:
         os.umask(before)
-    assert {path.name: path.stat().st_uid for path in run.rglob("*") if path.stat().st_uid != SOMEBODY} == {}
-    assert (run / "checkpoints" / "best.npz").stat().st_gid == os.getegid()
+    events = next(run.glob(EVENT_FILES))  # the folder is theirs, and so is what becomes of this file
+    there = [path.stat() for path in run.rglob("*") if path != events]
+    assert {(one.st_uid, one.st_gid) for one in there} == {(SOMEBODY, SOMEBODY)}
 
 
 @pytest.mark.parametrize(
@@ -45,26 +53,58 @@ def test_only_root_gives_and_never_its_own(
 
     def refuse(_descriptor: int, uid: int, gid: int) -> None:
         came.append(uid)
-        assert gid == -1
+        assert gid == 6
         raise PermissionError
 
     with contextlib.closing(Anchor(tmp_path)) as held:
         with monkeypatch.context() as patch:
             patch.setattr(os, "geteuid", lambda: user)
-            patch.setattr(os, "fstat", lambda _: SimpleNamespace(st_uid=owner))
-            patch.setattr(held, "check", lambda: None)
+            patch.setattr(os, "fstat", lambda _: SimpleNamespace(st_uid=owner, st_gid=6))
             patch.setattr(os, "fchown", refuse)
             held.give(-1)
         assert came == given
-        write_atomic(tmp_path / "file", b"whole", held)
+        files.write_atomic(tmp_path / "file", b"whole", held)
     assert (tmp_path / "file").read_bytes() == b"whole"
 
 
-def test_nothing_is_given_to_whoever_has_another_directory_in_its_place(tmp_path: Path) -> None:
+@pytest.mark.parametrize("back", [True, False])
+def test_nothing_is_made_where_a_path_leads_meanwhile(tmp_path: Path, back: bool) -> None:
+    """Where root writes, the owner of a run has put a link to any folder in its place, and taken it away again."""
+    place, away, other = (tmp_path / name for name in ("run", "away", "other"))
+    place.mkdir()
+    other.mkdir()
+    (other / f"{files.TEMPORARY}1").touch()
+    with contextlib.closing(Anchor(place)) as held:
+        held.check()
+        place.rename(away)
+        place.symlink_to(other)
+
+        def chunks() -> Iterator[bytes]:
+            yield b"whole"
+            if back:
+                place.unlink()
+                away.rename(place)
+
+        with contextlib.nullcontext() if back else pytest.raises(StorageError, match="not the directory that this run"):
+            files.write_atomic(place / "file", chunks(), held)
+    assert os.listdir(other) == [f"{files.TEMPORARY}1"]
+    assert os.listdir(place if back else away) == (["file"] if back else [])
+
+
+def test_a_folder_is_held_by_no_link_and_not_in_the_place_of_another_directory(tmp_path: Path) -> None:
     place = tmp_path / "run"
     place.mkdir()
+    (place / "link").symlink_to(tmp_path)
+    (place / "file").touch()
     with contextlib.closing(Anchor(place)) as held:
+        for _ in range(2):
+            held.folder("film").close()
+        with pytest.raises(StorageError, match=r"link is a link, expected a folder of the run.*Remove it"):
+            held.folder("link")
+        with pytest.raises(StorageError, match="A file stands where a directory is needed"):
+            held.folder("file")
         place.rename(tmp_path / "away")
         place.mkdir()
-        with pytest.raises(Exception, match="not the directory that this run"):
-            held.give(-1)
+        with pytest.raises(StorageError, match="not the directory that this run"):
+            held.folder("film")
+    assert os.listdir(place) == []

@@ -46,8 +46,9 @@ class Recorder:
     def _add(self, kind: str, **fields: Any) -> None:
         self.journal.append(Op(kind, **fields))
 
-    def open(self, path: Any, flags: int, mode: int = 0o777) -> int:
-        descriptor = os.open(path, flags, mode)
+    def open(self, path: Any, flags: int, mode: int = 0o777, dir_fd: int | None = None) -> int:
+        descriptor = os.open(path, flags, mode, dir_fd=dir_fd)
+        path = _below(path, dir_fd)
         name = self._path(path)
         inode = -1 if os.path.isdir(path) else self._inodes.get(name)
         if inode is None:
@@ -92,6 +93,10 @@ class Recorder:
         path = _below(path, dir_fd)
         self._inodes.pop(self._path(path))
         self._add("unname", where=self._path(path))
+
+    def mkdir(self, path: Any, dir_fd: int | None = None) -> None:
+        os.mkdir(path, dir_fd=dir_fd)
+        self._add("name", where=self._path(_below(path, dir_fd)))
 
     def makedirs(self, path: Any, exist_ok: bool = False) -> None:
         if not os.path.isdir(path):

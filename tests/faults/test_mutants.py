@@ -69,12 +69,12 @@ def _forgotten(what: str) -> Bug:
 
 MUTANTS = [
     Mutant("no fsync of files", files._replace, Bug("os.fsync(_)", "pass"), POWER),
-    Mutant("no fsync of folders", files._replace, Bug("fsync_directory(_)", "pass"), POWER),
+    Mutant("no fsync of folders", files._replace, Bug("fsync_directory(...)", "pass"), POWER),
     Mutant(
         "written in place",
         files._replace,
         Bug(
-            "A, B = _create_owned(_)",
+            "A, B = _create_owned(...)",
             "A, B = N(), os.open(N(), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)",
             given="_ = N()",
         ),
@@ -103,7 +103,7 @@ MUTANTS = [
         Bug("A = A[_:]", "return"),
         test_files.test_short_writes_are_continued,
     ),
-    Mutant("temporary files left", files._removed_on_failure, Bug("os.unlink(_)", "pass"), EVERY_FAULT),
+    Mutant("temporary files left", files._removed_on_failure, Bug("os.unlink(...)", "pass"), EVERY_FAULT),
     Mutant(
         "torn line kept",
         AppendLog._last_line_end,
@@ -132,7 +132,7 @@ MUTANTS = [
     Mutant(
         "stale files left",
         RunDirectory.__init__,
-        Bug("_.remove_abandoned(_)", "pass"),
+        Bug("_.remove_abandoned(...)", "pass"),
         test_run.test_opening_clears_what_a_killed_process_left,
     ),
     Mutant("rows not cut", RunDirectory.resume_logs, Bug("AppendLog(A, _)", "AppendLog(A)"), test_every_step),
