@@ -145,8 +145,10 @@ def _at(path: Path) -> tuple[list[Path], dict[Path, CnntrainError]]:
 
     def shut(error: OSError) -> None:
         folder = Path(error.filename)
-        if presence.exists(folder):  # it may have been removed just now
-            closed[folder] = presence.closed(folder, error)
+        with contextlib.suppress(CnntrainError):  # nor may one look at it
+            if not presence.exists(folder):  # it has been removed just now
+                return
+        closed[folder] = presence.closed(folder, error)
 
     try:
         if is_run(path):
@@ -159,6 +161,7 @@ def _at(path: Path) -> tuple[list[Path], dict[Path, CnntrainError]]:
             here = is_run(Path(folder))
         except CnntrainError as error:
             closed[Path(folder)] = error
+            names.clear()
             continue
         if here:
             found.append(Path(folder))

@@ -109,9 +109,14 @@ def test_a_bad_run_among_many_is_left_out(place, capsys):
     assert main(["compare", str(place / "bad")]) == 2
 
 
-def test_a_run_that_one_may_not_read_is_left_out_and_said_so(place, capsys, monkeypatch):
+@pytest.mark.parametrize("listed", [False, True], ids=["closed", "names may be read"])
+def test_a_run_that_one_may_not_read_is_left_out_and_said_so(place, capsys, monkeypatch, listed):
     """As another user's: whether it is named, or lies below a folder that is."""
+    scandir = os.scandir
     close(monkeypatch, place / "bad")
+    if listed:  # mode r--
+        closed = os.scandir
+        monkeypatch.setattr(os, "scandir", lambda path: (scandir if str(path) == str(place / "bad") else closed)(path))
     line = f"cannot look into {place}/bad: Permission denied. Check the permissions"
     for command in (COMPARE, REPORT):
         for paths in ([place], [place / "bad", place / "good"]):
