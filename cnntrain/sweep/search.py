@@ -37,7 +37,7 @@ from cnntrain.sweep.cells import Cell, Sweep
 from cnntrain.sweep.judge import Judge
 from cnntrain.sweep.sampler import SearchTrial, propose, require_optuna
 from cnntrain.sweep.space import Pruning, Spread
-from cnntrain.sweep.standing import Standing, require_comparable
+from cnntrain.sweep.standing import Standing, require_comparable, rows_until
 from cnntrain.sweep.value_text import to_text
 from cnntrain.sweep.yardstick import Yardstick
 from cnntrain.training.changes import CHANGED, decides, differing
@@ -108,13 +108,14 @@ class SearchQueue:
         trial = next(one for one, its in zip(self.trials, self.standings, strict=True) if its is standing)
         self._under_way.discard(trial.number)
         code = standing.code
-        best = standing.status.get("best")
-        value = best.get("value") if isinstance(best, dict) and best.get("metric") in self._yardstick.values() else None
-        if code in (0, PausedError.exit_code) and isinstance(value, int | float) and math.isfinite(value):
+        value = self._value(trial, standing)
+        if code in (0, PausedError.exit_code) and value is not None:
             if code == 0:
                 trial.until = None  # it may have ended early
             self._write({"event": "tell", "trial": trial.number, "epochs": trial.until, "value": value})
-            self._note(trial, float(value))
+            self._note(trial, value)
+            if trial.until is not None:
+                self._show_as_told(trial, standing)
         elif code == PausedError.exit_code and trial.until is not None:
             self._promote(trial)  # to where the metric may have a value, as averaged weights have one from some step on
         elif code in _RESULTS and _is_of_values(standing):
@@ -122,6 +123,14 @@ class SearchQueue:
             self._note_failure(trial, code)
         else:
             self._put_off[trial.number] = code or 1
+
+    def _value(self, trial: SearchTrial, standing: Standing) -> float | None:
+        """The metric of a run as far as it was to be trained; None where it has none by then."""
+        best, epoch, until = standing.status.get("best"), standing.status.get("epoch"), trial.until
+        if standing.code == PausedError.exit_code and until is not None and isinstance(epoch, int) and epoch > until:
+            return self._yardstick.best_of(rows_until(standing.run_dir, until))  # it was resumed by hand meanwhile
+        value = best.get("value") if isinstance(best, dict) and best.get("metric") in self._yardstick.values() else None
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
     # -- results -----------------------------------------------------------------------------------------------------
 
@@ -289,7 +298,12 @@ class SearchQueue:
             return
         standing.end(trial.failed or (PausedError.exit_code if paused else 0), 0.0)
         standing.kept = True
-        if paused and standing.status.get("epoch") != trial.until:
+        if paused:
+            self._show_as_told(trial, standing)
+
+    def _show_as_told(self, trial: SearchTrial, standing: Standing) -> None:
+        """Have a paused trial stand as it was told of, where its run has been resumed by hand since."""
+        if standing.status.get("epoch") != trial.until:
             standing.status = {"epoch": trial.until, "best": {"metric": self.metric, "value": trial.value}}
 
     def _decided_otherwise(self, config: Any) -> list[str]:

@@ -26,6 +26,7 @@ from cnntrain.core.regular_file import read_own
 from cnntrain.data import manifest
 from cnntrain.rundir.checkpoint import last_of, read_meta
 from cnntrain.rundir.json_files import read_rows
+from cnntrain.rundir.numbering import numbered
 from cnntrain.sweep.cells import Cell, Sweep
 from cnntrain.training.changes import decides, differing, of_settings
 
@@ -167,6 +168,14 @@ def read_status(run_dir: Path) -> dict[str, Any]:
     except (ValueError, StorageError):
         return {}
     return status if isinstance(status, dict) else {}
+
+
+def rows_until(run_dir: Path, epoch: int) -> list[dict[str, Any]]:
+    """What a run has measured up to the end of an epoch, counted from 1; nothing where that cannot be read."""
+    with contextlib.suppress(StorageError):
+        rows = numbered(read_rows(run_dir / "metrics.jsonl"))
+        return [row for row in rows if row.get("event") == "eval" and row.get("epoch", 0) <= epoch]
+    return []
 
 
 def trained_seconds(run_dir: Path) -> float:

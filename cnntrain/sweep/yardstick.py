@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cnntrain.config.load import Loaded
 from cnntrain.config.schema import Experiment
@@ -36,6 +39,15 @@ class Yardstick:
     def values(self) -> tuple[str, ...]:
         """The names under which a run has it: until there are averaged weights, it judges the weights themselves."""
         return self.metric, self.metric.replace("val_average/", "val/", 1)
+
+    def best_of(self, rows: Iterable[Mapping[str, Any]]) -> float | None:
+        """The best value in rows of metrics.jsonl; None where they have none."""
+        rows = [*rows]
+        for name in self.values():
+            values = [row[name] for row in rows if isinstance(row.get(name), int | float) and math.isfinite(row[name])]
+            if values:
+                return float(max(values) if self.larger else min(values))
+        return None
 
 
 def require_measured(loaded: Loaded) -> None:

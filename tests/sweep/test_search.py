@@ -541,6 +541,28 @@ def test_a_paused_trial_that_was_resumed_by_hand_counts_with_its_result(tmp_path
     assert len(journal(tmp_path / "out")) == rows, "it is told once"
 
 
+def test_a_trial_that_was_resumed_by_hand_beyond_its_rung_is_compared_by_what_it_was_there(tmp_path, capsys):
+    """It is sent to the second of its rungs, and has been on the third."""
+    sweep = plan(tmp_path, count=4)
+    values = [0.5, 0.7, 0.6, 0.9, None]
+    (tmp_path / "out").mkdir()
+    with searching(sweep, tmp_path / "out") as queue:
+        standing = queue.next()
+        assert standing is not None
+        trial = queue.trials[0]
+        trial.until = 3
+        standing.run_dir.mkdir()
+        rows = [{"event": "eval", "step": 6 * n, "epoch": n, queue.metric: value} for n, value in enumerate(values, 1)]
+        lines = [{"event": "start", "schema": "metrics/2"}, *rows]
+        (standing.run_dir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+        standing.code = 75
+        standing.status = {"epoch": 5, "best": {"metric": queue.metric, "value": 0.9}}
+        queue.ended(standing)
+        assert trial.values == {3: 0.7}
+        assert standing.status == {"epoch": 3, "best": {"metric": queue.metric, "value": 0.7}}
+    assert json.loads(journal(tmp_path / "out")[-1]) == {"event": "tell", "trial": 0, "epochs": 3, "value": 0.7}
+
+
 @needs_proc
 def test_killed_with_all_its_processes_and_run_again_it_comes_to_the_same(tmp_path):
     text = TEXT.replace("epochs: 9", "epochs: 3")
