@@ -52,17 +52,16 @@ def heeded() -> tuple[signal.Signals, ...]:
 
 
 @contextlib.contextmanager
-def ignored_by_children() -> Iterator[None]:
-    """Processes that are started within do not heed what a terminal sends to all of its programs at once.
+def held_back() -> Iterator[None]:
+    """Within it, what a terminal sends to all of its programs at once waits, and reaches this thread afterwards.
 
-    Neither does this one, for so long; only the main thread may enter.
+    It never reaches threads and processes that are started within, nor those that they start.
     """
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with(parent: int, number: signal.Signals = signal.SIGKILL) -> None:

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,20 @@ from cnntrain.core import files
 from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import DataError, LostWorkerError, MissingExtraError, UsageError
 from cnntrain.core.extras import install
-from cnntrain.core.signals import PARTING, ignored_by_children
+from cnntrain.core.signals import PARTING, held_back
 from cnntrain.core.threads import start
 from cnntrain.sweep.cells import Cell, Sweep
 from cnntrain.sweep.executor import Ended
 from cnntrain.sweep.processes import TICK
 from cnntrain.sweep.sight import ADVICE, SharedSight
-from cnntrain.sweep.standing import Standing
+from cnntrain.sweep.standing import Standing, read_status
 
 _PATIENCE = 30.0  # seconds for a cluster, and its first worker, to appear
-_ABSENCE = 120.0  # seconds for which a cluster may be away, for instance while its scheduler restarts
+_ABSENCE = 120.0  # seconds for which a cluster may be away, as while its scheduler restarts, or have no fit worker
 _LAST_PORT = 65535
 _ANSWER = 10.0  # seconds for a worker to answer
+_LOOK = 60.0  # seconds for a worker to look at configs and data, before the user hears of it
+_AGAIN = 30.0  # seconds after which a worker that could not take part is asked again
 _PROBE = ".probe-"  # how the files begin by which workers show that they see the folder
 _UNSEEN = (UsageError.exit_code, DataError.exit_code)  # of a run on a worker that does not see what it should, perhaps
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx|ucxx)://)?([^\s/:\[\]]+|\[[0-9A-Fa-f:.]+(%\w+)?\]):\d{1,5}", re.ASCII)
@@ -66,7 +69,7 @@ class _Inspection:
     wrong: Future[str] = field(default_factory=Future)
     since: float = field(default_factory=time.monotonic)
     heard: bool = False  # it has answered a first question
-    told: bool = False  # of what is wrong
+    slow: bool = False  # the user knows that it takes long
 
 
 class _NoAnswerError(Exception):
@@ -85,10 +88,10 @@ class DaskExecutor:
         warn: Callable[[str], None],
         most: int | None = None,
     ) -> None:
-        """Connect to `address`, and inspect its workers: `warn` is called for those that cannot take part in the sweep.
+        """Connect to `address`; `warn` is called for workers that cannot take part in the sweep.
 
         `most` bounds the cells at a time; `threads` are for a cluster of its own, whose workers see what this one does.
-        Raises MissingExtraError without Dask, UsageError where there is no cluster, or no worker that can take part.
+        Raises MissingExtraError without Dask, UsageError where there is no cluster.
         """
         if importlib.util.find_spec("distributed") is None:
             raise MissingExtraError(f"--dask needs Dask. Install it with: {install('dask')}")
@@ -98,14 +101,16 @@ class DaskExecutor:
         self._warn = warn
         self._inspections: dict[str, _Inspection] = {}
         self._silent: set[str] = set()  # workers of which the user knows that they do not answer
+        self._unfit: dict[str, str] = {}  # those that cannot take part, and why, as the user knows
+        self._begun = False  # a cell has
         self._away: float | None = None  # since when the cluster has been away
         self._cluster = _local(address, threads) if address.startswith("local:") else None
-        self._shared = None if self._cluster else SharedSight(sweep, _examples(sweep))
+        self._shared = None if self._cluster else SharedSight(sweep, _examples(sweep, self._folder))
         for left in self._folder.glob(f"{_PROBE}*"):  # by a sweep that was killed
             files.remove(left)
         self._address = self._cluster.scheduler_address if self._cluster else address
-        self._client = self._connected()
-        self._await_worker()
+        self._client = self._connected(_PATIENCE)
+        self._waiting = time.monotonic()  # since when there has been no worker that can take part
 
     # -- what an executor does ---------------------------------------------------------------------------------------
 
@@ -137,10 +142,14 @@ class DaskExecutor:
                 key=key, workers=[worker], allow_other_workers=False, pure=False, retries=0,
             )  # fmt: skip
         self._under_way[id(standing)] = standing, _Task(key, future, worker)
+        self._begun = True
         return True
 
     def look(self) -> list[Ended]:
-        """Wait a moment; return the cells that have ended, and those whose workers were lost."""
+        """Wait a moment; return the cells that have ended, and those whose workers were lost.
+
+        Raises UsageError where no worker can take part, LostWorkerError where the scheduler is gone.
+        """
         time.sleep(TICK)
         workers = self._workers()
         ended = []
@@ -151,6 +160,8 @@ class DaskExecutor:
                 ended.append(found)
                 if found.code in _UNSEEN or task.future.status == "error":
                     self._inspections.pop(task.worker, None)  # before it gets another
+        if not ended and workers is not None:
+            self._require_worker([*workers])
         return ended
 
     def send(self, number: signal.Signals) -> None:
@@ -251,8 +262,9 @@ class DaskExecutor:
             return
         self._away = None
         self._inspections.clear()
+        self._unfit.clear()
 
-    def _connected(self, patience: float = _PATIENCE) -> Any:
+    def _connected(self, patience: float) -> Any:
         import distributed
 
         library: Any = distributed  # not all of it is typed
@@ -265,27 +277,25 @@ class DaskExecutor:
                 f"--dask {self._address}: no Dask scheduler answers ({reason}). Start one with: dask scheduler"
             ) from error
 
-    def _await_worker(self) -> None:
-        """Wait for the first worker that can take part, or one that has answered and goes on looking.
+    def _require_worker(self, workers: Sequence[str]) -> None:
+        """Raise UsageError where none comes, none answers, or none can take part.
 
-        Raises UsageError where none comes, none answers, or none can take part.
+        Once a cell has begun, others may come at any time; but those that are there may not all be unfit for long.
         """
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            workers = [*self._client.nthreads()]
-            fit = [worker for worker in workers if self._may_take_part(worker)]
-            if fit:
-                return
-            found = [self._inspections[worker] for worker in workers if worker in self._inspections]
-            if found and all(one.told for one in found):
-                why = found[0].wrong.result()
-                raise UsageError(f"--dask {self._address}: no worker can take part. {why[:1].upper()}{why[1:]}")
-            if time.monotonic() > deadline:
-                if any(one.heard for one in found):
-                    return
-                what = "no worker answers. Restart them" if workers else "the cluster has no worker. Start some"
-                raise UsageError(f"--dask {self._address}: {what} with: dask worker")
-            time.sleep(TICK)
+        now = time.monotonic()
+        fit = [worker for worker in workers if self._may_take_part(worker)]  # all of them are asked
+        if self._under_way or fit:
+            self._waiting = now
+        waited = now - self._waiting
+        if workers and self._unfit.keys() >= {*workers} and (waited > _ABSENCE or not self._begun):
+            raise UsageError(
+                f"--dask {self._address}: no worker can take part, for the reasons above. Mend one of them, and go on "
+                "with the same command"
+            )
+        heard = any(worker in self._inspections and self._inspections[worker].heard for worker in workers)
+        if not self._begun and not heard and waited > _PATIENCE:
+            what = "no worker answers. Restart them" if workers else "the cluster has no worker. Start some"
+            raise UsageError(f"--dask {self._address}: {what} with: dask worker")
 
     def _may_take_part(self, worker: str) -> bool:
         """Whether a worker has been found to see all that it has to; the user hears of one that does not."""
@@ -293,21 +303,33 @@ class DaskExecutor:
             new = self._inspections[worker] = _Inspection()
             _begun(self._wrong_with, worker, new, into=new.wrong)
         one = self._inspections[worker]
+        passed = time.monotonic() - one.since
         if one.heard:
             self._silent.discard(worker)
         if not one.wrong.done():
-            if not one.heard and time.monotonic() - one.since > _ANSWER:
+            if not one.heard and passed > _ANSWER:
                 self._tell_silent(worker, "it gets no run until it does")
+            if one.heard and passed > _LOOK and not one.slow:
+                one.slow = True
+                self._warn(
+                    f"the worker {worker} has looked at configs and data for {_LOOK:.0f} seconds: it gets no run until "
+                    "it has seen them"
+                )
             return False
         try:
             wrong = one.wrong.result()
         except _NoAnswerError:  # it is asked again
             del self._inspections[worker]
             return False
-        if wrong and not one.told:
-            one.told = True
+        if not wrong:
+            self._unfit.pop(worker, None)
+            return True
+        if self._unfit.get(worker) != wrong:
+            self._unfit[worker] = wrong
             self._warn(f"the worker {worker} does not take part: {wrong}")
-        return not wrong
+        if passed > _AGAIN:  # what is wrong may have been mended
+            del self._inspections[worker]
+        return False
 
     def _tell_silent(self, worker: str, what: str) -> None:
         if worker not in self._silent:
@@ -378,10 +400,10 @@ def _begun(function: Callable[..., Any], *arguments: Any, into: Future[Any] | No
     return future
 
 
-def _examples(sweep: Sweep) -> Sequence[Cell]:
-    """Cells that need whatever any cell does."""
+def _examples(sweep: Sweep, folder: Path) -> Sequence[Cell]:
+    """Cells that need whatever any does that is still to be trained."""
     if sweep.search is None:
-        return sweep.cells
+        return [cell for cell in sweep.cells if read_status(folder / cell.name).get("state") != "finished"]
     from cnntrain.sweep.search import example
 
     return [example(sweep)]
@@ -404,7 +426,8 @@ def _local(address: str, threads: int) -> Any:
     library: Any = distributed
     number = address.removeprefix("local:")
     share = max(threads // int(number), 1)
-    with _quiet(), ignored_by_children():  # for the workers are in the terminal's group of processes, as this one is
+    resource_tracker.ensure_running()  # or it is started in there, and the signals let go by that (Python 3.11)
+    with _quiet(), held_back():  # from all workers: they are in the terminal's group of processes, as this one is
         return library.LocalCluster(
             n_workers=int(number), threads_per_worker=share, processes=True, dashboard_address=None, memory_limit=0
         )

@@ -20,6 +20,7 @@ from cnntrain.core import launcher
 from cnntrain.core.signals import PARTING
 from cnntrain.sweep import child
 from cnntrain.sweep.processes import begin, exit_code
+from cnntrain.sweep.sight import BLIND
 
 PARTED = 128 + signal.SIGTERM  # the exit code of a run that was asked to part
 _LOOK = 0.25  # seconds between two looks at whether a cell is still wanted
@@ -57,7 +58,7 @@ def _look(here: str, question: str) -> tuple[str, str]:
     )
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        return "", f"it cannot look at configs and data ({last or f'exit code {done.returncode}'})"
+        return "", f"{BLIND} ({last or f'exit code {done.returncode}'})"
     return done.stdout.decode(), ""
 
 

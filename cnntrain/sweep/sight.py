@@ -7,6 +7,7 @@ paths count from the sweep's working directory.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -29,6 +30,8 @@ from cnntrain.sweep.cells import Cell, Sweep
 
 _SOME = 64  # files of which more than the size is compared
 _END = 2**16  # bytes at either end of them
+_SHOWN = 60  # letters of an answer that is none
+BLIND = "it cannot look at configs and data"
 ADVICE = "Put configs and data on a file system that all workers share, or give them the same files"
 
 Files = dict[str, tuple[int, str]]  # path as the config has it -> bytes, and the digest of its ends or ""
@@ -60,8 +63,17 @@ class SharedSight:
 
     def difference(self, answer: str) -> str:
         """What a worker that answered this sees otherwise, and what to do; empty where it sees the same."""
+        try:
+            answers = json.loads(answer)
+        except ValueError:
+            return f"{BLIND} (what it has answered begins with {answer[:_SHOWN]!a})"
         with self._lock:
-            for number, found in enumerate(json.loads(answer)):
+            for number, found in enumerate(answers):
+                if found.get("edited") and self._edited_here(number):
+                    return (
+                        f"{_absolute(self._configs)} was edited since this sweep has read it. Undo that, or stop the "
+                        "sweep and begin it again"
+                    )
                 if "wrong" in found:
                     return f"{found['wrong']}. {ADVICE}"
                 if "files" in found:
@@ -72,6 +84,14 @@ class SharedSight:
                     if reference is not None and reference != theirs:
                         return f"it sees other data: {_first_difference(reference, theirs)}. {ADVICE}"
         return ""
+
+    def _edited_here(self, number: int) -> bool:
+        """Whether the configs are not what the sweep has read on this machine, either."""
+        try:
+            experiment = load(self._configs, self._sets[number]).experiment
+        except CnntrainError:
+            return True
+        return fingerprint(experiment) != fingerprint(self._cells[number].loaded.experiment)
 
 
 def _here(cell: Cell) -> Files | None:
@@ -141,7 +161,9 @@ def _first_difference(here: Files, there: Files) -> str:
 def main() -> int:
     """Answer the question on stdin, on stdout."""
     question = json.load(sys.stdin)
-    terminal.out(json.dumps([_answer(question["configs"], **asked) for asked in question["cells"]]))
+    with contextlib.redirect_stdout(sys.stderr):  # parts of one's own may print when they are imported
+        answers = [_answer(question["configs"], **asked) for asked in question["cells"]]
+    terminal.out(json.dumps(answers))
     return 0
 
 
@@ -153,14 +175,17 @@ def _answer(configs: Sequence[str], sets: Sequence[str], expected: str, files: s
     try:
         experiment = load(configs, sets).experiment
         if fingerprint(experiment) != expected:
-            names = ", ".join(map(os.path.abspath, configs))
-            return {"wrong": f"there, {names} is not what this sweep has read"}
+            return {"wrong": f"there, {_absolute(configs)} is not what this sweep has read", "edited": True}
         found = files_of(experiment)
     except (ConfigError, UsageError) as error:
         return {"wrong": f"the configs cannot be read there: {_first_line(error)}"}
     except CnntrainError as error:
         return {"wrong": f"it does not see the data: {_first_line(error)}"}
     return {} if _digest(found) == files else {"files": found}
+
+
+def _absolute(configs: Sequence[str]) -> str:
+    return ", ".join(map(os.path.abspath, configs))
 
 
 def _first_line(error: Exception) -> str:

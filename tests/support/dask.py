@@ -61,3 +61,6 @@ class DaskCluster:
         for process in (*self.others, *self.workers, self.scheduler):
             process.kill()
             process.wait()
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()

@@ -18,12 +18,14 @@ import pytest
 
 import cnntrain
 from cnntrain.cli import main
+from cnntrain.cli import sweep as command
 from cnntrain.core.extras import install
 from cnntrain.sweep import child, remote
 from cnntrain.sweep import cluster as module
 from tests.support.dask import DaskCluster
 from tests.support.experiments import call, evidence, run, start, write
 from tests.sweep.test_processes import finished
+from tests.sweep.test_sight import SYNTHETIC, save
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="comes with the extra `dask`")
 
@@ -203,15 +205,102 @@ def test_a_worker_that_hangs_from_the_start_gets_nothing_and_is_named(desk, clus
     assert not [*(desk / "runs/sweep").glob(".probe-*")]
 
 
-def test_ctrl_c_in_a_terminal_has_the_runs_of_local_workers_save(desk):
-    """It is sent to the group of processes of which those workers are members, too."""
+def test_a_worker_that_saw_other_configs_for_a_while_takes_part_again(desk, cluster, monkeypatch, capsys):
+    cluster.start_worker()
+    (desk / "sweep.yaml").write_text(CELLS.replace("EPOCHS", "1").replace("SEEDS", "1"))
+    config, begin, warn = desk / "full.yaml", module.DaskExecutor.begin, command._Board.warn
+    text = config.read_text()
+
+    def edited(self, standing, waiting):
+        if not self._begun:
+            config.write_text(text.replace("batch_size: ", "batch_size: 1"))
+        return begin(self, standing, waiting)
+
+    def mended(self, line):
+        warn(self, line)
+        config.write_text(text)
+
+    monkeypatch.setattr(module.DaskExecutor, "begin", edited)
+    monkeypatch.setattr(command._Board, "warn", mended)
+    monkeypatch.setattr(module, "_AGAIN", 0.0)
+    assert main(["sweep", "sweep.yaml", "--dask", cluster.address, "--json"]) == 2
+    said = capsys.readouterr()
+    assert [cell["state"] for cell in json.loads(said.out)["cells"]] == ["wrong config", "finished"]
+    assert said.err.count(f"does not take part: {config} was edited since this sweep has read it. Undo that, or") == 1
+
+
+def test_where_the_last_worker_sees_other_configs_for_long_the_sweep_ends(desk, cluster, monkeypatch, capsys):
+    cluster.start_worker()
+    (desk / "sweep.yaml").write_text(CELLS.replace("EPOCHS", "1").replace("SEEDS", "1"))
+    config, begin = desk / "full.yaml", module.DaskExecutor.begin
+    text = config.read_text()
+
+    def edited(self, standing, waiting):
+        config.write_text(text.replace("batch_size: ", "batch_size: 1"))
+        return begin(self, standing, waiting)
+
+    monkeypatch.setattr(module.DaskExecutor, "begin", edited)
+    monkeypatch.setattr(module, "_ABSENCE", 3.0)
+    monkeypatch.setattr(module, "_AGAIN", 1.0)
+    assert main(["sweep", "sweep.yaml", "--dask", cluster.address]) == 2
+    said = capsys.readouterr().err
+    assert said.count("does not take part") == said.count("was edited since this sweep has read it") == 1
+    assert "no worker can take part, for the reasons above" in said.splitlines()[-1]
+
+
+def test_a_finished_sweep_needs_no_data(desk, cluster, monkeypatch, capsys):
+    save(desk / "data", 1)
+    config = desk / "full.yaml"
+    config.write_text(config.read_text().replace(SYNTHETIC, "{type: npz, path: data/digits.npz}"))
+    cluster.start_worker()
+    (desk / "sweep.yaml").write_text(CELLS.replace("EPOCHS", "1").replace("SEEDS", "1"))
+    words = ["sweep", "sweep.yaml", "--dask", cluster.address]
+    assert main(words) == 0, capsys.readouterr().err
+    (desk / "data/digits.npz").unlink()
+    assert main(words) == 0
+    assert "take part" not in capsys.readouterr().err
+
+
+def test_a_scheduler_that_goes_before_the_first_worker_has_come_is_told(desk, cluster, monkeypatch, capsys):
+    (desk / "sweep.yaml").write_text(CELLS.replace("EPOCHS", "1").replace("SEEDS", "1"))
+    look = module.DaskExecutor.look
+
+    def gone(self):
+        cluster.scheduler.kill()
+        return look(self)
+
+    monkeypatch.setattr(module.DaskExecutor, "look", gone)
+    monkeypatch.setattr(module, "_ABSENCE", 1.0)
+    assert main(["sweep", "sweep.yaml", "--dask", cluster.address]) == 5
+    assert f"the Dask scheduler at {cluster.address} has not answered for 1 seconds" in capsys.readouterr().err
+
+
+def test_a_worker_that_looks_for_long_is_named_once(desk, cluster, monkeypatch, capsys):
+    cluster.start_worker()
+    (desk / "sweep.yaml").write_text(CELLS.replace("EPOCHS", "1").replace("SEEDS", "1"))
+    monkeypatch.setattr(module, "_LOOK", 0.0)
+    assert main(["sweep", "sweep.yaml", "--dask", cluster.address]) == 0
+    said = capsys.readouterr().err
+    assert said.count("has looked at configs and data for 0 seconds: it gets no run until it has seen them") == 1
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_ctrl_c_in_a_terminal_has_the_runs_of_local_workers_save(desk, restarted):
+    """It is sent to the group of processes of which those workers are members, too, also one that came later."""
     (desk / "sweep.yaml").write_text(ENDLESS)
     words = ["sweep", "sweep.yaml", "--dask", "local:2", "--json", "-j", "2"]
     process = subprocess.Popen(
         child.command(words), cwd=desk, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
     )
     try:
-        wait_for(process, *(desk / f"runs/sweep/seed={seed}/metrics.jsonl" for seed in (0, 1)))
+        runs = [desk / f"runs/sweep/seed={seed}" for seed in (0, 1)]
+        wait_for(process, *(path / "metrics.jsonl" for path in runs))
+        if restarted:
+            pid = json.loads((runs[0] / "status.json").read_text())["pid"]
+            os.kill(int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+            while json.loads((runs[0] / "status.json").read_text())["pid"] == pid:
+                assert process.poll() is None
+                time.sleep(0.1)
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)
     finally:
@@ -220,6 +309,19 @@ def test_ctrl_c_in_a_terminal_has_the_runs_of_local_workers_save(desk):
     assert {cell["exit_code"] for cell in json.loads(out)["cells"]} == {143}
     assert "lost" not in err
     assert "the runs under way are saved" in err
+
+
+def test_ctrl_c_while_local_workers_start_stops_the_sweep(desk, monkeypatch, capsys):
+    (desk / "sweep.yaml").write_text(ENDLESS)
+    start_cluster = import_module("distributed").LocalCluster
+
+    def pressed(**options):
+        os.kill(os.getpid(), signal.SIGINT)
+        return start_cluster(**options)
+
+    monkeypatch.setattr("distributed.LocalCluster", pressed)
+    assert main(["sweep", "sweep.yaml", "--dask", "local:1"]) == 130
+    assert not (desk / "runs/sweep/seed=0").exists(), capsys.readouterr().err
 
 
 def test_a_worker_that_does_not_see_the_working_directory_is_refused_by_its_path(desk, cluster, monkeypatch, capsys):

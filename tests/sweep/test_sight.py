@@ -113,6 +113,29 @@ def test_of_a_large_folder_few_files_are_opened(tmp_path, monkeypatch):
     assert 50 <= len(opened) <= 64
 
 
+def test_a_config_that_was_edited_on_both_machines_is_told_as_that(machines, monkeypatch, capsys):
+    sweep = read_sweep(Path("sweep.yaml"))
+    shared = SharedSight(sweep, sweep.cells)
+    here, there = machines
+    for machine in machines:
+        write(machine, (machine / "full.yaml").read_text().replace("batch_size: ", "batch_size: 1"))
+    monkeypatch.setattr("sys.stdin", io.StringIO(shared.question()))
+    monkeypatch.chdir(there)
+    assert sight.main() == 0
+    monkeypatch.chdir(here)
+    said = f"{here}/full.yaml was edited since this sweep has read it. Undo that, or stop the sweep and begin it again"
+    assert shared.difference(capsys.readouterr().out) == said
+
+
+def test_a_part_that_prints_is_no_answer(machines, monkeypatch, capsys):
+    answer = sight._answer
+    monkeypatch.setattr(sight, "_answer", lambda *about, **asked: print("loaded") or answer(*about, **asked))
+    assert compared(machines[1], monkeypatch, capsys) == ""
+    sweep = read_sweep(Path("sweep.yaml"))
+    said = r"it cannot look at configs and data (what it has answered begins with 'loaded\n[{}]')"
+    assert SharedSight(sweep, sweep.cells).difference("loaded\n[{}]") == said
+
+
 def test_a_worker_looks_in_a_process_from_the_working_directory_of_the_sweep(machines, monkeypatch):
     sweep = read_sweep(Path("sweep.yaml"))
     question = SharedSight(sweep, sweep.cells).question()
