@@ -10,7 +10,7 @@ import functools
 import struct
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,10 @@ def following(run: RunDirectory) -> Iterator[None]:
     rows = run.rows()
     last = max((row.get("step", 0) for row in rows), default=0)
     path = run.path / EVENT_FILES.replace("*", f"{last:010}.cnntrain")
-    run.folder(path.parent.name).close()
-    for old in sorted(run.path.glob(EVENT_FILES)):
-        files.remove(old)
+    with closing(run.folder(path.parent.name)) as folder:
+        for old in sorted(run.path.glob(EVENT_FILES)):
+            folder.remove(old.name)
+        files.write_atomic(path, b"", folder)
     log = AppendLog(path, 0)
 
     def follow(row: Mapping[str, Any]) -> None:
