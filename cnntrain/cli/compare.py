@@ -16,7 +16,6 @@ from cnntrain.core.counts import counted
 from cnntrain.core.figures import figure
 from cnntrain.core.letters import columns
 
-_METRICS = ("val/loss", "val/accuracy", "train/loss")  # final values to show, as far as there is room
 _MOST_KEYS = 6  # config keys that get a column
 _NONE = "no run meets the conditions"
 
@@ -66,10 +65,10 @@ def command(runs: tuple[Path, ...], filters: tuple[str, ...], sort: str | None, 
         if not document["runs"]:
             Console("none").say(_NONE)
     else:
-        _show(document, is_ranked=sort is not None or document["metric"] is not None)
+        _show(document, sort)
 
 
-def _show(document: dict[str, Any], is_ranked: bool) -> None:
+def _show(document: dict[str, Any], sort: str | None) -> None:
     """Print the runs as a table, the number of keys it had no room for, and the groups as another table."""
     from cnntrain.results.compare import short_names
 
@@ -78,40 +77,46 @@ def _show(document: dict[str, Any], is_ranked: bool) -> None:
         show(_NONE)
         return
     short = short_names(document["differs"])
-    metrics = _metrics(document)
+    metrics = _metrics(document, sort)
     text, left = _fitting(document, document["columns"][:_MOST_KEYS], short, metrics)
     show(text)
     if left:
         show(f"{counted(left, 'more key')} differ{'s' * (left == 1)}; --json and --csv have all of them")
-    if not is_ranked and len(runs) > 1:
+    if sort is None and document["metric"] is None and len(runs) > 1:
         show(f"not ranked, for there is no measure by which all of them judge themselves: try --sort {_measure(runs)}")
-    show_groups(document)
+    show_groups(document, sort)
 
 
 def _measure(runs: Sequence[dict[str, Any]]) -> str:
-    """What most of the runs have measured in validation, losses aside, as `--sort` takes it."""
+    """The runs' usual measure, as `--sort` takes it."""
     from cnntrain.parts.metrics.base import larger_is_better
+    from cnntrain.results.ranking import usual_measure
 
-    measured = [name for run in runs for name in run["final"] if name.startswith("val/") and name != "val/loss"]
-    if not measured:
+    name = usual_measure([run["final"] for run in runs])
+    if name is None:
         return "NAME"
-    name = max(measured, key=measured.count)
     return f"-{name}" if larger_is_better(name) else name
 
 
-def show_groups(document: dict[str, Any]) -> None:
-    """Print groups of runs that differ only in seed or fold, if any, as a table of means and deviations."""
+def show_groups(document: dict[str, Any], sort: str | None = None) -> None:
+    """Print groups of runs that differ only in seed or fold, if any, as a table of means and deviations.
+
+    Of the metrics it shows the two that tell most, first the one by which `compare` was asked to `sort`.
+    """
     if not document["groups"]:
         return
-    metrics = _metrics(document)[:2]
+    metrics = _metrics(document, sort)[:2]
     header = ["group", "runs", _best(document), *metrics, "time"]
     rows = [_group(group, metrics) for group in document["groups"]]
     show()
     show(table([header, *rows], right=range(1, len(header)), fold=0))
 
 
-def _metrics(document: dict[str, Any]) -> list[str]:
-    return [name for name in _METRICS if any(name in run["final"] for run in document["runs"])]
+def _metrics(document: dict[str, Any], sort: str | None) -> list[str]:
+    """The final values to show, as far as there is room, the most telling first."""
+    from cnntrain.results.ranking import telling_metrics
+
+    return telling_metrics([run["final"] for run in document["runs"]], document["metric"], sort)
 
 
 def _fitting(
@@ -119,7 +124,7 @@ def _fitting(
 ) -> tuple[str, int]:
     """The table of runs as wide as the terminal allows, and how many differing keys it leaves out.
 
-    Metrics are dropped first, down to one, then keys.
+    Metrics are dropped first, down to the most telling one, then keys.
     """
     bound = width() or math.inf
     sizes = [(len(keys), count) for count in range(len(metrics), 1, -1)]

@@ -92,6 +92,34 @@ def test_it_fits_the_terminal(cnntrain, monkeypatch):
 
 
 @pytest.mark.usefixtures("runs")
+def test_a_metric_that_runs_are_sorted_by_is_shown_however_narrow_the_terminal(cnntrain, monkeypatch):
+    for columns in ("200", "80", "64", "40"):
+        monkeypatch.setenv("COLUMNS", columns)
+        for metric in ("train/loss", "val/error"):
+            first, second = cnntrain("compare", "all", "--sort", f"-{metric}").out.split("\n\n")
+            header = first.splitlines()[0].split()
+            assert header[header.index("epoch") + 1] == metric
+            assert metric in second.splitlines()[0]
+
+
+@pytest.mark.parametrize("measure", ["val/accuracy", "val/ap", "val/mean_iou", "val/mae"])
+def test_what_the_task_measures_is_shown_where_the_training_loss_tells_the_best(cnntrain, finished, desk, measure):
+    """As in the config that `init` writes for few pictures."""
+    for seed in (7, 8):
+        run = variant(finished, desk / f"all/{seed}", 0.25, ("seed: 7", f"seed: {seed}"))
+        for name, before, after in (
+            ("status.json", "val/accuracy", "train/loss"),
+            ("metrics.jsonl", "val/accuracy", measure),
+            ("metrics.jsonl", "val/error", "val/another"),
+        ):
+            (run / name).write_text((run / name).read_text().replace(before, after))
+    first, second = cnntrain("compare", "all").out.split("\n\n")
+    assert first.splitlines()[0].split()[-4:] == [measure, "val/loss", "train/loss", "time"]
+    assert re.search(rf" best train/loss +{measure} +val/loss +time$", second.splitlines()[0])
+    assert "0.2500 ±0.0000" in second
+
+
+@pytest.mark.usefixtures("runs")
 def test_json_has_everything(cnntrain):
     document = json.loads(cnntrain("compare", "all", "--json").out)
     assert document["metric"] == "val/accuracy"

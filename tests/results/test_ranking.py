@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from cnntrain.results.ranking import larger_first, shared_metric
+from cnntrain.results.ranking import larger_first, shared_metric, telling_metrics, usual_measure
 from cnntrain.results.report.series import best_first
 from cnntrain.rundir.history import Record
 
@@ -50,3 +50,38 @@ def test_losses_of_different_types_are_no_common_measure(metric, shared):
         cast(dict[str, Any], run.config)["loss"] = {"type": loss}
     assert shared_metric(runs) == shared
     assert best_first(runs) == runs
+
+
+@pytest.mark.parametrize(
+    ("measured", "measure"),
+    [
+        (("error", "accuracy"), "val/accuracy"),
+        (("top5", "accuracy"), "val/accuracy"),
+        (("ap", "ap50", "ap75"), "val/ap"),
+        (("pixel_accuracy", "mean_iou"), "val/mean_iou"),
+        (("binary_accuracy", "mean_ap", "mean_auc"), "val/mean_ap"),
+        (("r2", "mae"), "val/mae"),
+        (("metric_of_mine",), "val/metric_of_mine"),
+    ],
+    ids=["classification", "more metrics", "detection", "segmentation", "tagging", "regression", "unknown"],
+)
+def test_runs_are_told_by_what_their_task_measures_before_their_losses(measured, measure):
+    final: dict[str, Any] = {"epoch": 1, "train/loss": 1.0, "val/loss": 2.0, "dead_relu": 0.0}
+    final |= {f"{split}/{name}": 0.5 for split in ("train", "val") for name in measured}
+    finals = [final, final]
+    assert usual_measure(finals) == measure
+    assert telling_metrics(finals, "train/loss") == [measure, "val/loss", "train/loss"]
+    assert telling_metrics(finals, "val/loss") == [measure, "val/loss", "train/loss"]
+    assert telling_metrics(finals, measure) == ["val/loss", measure, "train/loss"], "the best of it is shown anyway"
+    assert telling_metrics(finals, None, "-train/loss") == ["train/loss", measure, "val/loss"]
+    assert telling_metrics(finals, measure, f"-{measure}") == [measure, "val/loss", "train/loss"]
+    for other in ("optimizer.lr", "best", "-seconds", "epoch"):
+        assert telling_metrics(finals, "train/loss", other) == [measure, "val/loss", "train/loss"]
+
+
+def test_of_runs_of_several_tasks_most_decide_and_what_none_has_is_not_told():
+    boxes, classes = ({"train/loss": 1.0, "val/ap": 0.1}, {"train/loss": 1.0, "val/accuracy": 0.5})
+    assert telling_metrics([boxes, classes, boxes], None) == ["val/ap", "train/loss"]
+    assert telling_metrics([{"train/loss": 1.0, "val/f1_per_class": [0.5, 0.6]}], None) == ["train/loss"]
+    assert telling_metrics([{}], None) == []
+    assert usual_measure([]) is None

@@ -121,7 +121,7 @@ class Task(Part):
     asked_by_name: ClassVar[bool] = False  # whether it is the task only where a config names it
     loss: ClassVar[str]  # the default
     metrics: ClassVar[tuple[str, ...]] = ()  # measured in training unless the config says which
-    usual_metrics: ClassVar[tuple[str, ...]]  # what a message proposes
+    usual_metrics: ClassVar[tuple[str, ...]]  # what a message proposes, the most telling first
     measures: ClassVar[Mapping[str, str]] = {}  # what `measured` gives, in a sentence: larger is better, in [0, 1]
     mixes: ClassVar[bool] = True  # whether weighted sums of targets mean anything: `mixable`
     renders: ClassVar[tuple[str, ...]] = ()  # suffixes of what `rendered` gives, if answers can be shown on the picture
@@ -592,6 +592,13 @@ def measures() -> dict[str, str]:
         if issubclass(cls, Task)
         for name, told in cls.measures.items()
     }
+
+
+def places() -> dict[str, int]:
+    """How much a measure or a usual metric tells about its task, by name: 0 for what tells most, then 1 and so on."""
+    tasks = [cls for cls in registry.parts("tasks").values() if issubclass(cls, Task)]
+    lists = [(*cls.measures, *getattr(cls, "usual_metrics", ())) for cls in tasks]
+    return {name: place for names in lists for place, name in enumerate(names)}
 
 
 def following(data: Description) -> Task | None:

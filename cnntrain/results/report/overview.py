@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cnntrain.config.dump import value_text
 from cnntrain.results.compare import NAME, column_keys, differing_keys, line_of, short_names, spread
-from cnntrain.results.ranking import shared_metric
+from cnntrain.results.ranking import shared_metric, telling_metrics
 from cnntrain.results.report.charts import css
 from cnntrain.results.report.html import Markup, breakable, duration, element, number, rate, section, table
 from cnntrain.results.report.page import cards, swatch
@@ -27,7 +27,7 @@ def figures(record: Record) -> dict[str, str]:
     found = [("state", record.state)]
     if record.best_value is not None:
         found.append((f"best {record.monitored}, epoch {best['epoch']}", number(record.best_value)))
-    found += [(f"final {name}", number(final[name])) for name in ("train/loss", "val/loss") if name in final]
+    found += [(f"final {name}", number(final[name])) for name in telling_metrics([final], record.monitored)]
     found.append(("epochs", f"{final.get('epoch', 0)}"))
     found.append(("time", duration(record.seconds)))
     if record.images_per_second:
@@ -44,14 +44,14 @@ def of_several(records: Sequence[Record]) -> Markup:
     differing = [key for key in differing_keys(lines) if key != NAME]
     keys = column_keys(lines, differing)[:_MOST_KEYS]
     shared = shared_metric(records)
+    metrics = telling_metrics([record.final for record in records], shared)
     rows = [
         [
             _named(record),
             *(value_text(line.settings[key]) if key in line.settings else "–" for key in keys),
             number(record.best_value) if shared else f"{record.monitored or ''} {number(record.best_value)}",
             record.best.get("epoch", "–"),
-            number(record.final.get("train/loss")),
-            number(record.final.get("val/loss")),
+            *(number(record.final.get(name)) for name in metrics),
             duration(record.seconds),
         ]
         for record, line in zip(records, lines, strict=True)
@@ -59,12 +59,12 @@ def of_several(records: Sequence[Record]) -> Markup:
     short = short_names(keys)
     names = [element("span", breakable(short[key]), title=key) for key in keys]
     header = ["run", *names, f"best {shared}" if shared else "best", "at epoch"]
-    header += ["last train/loss", "last val/loss", "time"]
+    header += [*(f"last {name}" for name in metrics), "time"]
     note = f"Best {shared} first." if shared else ""
     if left := len(differing) - len(keys):
         more = f"{left} more keys differ" if left > 1 else "One more key differs"
         note += f" {more}; cnntrain compare --csv has all of them."
-    return section("Runs", table(header, rows, right=range(len(header) - 5, len(header))), note=note.strip())
+    return section("Runs", table(header, rows, right=range(1 + len(names), len(header))), note=note.strip())
 
 
 def _named(record: Record) -> Markup:
@@ -76,25 +76,21 @@ def _named(record: Record) -> Markup:
 def of_seeds(several: Sequence[Series]) -> Markup:
     """A row for each series of several runs: the mean over them, with the standard deviation."""
     shown = [one for one in several if len(one.records) > 1]
+    records = [record for one in shown for record in one.records]
+    metrics = telling_metrics([record.final for record in records], shared_metric(records))
     rows = [
         [
             element("span", swatch(css(one.color)), element("bdi", one.label)),
-            *(_spread([row.get(key) for row in rows]) for key, rows in _measured(one)),
+            _spread([record.best_value for record in one.records]),
+            *(_spread([record.final.get(name) for record in one.records]) for name in metrics),
         ]
         for one in shown
     ]
     if not shown:
         return Markup()
-    header = ["runs", f"best {shown[0].records[0].monitored or ''}", "last train/loss", "last val/loss"]
+    header = ["runs", f"best {records[0].monitored or ''}", *(f"last {name}" for name in metrics)]
     note = "Runs that differ in nothing but the seed or the fold: their mean, and one standard deviation."
-    return section("Over seeds", table(header, rows, right={1, 2, 3}, wide=True), note=note)
-
-
-def _measured(one: Series) -> list[tuple[str, list[dict[str, float | None]]]]:
-    """What is averaged: the best value, and the last losses."""
-    best: list[dict[str, float | None]] = [{"best": record.best_value} for record in one.records]
-    last = [dict(record.final) for record in one.records]
-    return [("best", best), ("train/loss", last), ("val/loss", last)]
+    return section("Over seeds", table(header, rows, right=range(1, len(header)), wide=True), note=note)
 
 
 def _spread(values: Sequence[float | None]) -> str:
