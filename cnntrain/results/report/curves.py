@@ -22,9 +22,10 @@ _MOST_METRICS = 3  # besides the loss
 _NOT_SHOWN = ("loss", "error", "penalty", "objective")  # the loss has its chart, and error is 1 - accuracy
 _COLORS = {"train": 1, "val": 0, "val_average": 2}  # of the splits of a single run
 _CLEAR = 3  # series at most for which a chart has training curves, too
+_FAR = 20  # medians: the axis of what has no upper bound is logarithmic where a value is beyond
 _GREY = 0.45  # opacity of a series without a colour of its own
 
-Shown = Literal["linear", "log", "share"]
+Shown = Literal["linear", "log", "share", "free"]  # free: logarithmic where `_is_far`, else linear
 _INSIDE: tuple[tuple[str, str, Shown, str], ...] = (
     ("lr", "learning rate", "linear", "How far a step goes along the gradient, as the schedule sets it."),
     ("grad_norm", "norm of the gradient", "log", "How steep the loss is. Peaks are unstable steps."),
@@ -33,6 +34,7 @@ _INSIDE: tuple[tuple[str, str, Shown, str], ...] = (
 )
 _LOSS = "What training minimizes. Validation loss that rises while training loss falls means overfitting."
 _LEARNED = "The loss of the samples that are learned from, each as it was before its step."
+_LOGARITHMIC = "The axis is logarithmic, for a few values are far above the others."
 
 _ANY, _SHARE = (-math.inf, math.inf), (0.0, 1.0)  # bounds of a number, and of a share
 _TOP = 1.02  # of an axis of shares, where one is near to 1
@@ -54,7 +56,7 @@ def charts(record: Record) -> list[Chart]:
             if points:
                 curve = _curve(points, SERIES[color], split.replace("_", " "), dashed)
                 curves.append(dataclasses.replace(curve, best=_best(record, key)))
-        found += _chart(name, name.replace("_", " "), curves, _end([record]), note=_meaning(name))
+        found += _chart(name, name.replace("_", " "), curves, _end([record]), _scale(name), _meaning(name))
     for key, title, scale, note in _INSIDE:
         points = _points(record, record.rows, key)
         found += _chart(key, title, [_curve(points, SERIES[0])] if len(points) > 1 else [], _end([record]), scale, note)
@@ -73,9 +75,9 @@ def charts_of(several: Sequence[Series]) -> list[Chart]:
         splits = [solid, *(["train"] if solid != "train" and len(several) <= _CLEAR else [])]
         lines = [line for split in splits for line in _lines(several, f"{split}/{name}", _bounds(name), split != solid)]
         title = name if len(splits) > 1 else f"{_NAMES[solid]} {name}"
-        found += _chart(name, title.replace("_", " "), lines, end, note=_meaning(name))
+        found += _chart(name, title.replace("_", " "), lines, end, _scale(name), _meaning(name))
     if solid != "train" and len(several) > _CLEAR:
-        found += _chart("train-loss", "training loss", _lines(several, "train/loss", _ANY), end, note=_LEARNED)
+        found += _chart("train-loss", "training loss", _lines(several, "train/loss", _ANY), end, "free", _LEARNED)
     for key, title, scale, note in _INSIDE:
         lines = _lines(several, key, _SHARE if scale == "share" else _ANY, inside=True)
         if any(isinstance(line, Curve) and len(line.x) > 1 for line in lines):
@@ -182,6 +184,17 @@ def _bounds(name: str) -> tuple[float, float]:
     return _SHARE if name in measures() else _ANY
 
 
+def _scale(name: str) -> Shown:
+    """How the loss, a metric or a measure is shown: what has no upper bound may have values far above all others."""
+    return "free" if math.isinf(_bounds(name)[1]) else "linear"
+
+
+def _is_far(curves: Sequence[Curve]) -> bool:
+    """Whether some values are so far above the others that on a linear axis these would be one flat line."""
+    values = [value for curve in curves for value in curve.y]
+    return max(values) > _FAR * statistics.median(values)
+
+
 def _best(record: Record, key: str) -> tuple[float, float] | None:
     """The best epoch as a point of the curve it is judged by."""
     if record.monitored != key or record.best_value is None:
@@ -208,7 +221,10 @@ def _chart(
     if not curves:
         return []
     smallest = min(min(curve.y) for curve in curves)
-    y = ChartAxis(scale="log") if scale == "log" and smallest > 0 else ChartAxis()
+    far = scale == "free" and smallest > 0 and _is_far(curves)
+    y = ChartAxis(scale="log") if far or (scale == "log" and smallest > 0) else ChartAxis()
+    if far:
+        note = f"{note} {_LOGARITHMIC}".strip()
     if scale == "share":
         largest = max(max(line.y if isinstance(line, Curve) else line.high) for line in lines)
         y = ChartAxis(low=0.0, high=min(max(0.1, 1.1 * largest), _TOP))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cnntrain.results.report.curves import Points, _mean, charts
+from cnntrain.results.report.curves import Points, _mean, charts, charts_of
+from cnntrain.results.report.series import series_of
+from cnntrain.results.report.svg import rendered
 from cnntrain.rundir.history import Record
 
 END = {"step": 3, "train/loss": 1.0, "val/loss": 2.0, "val/accuracy": 0.5, "dead_relu": 0.1}
@@ -57,3 +60,44 @@ def test_of_few_epochs_training_is_shown_by_whatever_is_recorded_more_often(ever
     found = {chart.name: chart for chart in charts(Record(Path("run"), {}, {}, rows, [], {}, {}, {}))}
     for name, count in lines.items():
         assert [len(line.x) for line in found[name].content if line.label == "train"] == [count]
+
+
+def a_run(losses: list[float], name: str = "loss", seed: int = 0) -> Record:
+    """A run with such values of validation, an epoch each."""
+    rows = [
+        {"event": "eval", "epoch": epoch, "step": 3 * epoch, "train/loss": 1.0, "val/loss": 1.0}
+        | {f"val/{name}": value}
+        for epoch, value in enumerate(losses, 1)
+    ]
+    start = {"event": "start", "steps_per_epoch": 3}
+    return Record(Path(f"runs/{seed}"), {"name": "a", "seed": seed}, {}, [start, *rows], [], {}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "scale"),
+    [
+        ("loss", [2.7e9, 2.8e4, 785.0, 2.0, 1.5], "log"),
+        ("loss", [2.3, 0.5, 0.02, 0.01, 0.01], "linear"),  # with the training loss: the median is 1
+        ("loss", [2.5, 1.9, 1.5, 1.2, 1.1], "linear"),
+        ("loss", [2.7e9, 2.0, 1.0, 0.0, 1.0], "linear"),  # a logarithmic axis has no 0
+        ("loss", [2.7e9, 2.0, 1.0, -1.0, 1.0], "linear"),
+        ("mae", [3e6, 40.0, 30.0, 20.0, 20.0], "log"),
+        ("accuracy", [0.01, 0.01, 0.01, 0.01, 0.9], "linear"),
+        ("ap", [0.01, 0.01, 0.01, 0.01, 0.9], "linear"),
+    ],
+)
+def test_an_axis_is_logarithmic_where_a_value_would_press_all_others_into_a_line(name, values, scale):
+    """Of one run, of two, and of two seeds with their mean and its band."""
+    record = a_run(values, name)
+    steady = dataclasses.replace(a_run([1.0] * 5, name, 1), config={"name": "a", "lr": 0.1})
+    for found in (
+        charts(record),
+        charts_of(series_of([record, steady])),
+        charts_of(series_of([record, a_run(values[::-1], name, seed=1)])),
+    ):
+        chart = next(chart for chart in found if chart.name == name)
+        assert chart.y.scale == scale
+        assert chart.note.endswith("The axis is logarithmic, for a few values are far above the others.") == (
+            scale == "log"
+        )
+        assert "nan" not in rendered(chart)
