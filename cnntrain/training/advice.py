@@ -426,7 +426,7 @@ LATER: dict[str, str] = {  # found only with a parent, every file or the trainin
     "raw-weights-judged": "`checkpoint.best` judges weights other than the averaged ones, which evaluation uses.",
     "seen-before": "Validation samples were training samples of the run that `init_from` or a teacher names.",
     "other-range": "Pixels span another range than those on which the weights of `init_from` were trained.",
-    "at-chance": "After the last epoch, answers are no better than ones that do not depend on the picture.",
+    "at-chance": "After 50 steps or more, the last answers are no better than ones that do not depend on the picture.",
     "leaked": "`check`: a sample is in training and in another split.",
     "mislabelled": "`check`: a sample is in two classes.",
     "alike": "`check`: a sample of another split looks like one of training.",

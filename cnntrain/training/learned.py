@@ -16,6 +16,7 @@ from cnntrain.training.job import Job
 
 FEWEST = 200  # training samples; with fewer, chance can give nearly any result
 FEWEST_OF_VALUES = 40  # likewise, where samples have values, each of which says more than a class
+FEWEST_STEPS = 50  # with fewer, a network may have learned nothing yet at any learning rate
 _LR = "The learning rate may be too high or too low"
 _TIMES = 1e3  # an eps may be larger than it should be
 _FAR_OFF = "Values so far from 0, or so close together, are all but out of reach of any usual learning rate"
@@ -44,9 +45,12 @@ class Complaint:
         return f"{self.found}. {self.remedy}"
 
 
-def complaint(job: Job, values: Mapping[str, float]) -> Complaint | None:
-    """What is to be said where the values of the last epoch show that nothing was learned; None where they do not."""
-    return at_chance(job, values) or at_variance(job, values)
+def complaint(job: Job, values: Mapping[str, float], steps: int) -> Complaint | None:
+    """What is to be said where the values of the last epoch show that nothing was learned; None where they do not.
+
+    So they never do after too few steps, such as those of a trial: nothing could be learned yet.
+    """
+    return None if steps < FEWEST_STEPS else at_chance(job, values) or at_variance(job, values)
 
 
 def at_chance(job: Job, values: Mapping[str, float]) -> Complaint | None:

@@ -460,7 +460,7 @@ def _say_what_next(trainer: Trainer, run: RunDirectory | Follower, was_done: boo
         )
     if waited:
         console.say(f"waiting for data: {sum(waited) / len(waited):.1%} of the time")
-    doubt = None if was_done else learned.complaint(trainer.job, state.values)
+    doubt = None if was_done else learned.complaint(trainer.job, state.values, state.step)
     for line in advice.told(trainer.job.loaded, "at-chance", str(doubt or "")):
         console.warn(line)
         if doubt and doubt.blames_lr:

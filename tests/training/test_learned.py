@@ -144,6 +144,23 @@ def test_of_few_samples_nothing_is_said(tmp_path, capsys):
     assert TOLD not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("batch", "told"), [(16, True), (24, False)])
+def test_after_few_steps_nothing_is_said(tmp_path, capsys, batch, told):
+    """Of 300 samples, three epochs are 57 steps and 39."""
+    trained(tmp_path, 1e-12, NOISY, 0, f"train.batch_size={batch}")
+    assert (TOLD in capsys.readouterr().err) == told
+
+
+@pytest.mark.parametrize(("epochs", "told"), [(13, True), (12, False)])
+def test_after_few_steps_nothing_is_said_of_values(tmp_path, capsys, epochs, told):
+    """Of 60 samples, an epoch is 4 steps."""
+    targets = 1e5 + np.arange(80, dtype=np.float32)[:, None]
+    np.savez(tmp_path / "a.npz", x_train=np.zeros((80, 4, 4, 1), np.uint8), y_train=targets)
+    text = VALUES.format(path=tmp_path / "a.npz", ending="", loss="mse", lr=1e-3, epochs=epochs)
+    run(write(tmp_path, text), tmp_path / "run")
+    assert (CONSTANT in capsys.readouterr().err) == told
+
+
 VALUES = """
 data: {{source: {{type: npz, path: {path}}}, val: 0.25}}
 model: {{layers: [flatten, {{type: dense, units: auto}}{ending}]}}
