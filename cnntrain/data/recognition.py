@@ -14,6 +14,7 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.registry import package_of, parts
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.reading import pictures, sounds
+from cnntrain.reading.csv_rows import first_rows, tables_in
 from cnntrain.reading.folders import SPLITS, first_split_in, subfolders
 from cnntrain.reading.input_files import opened, reading
 
@@ -55,7 +56,7 @@ def recognize(path: Path, targets: Sequence[str] = ()) -> Dataset:
     if failed is not None:
         raise failed
     if targets:
-        raise DataError(f"{path.absolute()} is no table, and has no columns to choose among. Leave --target out")
+        raise DataError(f"{path.absolute()} {_no_table(path, targets)}")
     raise DataError(f"{path.absolute()} {_instead(path)}")
 
 
@@ -66,6 +67,23 @@ def _pass_over(kind: type[Dataset], error: Exception) -> None:
         raise error
     said = culprit(error) or f"the dataset {kind.name_in_config!r} of {package} failed: {words(error)}"
     warnings.warn(f"{said}. It is passed over in telling what the data is; mend or uninstall it", stacklevel=3)
+
+
+def _no_table(path: Path, targets: Sequence[str]) -> str:
+    """What to do about columns of what is no table: in a folder, the first that has them may be meant."""
+    found, tables = "is no table, and has no columns to choose among", tables_in(path) if path.is_dir() else []
+    if not tables:
+        return f"{found}. Leave --target out"
+    meant = next((table for table in tables if {*targets} <= _columns(table)), tables[0])
+    return f"{found}: do you mean the table {meant.absolute()}? Name that in place of the folder"
+
+
+def _columns(table: Path) -> set[str]:
+    """The names of its columns; none where it cannot be read, which is told when it is asked for."""
+    try:
+        return {name.strip() for name in next(iter(first_rows(table, 1)), [])}
+    except DataError:
+        return set()
 
 
 def _instead(path: Path) -> str:

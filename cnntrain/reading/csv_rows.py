@@ -36,6 +36,13 @@ def first_rows(table: Path, most: int, least: int = 2) -> list[list[str]]:
     return rows
 
 
+def tables_in(folder: Path) -> list[Path]:
+    """The tables that lie in a folder, in the order of their names, but one called train first."""
+    with reading(folder):
+        tables = [place for place in folder.glob("*") if place.suffix.lower() in TABLES]
+    return sorted(tables, key=lambda place: (place.stem != "train", place))
+
+
 def rows_of(
     table: Path, wanted: Sequence[str], one: str, naming: str, advice: str, optional: str | None = None
 ) -> Iterator[tuple[str, list[str]]]:

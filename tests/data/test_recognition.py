@@ -64,6 +64,18 @@ def test_a_table_beside_one_folder_of_pictures_is_named(tmp_path: Path) -> None:
     assert recognize(tmp_path / "list.csv").load("train").classes == ("x", "y")
 
 
+@pytest.mark.parametrize(("target", "meant"), [("x", "list.csv"), ("y", "first.tsv"), ("z", "broken.csv")])
+def test_the_table_that_has_the_columns_is_meant_not_its_folder(tmp_path: Path, target: str, meant: str) -> None:
+    put(tmp_path, "pictures/a.png", "pictures/b.png")
+    (tmp_path / "broken.csv").write_text("pictures/a.png,1\n")
+    (tmp_path / "first.tsv").write_text("path\ty\npictures/a.png\t1\n")
+    (tmp_path / "list.csv").write_text("path, x\npictures/a.png,1\npictures/b.png,2\n")
+    with pytest.raises(DataError, match=rf"to choose among: do you mean the table {tmp_path / meant}\? Name"):
+        recognize(tmp_path, [target])
+    with pytest.raises(DataError, match=r"to choose among\. Leave --target out"):
+        recognize(tmp_path / "pictures", [target])
+
+
 def test_a_source_of_another_package_that_fails_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @dataclass(frozen=True)
     class Odd(Dataset):

@@ -17,7 +17,7 @@ from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.groups import check_apart, with_group
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.datasets.labels import check_none_is_empty
-from cnntrain.reading.csv_rows import TABLES
+from cnntrain.reading.csv_rows import tables_in
 from cnntrain.reading.decoded import Recipe, Sample, decoded
 from cnntrain.reading.folders import (
     SPLITS,
@@ -32,7 +32,7 @@ from cnntrain.reading.folders import (
     splits_within,
     subfolders,
 )
-from cnntrain.reading.input_files import on_disk, reading
+from cnntrain.reading.input_files import on_disk
 from cnntrain.reading.name_patterns import NamePattern, shown
 from cnntrain.reading.reader import ALONE, Reader
 
@@ -230,8 +230,8 @@ class ClassFolders(Dataset):
         for name in folders:
             self._check_no_class(name)
         raise DataError(
-            f"{root} has {found} but no train: the classes are those of train. Add it, or set root to the folder that "
-            "holds the classes"
+            f"{root} has {found} but no train: the classes are those of train. Add it, or name the folder that holds "
+            "the classes"
         )
 
     def _check_no_class(self, split: str) -> None:
@@ -384,9 +384,7 @@ class ClassFolders(Dataset):
         found = f"{folder} has {counted(len(names), 'class folder')}, expected 2 or more"
         if inner[1:]:  # of what kind it is would be a guess
             raise DataError(f"{found}. Is it {place}, which holds {_listed(inner)}? Name that folder")
-        with reading(folder):
-            tables = [place for place in folder.glob("*") if place.suffix.lower() in TABLES]
-        table = min(tables, key=lambda place: (place.stem != "train", place), default=None)
+        table = next(iter(tables_in(folder)), None)
         hint = "" if table is None else f"{table.name} lies there: do you mean the table {table}? "
         raise DataError(f"{found}. {hint}{self._advice()}")
 
@@ -400,8 +398,7 @@ class ClassFolders(Dataset):
 
     def _advice(self) -> str:
         return (
-            f"Set root to a folder with a folder of {self.noun} for each class, or with such folders in train/, val/ "
-            "and test/"
+            f"Name a folder with a folder of {self.noun} for each class, or with such folders in train/, val/ and test/"
         )
 
 
