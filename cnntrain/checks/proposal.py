@@ -25,7 +25,7 @@ from cnntrain.config.load import load_text, run_name
 from cnntrain.config.schema import InitConfig
 from cnntrain.core import collector, shell
 from cnntrain.core.arrays import Array
-from cnntrain.core.counts import counted
+from cnntrain.core.counts import counted, foremost
 from cnntrain.core.description import Description, size_text
 from cnntrain.core.errors import DataError, DivergedError, UsageError
 from cnntrain.core.figures import measure
@@ -37,6 +37,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import build, counterparts, torch_layout
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.images import Images
+from cnntrain.parts.datasets.labelled_rows import LabelledRows
 from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.parts.models.tiny import Tiny32
 from cnntrain.parts.tasks.base import Start, Task, recognized
@@ -99,6 +100,8 @@ class Proposal:
     source: Dataset
     description: Description
     amount: str  # what a sample's target is, in words
+    columns: tuple[str, ...]  # of a table, those to be predicted
+    left_columns: tuple[str, ...]  # and those of numbers that were left out, unless the user chose
     samples: int
     parameters: int
     seconds: float = 0.0
@@ -113,6 +116,8 @@ class Proposal:
             "classes": list(self.description.classes),
             "values": self.description.values,
             "amount": self.amount,
+            "columns": list(self.columns),
+            "left_columns": list(self.left_columns),
             "parameters": self.parameters,
             "pretrained": self.pretrained,
             "seconds": self.seconds,
@@ -216,9 +221,10 @@ def propose(
     images = found.images
     amount = found.task.amount(images.description, each=True)
     size = network.graph.parameter_count()
-    return Proposal(
-        text, found.source, images.description, amount, len(images), size, seconds, found.beginning is not None
-    )
+    columns, left = _columns(found.source)
+    left = () if targets else left
+    begins = found.beginning is not None
+    return Proposal(text, found.source, images.description, amount, columns, left, len(images), size, seconds, begins)
 
 
 def _check_name(path: Path) -> None:
@@ -434,6 +440,11 @@ def _written(found: _Findings, path: Path, config: Path) -> tuple[str, build.Net
     return text, build.network(load_text(text, config.name), found.images.description)
 
 
+def _columns(source: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns of a table that are predicted, and those of numbers that are left out; none of other data."""
+    return (source.columns[1:], source.left_columns()) if isinstance(source, LabelledRows) else ((), ())
+
+
 def _moments(images: Images) -> dict[str, list[float]]:
     """Mean and standard deviation of each channel, rounded: the keys of normalize."""
     chosen = np.arange(0, len(images), -(-len(images) // MEASURED))
@@ -479,12 +490,15 @@ def _data(found: _Findings) -> Iterator[str]:
     yield "data:"
     targets = found.task.about(images.targets, images.description)
     about = f"{counted(len(images), 'training sample')} of {size_text(images.shape)}, {targets}"
-    yield from textwrap.wrap(about, 110, initial_indent="  # ", subsequent_indent="  # ", break_on_hyphens=False)
+    yield from _comment(about)
+    columns, left = _columns(found.source)
+    if columns:
+        others = f"; left out: {foremost(left)} (init --target COLUMN predicts others)" if left else ""
+        yield from _comment(f"predicted: the column{'s' * (len(columns) > 1)} {foremost(columns)}{others}")
     if found.why_size:
         framed = getattr(found.source, "fit", "") == "letterbox"
         fit = "; a grey frame keeps their proportions" if framed else ""
-        why = f"size {size_text(images.shape)}: {found.why_size}{fit}"
-        yield from textwrap.wrap(why, 110, initial_indent="  # ", subsequent_indent="  # ", break_on_hyphens=False)
+        yield from _comment(f"size {size_text(images.shape)}: {found.why_size}{fit}")
     if found.type == "frames_folder":
         yield "  # clips: a folder of numbered pictures of one size is taken for one. If each is a sample of its own,"
         yield "  # move the pictures up into the folders of their classes, and run init again"
@@ -502,6 +516,11 @@ def _data(found: _Findings) -> Iterator[str]:
     yield f"    - {normalize} # {whose}"
     yield "  eval_transforms: # what is done to it in validation, test and prediction"
     yield f"    - {normalize}"
+
+
+def _comment(text: str) -> list[str]:
+    """Lines of a comment within `data`."""
+    return textwrap.wrap(text, 110, initial_indent="  # ", subsequent_indent="  # ", break_on_hyphens=False)
 
 
 def _brief(source: Dataset) -> dict[str, object]:

@@ -238,6 +238,8 @@ DOCUMENTS = {  # what was asked -> its document
             "classes": "their names",
             "values": "numbers to predict, where there are no classes",
             "amount": "how much there is to say about a sample, in words",
+            "columns": "of a table, those to predict",
+            "left_columns": "those of numbers that were left out; none with --target",
             "parameters": "of the network proposed",
             "pretrained": "whether it starts from trained weights",
             "seconds": "that training is predicted to take here",

@@ -9,7 +9,7 @@ import click
 from cnntrain.cli.options import PATH, Command, Number, WholeNumber, as_json, debug, print_json
 from cnntrain.cli.text import duration, show
 from cnntrain.core import bounds, shell
-from cnntrain.core.counts import counted
+from cnntrain.core.counts import counted, foremost
 
 
 @click.command(
@@ -87,7 +87,11 @@ def command(
         print_json(document)
         return
     samples = f"{counted(document['samples'], 'training sample')} of {size_text(tuple(document['shape']))}"
-    show(f"{document['source']}: {samples}, {document['amount']}")
+    columns, left = document["columns"], document["left_columns"]
+    chosen = f" (column{'s' * (len(columns) > 1)} {foremost(columns)})" if columns else ""
+    show(f"{document['source']}: {samples}, {document['amount']}{chosen}")
+    if left:
+        show(f"left out: column{'s' * (len(left) > 1)} {foremost(left)}. Name others to predict with --target")
     start = ", pretrained" if document["pretrained"] else ""
     show(f"wrote {output}: a network of {counted(document['parameters'], 'parameter')}{start}")
     show(f"training takes about {duration(max(document['seconds'], 1))} on this machine")

@@ -89,6 +89,16 @@ def columns_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> TableColu
     return TableColumns(file, doubtful=tuple(texts or others))
 
 
+def numbers_beside(names: Sequence[str], rows: Sequence[Sequence[str]], read: Sequence[str]) -> tuple[str, ...]:
+    """The columns of numbers beside those that are read, but for constants and running numbers."""
+    cells = {name: _whole(column) for name, column in cells_of(names, rows).items() if name not in read}
+    return tuple(
+        name
+        for name, column in cells.items()
+        if len({*column}) > 1 and all(map(is_number, column)) and not _counts(column)
+    )
+
+
 def _whole(column: Sequence[str]) -> list[str]:
     """The cells that are not missing."""
     return [cell for cell in column if cell.casefold() not in _GAPS]

@@ -294,6 +294,33 @@ def test_a_column_in_doubt_is_asked_for_and_can_be_told(cnntrain, desk):
     assert outcome.error.endswith("shots is no table, and has no columns to choose among. Leave --target out")
 
 
+@pytest.mark.parametrize(
+    ("header", "rows", "chosen", "left"),
+    [
+        ("path,x,size", ("1.5,170", "2.5,140", "0.5,90"), "1 value each (column x)", "column size"),
+        ("path,x,number,depth", ("1.5,7,2", "2.5,9,3"), "1 value each (column x)", "columns number, depth"),
+        ("path,a,b", ("1.5,170", "2.5,140"), "2 values each (columns a, b)", ""),
+        ("path,species,age,fold", ("dog,3,1", "cat,5,1"), "2 classes (column species)", "column age"),
+    ],
+)
+def test_it_says_which_columns_it_chose_and_which_numbers_it_left_out(cnntrain, desk, header, rows, chosen, left):
+    listed(desk, header, *rows)
+    outcome = cnntrain("init", "--data", "data.csv")
+    assert f"{chosen}\n" in outcome.out
+    assert (f"\nleft out: {left}. Name others to predict with --target\n" in outcome.out) == bool(left)
+    assert ("left out" in outcome.out) == bool(left)
+    column = chosen.split("(")[1].rstrip(")")
+    others = f"; left out: {left.partition(' ')[2]} (init --target COLUMN predicts others)" if left else ""
+    assert f"  # predicted: the {column}{others}\n" in (desk / "config.yaml").read_text()
+
+
+def test_nothing_is_left_out_by_who_says_what_to_predict(cnntrain, desk):
+    listed(desk, "path,x,size", "1.5,170", "2.5,140")
+    outcome = cnntrain("init", "--data", "data.csv", "--target", "size", "--json")
+    document = json.loads(outcome.out)
+    assert (document["columns"], document["left_columns"]) == (["size"], [])
+
+
 @pytest.mark.parametrize(("within", "named"), [(".", "my photos"), ("my photos", "."), ("my photos/a", "..")])
 def test_the_run_is_called_after_the_folder_however_it_is_named(cnntrain, desk, within, named, monkeypatch):
     for kind in "ab":

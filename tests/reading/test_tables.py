@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cnntrain.core.errors import DataError
-from cnntrain.reading.tables import TableColumns, chosen, columns_of, require_header
+from cnntrain.reading.tables import TableColumns, chosen, columns_of, numbers_beside, require_header
 
 ROWS = 12
 CELLS = {  # name -> the cell of a row by its number
@@ -115,3 +115,10 @@ def test_a_row_of_data_in_place_of_a_header_is_told_with_a_header_for_it(row: st
     with pytest.raises(DataError, match=rf"/t.csv:1 is a row of data .*, such as {header}$"):
         require_header(Path("/t.csv"), row.split(","))
     require_header(Path("/t.csv"), header.split(","))
+
+
+def test_numbers_beside_those_that_are_read_are_neither_constant_nor_running() -> None:
+    names = ["path", "x", "size", "one", "row", "gaps", "text", "none"]
+    rows = [["a", "1", "5", "7", "1", "", "u", ""], ["b", "2", "6", "7", "2", "3", "4", "-"]]
+    rows += [["c", "4", "5", "7", "3", "4", "v", ""], ["d", "3", "5", "7", "4", "3", "w", "nan"]]
+    assert numbers_beside(names, rows, ["path", "x"]) == ("size", "gaps")

@@ -32,6 +32,7 @@ from cnntrain.reading.tables import (
     chosen,
     columns_of,
     labels_in,
+    numbers_beside,
     separator_of,
 )
 
@@ -170,6 +171,11 @@ class LabelledRows(Listed):
                 f"class. For an answer about each label set separator to {mark!r}, and targets to the labels, as init "
                 "does"
             )
+
+    def left_columns(self) -> tuple[str, ...]:
+        """The columns of numbers that are not read, and could be predicted as well as those that are."""
+        names, *rows = first_rows(self.table("train"), LOOKED_AT)
+        return numbers_beside([name.strip() for name in names], rows, self.columns)
 
     def target_names(self) -> tuple[str, ...]:
         """The columns of values, or the labels that are looked for."""
