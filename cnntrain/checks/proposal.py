@@ -215,6 +215,11 @@ def propose(
     found, seconds = _in_time(found, path, config, reader, preferences)
     counts = found.task.occurrences(found.images.targets, found.images.description)
     of_counts = (rule(found.task, found.images.description, counts or ()) for rule in (without_samples, of_one_sample))
+    if found.images.skipped:
+        reader.warn(
+            "the config leaves out what cannot be read (on_bad_image: skip). Go on without it; or mend or remove it, "
+            f"and run init again with --overwrite. To have it named: cnntrain check {shell.word(config)}"
+        )
     for said in filter(None, (*of_counts, names_alike(found.images.description.classes))):
         reader.warn(said)
     text, network = _written(found, path, config)
@@ -262,16 +267,32 @@ def _found(source: Dataset, path: Path, reader: Reader, preferences: Preferences
 
 
 def _loaded(source: Dataset, reader: Reader) -> tuple[Dataset, Images]:
-    """Its training samples, with its limits widened where they are too narrow."""
+    """Its training samples, with its limits widened where they are too narrow, and without those that are damaged."""
     try:
         images = source.load("train", reader)
         source.tell_of_special("train", reader)
         return source, images
-    except DataError:
+    except DataError as error:
         wider = source.widened()
-        if wider == source:
-            raise
-        return wider, wider.load("train", reader)
+        return _without_damaged(source, reader, error) if wider == source else _loaded(wider, reader)
+
+
+def _without_damaged(source: Dataset, reader: Reader, error: DataError) -> tuple[Dataset, Images]:
+    """Its training samples without those that cannot be read. Raises the error where that is no way, or most cannot."""
+    if not isinstance(source, PictureFields) or source.skips_unreadable:
+        raise error
+    skipping = source.skipping()
+    told: list[str] = []
+    try:
+        images = skipping.load("train", dataclasses.replace(reader, warn=told.append))
+    except DataError:
+        raise error from None
+    if len(images.skipped) > len(images):  # what is wrong is something else
+        raise error
+    for line in told:
+        reader.warn(line)
+    skipping.tell_of_special("train", reader)
+    return skipping, images
 
 
 def _check_splits(source: Dataset) -> None:
@@ -502,6 +523,10 @@ def _data(found: _Findings) -> Iterator[str]:
     if found.type == "frames_folder":
         yield "  # clips: a folder of numbered pictures of one size is taken for one. If each is a sample of its own,"
         yield "  # move the pictures up into the folders of their classes, and run init again"
+    if images.skipped:
+        yield from _comment(
+            f"on_bad_image: {len(images.skipped):,} cannot be read, and are left out; without it they are an error"
+        )
     yield f"  source: {to_line(_brief(found.source))}"
     if found.validates:
         yield "  # no val: the data comes with a validation split, which judges each epoch"

@@ -341,6 +341,39 @@ def test_a_name_that_no_config_can_hold_is_told_of(cnntrain, desk):
     assert not (desk / "config.yaml").exists()
 
 
+def damaged(root, count):
+    for number in range(count):
+        (root / f"cat/bad{number}.png").write_bytes(b"<html>")
+
+
+def test_where_some_pictures_are_damaged_the_config_goes_on_without_them_and_check_names_them(cnntrain, desk):
+    pictures(desk / "data")
+    damaged(desk / "data", 12)
+    outcome = cnntrain("init", "--data", "data")
+    assert outcome.code == 0
+    assert f"warning: 12 of 24 images unreadable, first: {desk}/data/cat/bad0.png: not an image" in outcome.err
+    assert "To have it named: cnntrain check config.yaml\n" in outcome.err
+    source = source_of("config.yaml")
+    assert (source.on_bad_image, source.size) == ("skip", (20, 20))
+    assert "  # 12 training samples of 20x20x3, 2 classes: cat 6, dog 6\n" in (desk / "config.yaml").read_text()
+    checked = cnntrain("check", "config.yaml", "--json")
+    assert checked.code == 0
+    assert len(json.loads(checked.out)["survey"]["skipped"]) == 12
+
+
+@pytest.mark.parametrize(("count", "classes"), [(13, ("cat", "dog")), (1, ("dog", "pig"))])
+def test_where_most_pictures_or_all_of_a_class_are_damaged_it_is_an_error(cnntrain, desk, count, classes):
+    pictures(desk / "data", classes)
+    (desk / "data/cat").mkdir(exist_ok=True)
+    damaged(desk / "data", count)
+    outcome = cnntrain("init", "--data", "data")
+    assert outcome.code == 3
+    assert outcome.error.startswith(f"{count} of {12 + count} images unreadable, first: {desk}/data/cat/bad0.png: ")
+    assert outcome.error.endswith(". Mend or remove them")
+    assert "warning" not in outcome.err
+    assert not (desk / "config.yaml").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -55,6 +55,10 @@ class PictureFields:
         fit: Fit = "letterbox" if are_mixed(sides) else self.fit
         return replace(self, size=common_size(sides), fit=fit, channels=1 if all(head.grey for head in heads) else 3)
 
+    def skipping(self) -> Self:
+        """Without the pictures that cannot be read."""
+        return replace(self, on_bad_image="skip")
+
     def giving(self, shape: Shape) -> Self:
         """Resized, and made grey or coloured, as the shape (height, width, channels) says."""
         channels: Any = shape[2] if shape[2] in (1, 3) else self.channels
