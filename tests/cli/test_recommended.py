@@ -243,7 +243,7 @@ def test_the_suggested_learning_rate(cnntrain, config):
 def test_nothing_was_learned(cnntrain, desk):
     source = "{type: synthetic, size: 6, samples: 300, noise: 0.5}"
     model = "model: {layers: [flatten, {type: dense, units: auto}]}"
-    (desk / "a config.yaml").write_text(f"data: {{source: {source}, val: 0.3}}\n{model}\ntrain: {{epochs: 1}}\n")
+    (desk / "a config.yaml").write_text(f"data: {{source: {source}, val: 0.3}}\n{model}\ntrain: {{epochs: 15}}\n")
     outcome = cnntrain("fit", "a config.yaml", "-o", "a run", "-s", "optimizer={type: sgd, lr: 1e-9}")
     assert outcome.code == 0
     words = next(words for words in commands(outcome.err) if words[0] == "lr-find")
