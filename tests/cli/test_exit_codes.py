@@ -319,10 +319,10 @@ def test_a_file_on_a_failing_device_is_named_and_no_fault_of_its_own(
         def __getattr__(self, name):
             return getattr(os, name)
 
-        def open(self, path, *arguments):
+        def open(self, path, *arguments, **keywords):
             if str(path).endswith(victim):
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
-            return os.open(path, *arguments)
+            return os.open(path, *arguments, **keywords)
 
     commands = {
         "full.yaml": [["fit", config], ["check", config], ["summary", config]],
