@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 from cnntrain.core import letters
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.display import strip as in_a_row
+from cnntrain.core.spread import spread
 from cnntrain.data.build_data import Data
 from cnntrain.data.loader import Loader, Samples
 from cnntrain.reading.fonts import Lettering, beside_pillows
@@ -55,8 +56,8 @@ def contact_sheet(name: str, loader: Loader, data: Data, shape: Shape, warn: Cal
     """
     strips = [_strip("training: the first step, augmented", loader.step(0)[0], shape, data)]
     if data.val is not None:
-        spread = data.val_indices[:: -(-len(data.val_indices) // MOST)]
-        samples = Samples(data.val, spread, data.eval_transforms)
+        some = spread(data.val_indices, MOST)
+        samples = Samples(data.val, some, data.eval_transforms)
         strips.append(_strip("validation", samples, shape, data))
     writing = beside_pillows()
     sheet = render(f"{name}: what the network sees", strips, writing)

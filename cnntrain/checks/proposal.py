@@ -137,6 +137,8 @@ class _Findings:
     most: int = 60  # epochs, as time allows
     time: str = ""  # what training takes, in words
     why_size: str = ""  # of the pictures
+    columns: tuple[str, ...] = ()  # of a table, those to be predicted
+    left_columns: tuple[str, ...] = ()  # and those of numbers that are left out
     why_scratch: tuple[str, ...] = ()  # lines of a comment, where one could expect a beginning
 
     @property
@@ -226,9 +228,8 @@ def propose(
     images = found.images
     amount = found.task.amount(images.description, each=True)
     size = network.graph.parameter_count()
-    columns, left = _columns(found.source)
-    left = () if targets else left
-    begins = found.beginning is not None
+    left = () if targets else found.left_columns
+    begins, columns = found.beginning is not None, found.columns
     return Proposal(text, found.source, images.description, amount, columns, left, len(images), size, seconds, begins)
 
 
@@ -263,7 +264,10 @@ def _found(source: Dataset, path: Path, reader: Reader, preferences: Preferences
         why = cast(PictureFields, own).why_size
     scratch = () if beginning else _why_scratch(source, images, task, preferences)
     validates = "val" in source.splits()
-    return _Findings(source, images, task, moments, validates, beginning, why_size=why, why_scratch=scratch)
+    found = _Findings(source, images, task, moments, validates, beginning, why_size=why, why_scratch=scratch)
+    if isinstance(source, LabelledRows):
+        return dataclasses.replace(found, columns=source.columns[1:], left_columns=source.left_columns())
+    return found
 
 
 def _loaded(source: Dataset, reader: Reader) -> tuple[Dataset, Images]:
@@ -461,11 +465,6 @@ def _written(found: _Findings, path: Path, config: Path) -> tuple[str, build.Net
     return text, build.network(load_text(text, config.name), found.images.description)
 
 
-def _columns(source: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The columns of a table that are predicted, and those of numbers that are left out; none of other data."""
-    return (source.columns[1:], source.left_columns()) if isinstance(source, LabelledRows) else ((), ())
-
-
 def _moments(images: Images) -> dict[str, list[float]]:
     """Mean and standard deviation of each channel, rounded: the keys of normalize."""
     chosen = np.arange(0, len(images), -(-len(images) // MEASURED))
@@ -512,8 +511,8 @@ def _data(found: _Findings) -> Iterator[str]:
     targets = found.task.about(images.targets, images.description)
     about = f"{counted(len(images), 'training sample')} of {size_text(images.shape)}, {targets}"
     yield from _comment(about)
-    columns, left = _columns(found.source)
-    if columns:
+    if columns := found.columns:
+        left = found.left_columns
         others = f"; left out: {foremost(left)} (init --target COLUMN predicts others)" if left else ""
         yield from _comment(f"predicted: the column{'s' * (len(columns) > 1)} {foremost(columns)}{others}")
     if found.why_size:

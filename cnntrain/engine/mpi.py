@@ -45,6 +45,7 @@ from cnntrain.core.errors import (
     StorageError,
     UnfinishedError,
     UsageError,
+    first_line,
     printable,
 )
 from cnntrain.core.extras import install
@@ -94,7 +95,7 @@ def _lacking(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f"{told}Run: {install('mpi')} ({error})"
     return (
-        f"{told}It is installed but finds no MPI library ({str(error).splitlines()[0]}). Load the one of the launcher, "
+        f"{told}It is installed but finds no MPI library ({first_line(error)}). Load the one of the launcher, "
         "by `module load` or in LD_LIBRARY_PATH"
     )
 

@@ -17,7 +17,7 @@ from cnntrain.config.dump import plain
 from cnntrain.config.load import leaves, load_resolved
 from cnntrain.config.tree import RESOLVED
 from cnntrain.core import presence
-from cnntrain.core.errors import CheckpointError, CnntrainError, ConfigError, StorageError, UsageError
+from cnntrain.core.errors import CheckpointError, CnntrainError, ConfigError, StorageError, UsageError, first_line
 from cnntrain.rundir import checkpoint, numbering, pulse
 from cnntrain.rundir.json_files import WITHOUT, Row, read_object, read_rows
 
@@ -170,7 +170,7 @@ def _at(path: Path) -> tuple[list[Path], dict[Path, CnntrainError]]:
 
 
 def _left_out(path: Path, error: CnntrainError) -> str:
-    return f"{path} is left out: {str(error).splitlines()[0]}"
+    return f"{path} is left out: {first_line(error)}"
 
 
 def read(path: Path) -> Record:

@@ -27,7 +27,7 @@ from typing import Any
 import cnntrain
 from cnntrain.core import files
 from cnntrain.core.directories import make_directory
-from cnntrain.core.errors import DataError, LostWorkerError, MissingExtraError, UsageError
+from cnntrain.core.errors import DataError, LostWorkerError, MissingExtraError, UsageError, first_line
 from cnntrain.core.extras import install
 from cnntrain.core.signals import PARTING, held_back
 from cnntrain.core.threads import start
@@ -272,9 +272,9 @@ class DaskExecutor:
             with _quiet():
                 return library.Client(self._address, timeout=patience, set_as_default=False)
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UsageError(
-                f"--dask {self._address}: no Dask scheduler answers ({reason}). Start one with: dask scheduler"
+                f"--dask {self._address}: no Dask scheduler answers ({first_line(error)}). "
+                "Start one with: dask scheduler"
             ) from error
 
     def _require_worker(self, workers: Sequence[str]) -> None:

@@ -30,6 +30,7 @@ from cnntrain.core.errors import (
     PausedError,
     RunDirectoryError,
     StorageError,
+    first_line,
 )
 from cnntrain.data.manifest import Listings
 from cnntrain.rundir.json_files import read_rows
@@ -311,8 +312,7 @@ class SearchQueue:
         try:
             before = load_plain(config, f"{self._log.path}:1").experiment
         except ConfigError as error:
-            first = str(error).splitlines()[0]
-            raise StorageError(f"{self._log.path}:1 is damaged: {first}. Restore it from a copy") from error
+            raise StorageError(f"{self._log.path}:1 is damaged: {first_line(error)}. Restore it from a copy") from error
         return [*filter(decides, differing(plain(before), plain(self._example.loaded.experiment)))]
 
     def _take_up(self, row: dict[str, Any]) -> None:

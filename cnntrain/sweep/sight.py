@@ -22,7 +22,8 @@ from cnntrain.config.dump import fingerprint
 from cnntrain.config.load import load
 from cnntrain.config.schema import Experiment
 from cnntrain.core import terminal
-from cnntrain.core.errors import CnntrainError, ConfigError, UsageError
+from cnntrain.core.errors import CnntrainError, ConfigError, UsageError, first_line
+from cnntrain.core.spread import spread
 from cnntrain.data import manifest
 from cnntrain.reading.attended import attended
 from cnntrain.reading.input_files import opened, reading
@@ -109,7 +110,7 @@ def files_of(experiment: Experiment) -> Files:
 
 def _listed(experiment: Experiment) -> Files:
     sizes = dict(sorted(_sizes(experiment)))
-    some = {*[*sizes][:: max(-(-len(sizes) // _SOME), 1)]}
+    some = {*spread([*sizes], _SOME)}
     return {path: (size, _ends(path, size) if path in some else "") for path, size in sizes.items()}
 
 
@@ -178,15 +179,11 @@ def _answer(configs: Sequence[str], sets: Sequence[str], expected: str, files: s
             return {"wrong": f"there, {_absolute(configs)} is not what this sweep has read", "edited": True}
         found = files_of(experiment)
     except (ConfigError, UsageError) as error:
-        return {"wrong": f"the configs cannot be read there: {_first_line(error)}"}
+        return {"wrong": f"the configs cannot be read there: {first_line(error).rstrip('.')}"}
     except CnntrainError as error:
-        return {"wrong": f"it does not see the data: {_first_line(error)}"}
+        return {"wrong": f"it does not see the data: {first_line(error).rstrip('.')}"}
     return {} if _digest(found) == files else {"files": found}
 
 
 def _absolute(configs: Sequence[str]) -> str:
     return ", ".join(map(os.path.abspath, configs))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".")

@@ -12,7 +12,7 @@ from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, leaves, load, problem
 from cnntrain.config.mapping import Config
 from cnntrain.core.counts import counted
-from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
+from cnntrain.core.errors import CheckpointError, ConfigError, UsageError, first_line
 from cnntrain.data import manifest
 from cnntrain.network import build, freezing
 from cnntrain.parts.averages.base import Average
@@ -94,8 +94,7 @@ def load_unchanged(configs: Sequence[str | Path | Config], sets: Sequence[str], 
     try:
         loaded = load(configs, sets)
     except (ConfigError, UsageError) as error:
-        first = str(error).splitlines()[0]
-        raise UsageError(f"not {CHANGED}: {first}. {_BACK}") from error
+        raise UsageError(f"not {CHANGED}: {first_line(error)}. {_BACK}") from error
     if fingerprint(loaded.experiment) != expected:
         files = ", ".join(str(config) for config in configs if not isinstance(config, Mapping))
         raise UsageError(f"not {CHANGED}: {files} was edited. {_BACK}")

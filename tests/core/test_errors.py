@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cnntrain.core import errors
-from cnntrain.core.errors import ConfigError, Mark, Problem, printable
+from cnntrain.core.errors import ConfigError, Mark, Problem, first_line, printable
 from cnntrain.core.letters import columns
 from cnntrain.core.watchdog import StandstillError
 
@@ -108,3 +108,8 @@ def test_every_error_comes_back_from_another_process_as_it_was(again: Callable[[
         assert type(came) is kind
         assert (str(came), came.args, vars(came)) == (str(error), error.args, vars(error))
         assert came.exit_code == error.exit_code
+
+
+def test_the_first_line_of_an_error_is_what_it_says_first_or_else_its_name() -> None:
+    assert first_line(ValueError("one\ntwo")) == "one"
+    assert first_line(TimeoutError()) == "TimeoutError"

@@ -13,6 +13,7 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.counts import counted
 from cnntrain.core.errors import DataError
+from cnntrain.core.spread import spread
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.groups import check_apart, with_group
 from cnntrain.parts.datasets.images import Images
@@ -126,7 +127,7 @@ class ClassFolders(Dataset):
     def sample_of_files(self) -> list[Path]:
         """Some files of the first split, evenly spread: enough to tell what kind of files they are."""
         paths = self.files(self.splits()[0])
-        return list(paths[:: -(-len(paths) // _LOOKED_AT)])
+        return list(spread(paths, _LOOKED_AT))
 
     def splits(self) -> tuple[str, ...]:
         """Those of train, val and test that have a folder, or a pattern; train where there is neither."""

@@ -15,6 +15,7 @@ from cnntrain.config.fields import PositiveInt, Range
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import register
+from cnntrain.core.spread import spread
 from cnntrain.parts.datasets.class_folders import ClassFolders
 from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.reading.clips import (
@@ -104,7 +105,7 @@ class ClipFolder(PictureFields, ClassFolders):
     def measured(self) -> Self:
         """Size and channels as the first frames suggest."""
         firsts = [sample[0] for sample, _ in self.labelled_samples(self.splits()[0])]
-        sides = [side for path in firsts[:: -(-len(firsts) // _LOOKED_AT)] if (side := extent_of_clip(path))]
+        sides = [side for path in spread(firsts, _LOOKED_AT) if (side := extent_of_clip(path))]
         known = self.of_pictures([path for path in firsts if path.suffix.lower() not in VIDEOS][:_LOOKED_AT])
         if not sides:
             return known
@@ -161,7 +162,7 @@ class FramesFolder(ClipFolder):
         some = [sample for sample, _ in self.labelled_samples(self.splits()[0])]
         counts = [
             len(sample) if len(sample) > 1 else count_frames(sample[0])
-            for sample in some[:: -(-len(some) // _LOOKED_AT)]
+            for sample in spread(some, _LOOKED_AT)
             if sample[0].suffix.lower() not in VIDEOS
         ]
         usual = int(np.median(counts)) if counts else self.frames
@@ -238,7 +239,7 @@ def _clips_at(cls: type[ClipFolder], path: Path) -> list[Sample] | None:
         found += source.samples_in(folder / name, others)
     if not found or any(others[suffix] for suffix in FORMS):
         return None
-    return found[:: -(-len(found) // _LOOKED_AT)]
+    return spread(found, _LOOKED_AT)
 
 
 def _are_clips(samples: Sequence[Sample]) -> bool:
@@ -267,7 +268,7 @@ def _step(sample: Sample) -> int | None:
     names = {re.sub(r"\d+(?=\D*$)", "", path.name) for path in sample}
     if len(names) > 1 or len(steps) > 1:
         return None
-    sizes = {extent_of_clip(path) for path in sample[:: -(-len(sample) // _LOOKED_AT)]}
+    sizes = {extent_of_clip(path) for path in spread(sample, _LOOKED_AT)}
     return steps.pop() if len(sizes) == 1 else None
 
 

@@ -19,6 +19,7 @@ from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError, printable
 from cnntrain.core.masks import IGNORED, MASKS, MOST, palette
 from cnntrain.core.registry import register
+from cnntrain.core.spread import spread
 from cnntrain.ops.windows import pair
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.images import Images
@@ -401,7 +402,7 @@ def _pair_alike(folder: Path) -> tuple[str, str] | None:
             continue
         pairs = [(mine[stem], theirs[f"{stem}{ending}"]) for stem in sorted(mine)]
         with contextlib.suppress(DataError):  # which loading them as classes will explain
-            if all(_is_masked(*pair) for pair in pairs[:: -(-len(pairs) // _LOOKED_AT)]):
+            if all(_is_masked(*pair) for pair in spread(pairs, _LOOKED_AT)):
                 return pictures, masks
     return None
 
@@ -469,7 +470,7 @@ class _Held:
 
 def _some(masks: Sequence[Path]) -> Sequence[Path]:
     """Masks that are looked at to tell what all are like, evenly spread."""
-    return masks[:: -(-len(masks) // _LOOKED_AT)]
+    return spread(masks, _LOOKED_AT)
 
 
 def _seen(look: Callable[[Path], set[tuple[int, ...]]], masks: Sequence[Path]) -> set[tuple[int, ...]]:

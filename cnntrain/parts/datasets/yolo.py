@@ -10,7 +10,7 @@ from typing import Self
 
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import List, Map, Scalar, UnreadableError, parse, read_source
-from cnntrain.core.errors import ConfigError, DataError
+from cnntrain.core.errors import ConfigError, DataError, first_line
 from cnntrain.core.registry import register
 from cnntrain.parts.datasets.base import Rooted
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
@@ -186,7 +186,7 @@ def _tree(path: Path) -> Map:
         tree = parse(read_source(str(path)), problems)
         problems.check()
     except (ConfigError, UnreadableError) as error:
-        raise DataError(f"{path} is not YAML that can be read ({str(error).splitlines()[0]}). Mend it") from error
+        raise DataError(f"{path} is not YAML that can be read ({first_line(error)}). Mend it") from error
     if not isinstance(tree, Map):
         raise DataError(f"{path} has no list of names, expected those of the classes. Add it")
     return tree

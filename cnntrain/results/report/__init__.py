@@ -10,7 +10,7 @@ from typing import Any
 import cnntrain
 from cnntrain.core.console import Console
 from cnntrain.core.display import Section
-from cnntrain.core.errors import CheckpointError, DataError, OutOfMemoryError, UsageError
+from cnntrain.core.errors import CheckpointError, DataError, OutOfMemoryError, UsageError, first_line
 from cnntrain.core.output import PAGE, PICTURE, Output
 from cnntrain.results.report import (
     curves,
@@ -167,5 +167,4 @@ class _Told:
         except _UNJUDGED as error:
             if wish.split:  # a split that is named is wanted, or the reason why it is missing
                 raise
-            first = str(error).splitlines()[0]
-            self.warnings.append(f"{record.name} is not judged: {first}")
+            self.warnings.append(f"{record.name} is not judged: {first_line(error)}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import coloured
-from cnntrain.core.errors import DataError, OutOfMemoryError
+from cnntrain.core.errors import DataError, OutOfMemoryError, first_line
 from cnntrain.core.machine import threads as usable
 from cnntrain.core.registry import make
 from cnntrain.data.loader import Samples
@@ -115,7 +115,7 @@ def judging(
             try:
                 judged = replace(judged, beside=_on(trained, "test").measured)
             except (DataError, OutOfMemoryError) as error:
-                judged = replace(judged, missing=f"Not judged on test: {str(error).splitlines()[0]}")
+                judged = replace(judged, missing=f"Not judged on test: {first_line(error)}")
         yield judged
 
 

@@ -16,7 +16,7 @@ from cnntrain.config.tree import RESOLVED
 from cnntrain.core.arrays import Array
 from cnntrain.core.counts import counted
 from cnntrain.core.display import Matrix
-from cnntrain.core.errors import CnntrainError, UsageError
+from cnntrain.core.errors import CnntrainError, UsageError, first_line
 from cnntrain.results.report import curves, filters, matrix, overview, search, series, svg
 from cnntrain.results.report.gallery import thumbnail
 from cnntrain.results.report.html import Markup, duration, element, rate, section
@@ -63,7 +63,7 @@ class Views:
             try:
                 found.append(self._record(path))
             except CnntrainError as error:
-                faults.append(warning(f"{path}: {str(error).splitlines()[0]}"))
+                faults.append(warning(f"{path}: {first_line(error)}"))
         return found, {"faults": "".join(faults)} if faults else {}
 
     def _record(self, path: Path) -> Record:
@@ -103,7 +103,7 @@ class Views:
         try:
             return [part for one in search.searches(self._paths) for part in search.markup(one)]
         except CnntrainError as error:
-            return [warning(str(error).splitlines()[0])]
+            return [warning(first_line(error))]
 
 
 def _news(one: series.Series) -> int:
@@ -194,7 +194,7 @@ def _live(path: Path) -> tuple[Row, str]:
             if not isinstance(live.get(key), kind) or not math.isfinite(live[key]):
                 raise ValueError(key)
     except CnntrainError as error:
-        return {}, warning(str(error).splitlines()[0])
+        return {}, warning(first_line(error))
     except ValueError as error:
         return {}, warning(f"{path / LIVE} is damaged: {error}")
     return live, ""
