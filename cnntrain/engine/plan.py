@@ -23,8 +23,8 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape, round_up
 from cnntrain.network.graph import BATCH, Graph
-from cnntrain.ops.calls import PassName
-from cnntrain.parts.layers.base import PASSES, Buffers, Coupled, Workspace
+from cnntrain.ops.calls import PASSES, PassName
+from cnntrain.parts.layers.base import Buffers, Coupled, Workspace
 
 # what, node, name: ("y", 3, ""), ("dy", 3, ""), ("kept", 3, "mask"), ("more", 3, "1"), ("held", 3, "forward")
 Key = tuple[str, int, str]

@@ -23,6 +23,7 @@ from cnntrain.core.arrays import Array
 Thunk = Callable[[], object]
 Calls = list[Thunk]
 PassName = Literal["forward", "backward"]
+PASSES: tuple[PassName, PassName] = ("forward", "backward")
 MOST_PORTIONS = 16  # as many workers have equal work
 PORTION = 8 * 1024  # values, at least: calls on fewer would mostly be overhead
 FAR, ROWS_AT_ONCE = 1024, 16  # bytes from a row to the next from which so many are transposed at a time
@@ -65,7 +66,12 @@ def transposing(into: Array, what: Array) -> Calls:
 
 def portions(length: int, values: int) -> list[slice]:
     """An axis of this length of an array of so many values, cut into even stretches, for several workers."""
-    count = min(max(values // PORTION, 1), MOST_PORTIONS, length)
+    return even(length, min(max(values // PORTION, 1), MOST_PORTIONS))
+
+
+def even(length: int, count: int) -> list[slice]:
+    """An axis of this length in so many even stretches, or in one for each place of it."""
+    count = min(count, length)
     edges = [length * part // count for part in range(count + 1)]
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 

@@ -36,10 +36,11 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.ops.calls import Calls, PassName, Thunk, add, clear, copy, copy_pixels, portions, transposing
+from cnntrain.ops.calls import PASSES, Calls, PassName, Thunk, add, clear, copy, copy_pixels, transposing
 from cnntrain.ops.columns import Chunk, Columns
 from cnntrain.ops.convolution import Scratch, sum_over_windows
 from cnntrain.ops.forms import FORMS, Form
+from cnntrain.ops.panels import Panels, Portion
 from cnntrain.ops.products import product
 from cnntrain.ops.windows import Axis, Windows
 
@@ -111,7 +112,7 @@ class Term(NamedTuple):
 
     into: slice
     read: slice
-    u: Array
+    u: Array  # in panels
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class Winograd:
         """The buffers forward and backward need for a shard of n images; the two share all but their weights."""
         form, time, (images, rows) = self.form, self.time, self.tiles.extent(n)
         tiles = images // time.size * max(time.size, time.out) * rows * self.tiles.windows.columns.out
-        longest = max(part.stop - part.start for part in self._portions(self.filters))
+        longest = max(math.prod(part.shape) for do in PASSES for part in self._portions(do))
         u = form.square * self.channels * self.filters * time.kernel
         du = min(BLOCK, self.channels) if self._one_chunk(n) else (time.kernel + 1) * self.channels
         values = form.square * tiles * max(self.channels, self.filters)
@@ -181,44 +182,45 @@ class Winograd:
             "between": form.tile * form.out * tiles * self.filters,
             "outputs": form.out * form.out * tiles * self.filters,
             "border": math.prod(self.tiles.border_shape(n)),
-            "kernels": form.kernel**2 * self.channels * longest,
+            "kernels": form.kernel**2 * longest,
             "forward": u,
             "backward": u,  # of the transposed weights
         }
         return {name: ((size,), dtype) for name, size in sizes.items()}
 
     def fill(self, do: PassName, weight: Array, scratch: Scratch) -> list[Calls]:
-        """The calls that fill the buffer of a pass with U, or with all U[t]' for backward, in portions."""
+        """The calls that fill the buffer of a pass with U, or with all U[t]' for backward, in portions: in panels."""
         form, filled = self.form, list[Calls]()
         weights = weight.reshape(self.time.kernel, form.kernel, form.kernel, self.channels, self.filters)
         for kernels, u in zip(weights, scratch[do].reshape(self.time.kernel, form.square, -1), strict=True):
-            if do == "forward":
-                flat = kernels.reshape(form.kernel**2, -1)
-                cuts = [_times(part, self.filters) for part in self._portions(self.channels)]
-                filled += [product(form.matrix("kernels", u), flat[:, cut], u[:, cut]) for cut in cuts]
-                continue
-            for part in self._portions(self.filters):
-                turned = _as(scratch["kernels"], form.kernel, form.kernel, part.stop - part.start, self.channels)
-                calls = transposing(turned, kernels[..., part].swapaxes(2, 3))
-                flat, cut = turned.reshape(form.kernel**2, -1), _times(part, self.channels)
-                filled.append([*calls, *product(form.matrix("kernels", u), flat, u[:, cut])])
+            for part in self._portions(do):
+                flat, calls = kernels.reshape(form.kernel**2, -1)[:, part.place], Calls()
+                if do == "backward" or self._panels(do).cut:
+                    room = _as(scratch["kernels"], form.kernel, form.kernel, *part.shape)
+                    matrices = kernels if do == "forward" else kernels.swapaxes(2, 3)
+                    calls, flat = transposing(room, matrices[..., part.rows, part.columns]), room.reshape(len(flat), -1)
+                filled.append([*calls, *product(form.matrix("kernels", u), flat, u[:, part.place])])
         return filled
 
-    def _portions(self, length: int) -> list[slice]:
-        """The channels or the filters, so many, in portions for several workers."""
-        return portions(length, self.windows.taps * self.channels * self.filters)
+    def _panels(self, do: PassName) -> Panels:
+        """How each matrix of U, or of all U[t]' for backward, lies in memory."""
+        return Panels(self.channels, self.filters) if do == "forward" else Panels(self.filters, self.channels)
+
+    def _portions(self, do: PassName) -> list[Portion]:
+        """Each of these matrices in portions for several workers."""
+        return self._panels(do).portions(self.windows.taps)
 
     def forward(self, x: Array, weight: Array, y: Array, scratch: Scratch) -> Calls:  # noqa: ARG002
         """The calls that write y = x * weight; the buffer "forward" is filled."""
         form, calls, time = self.form, Calls(), self.time
-        u = _as(scratch["forward"], time.kernel, form.square, self.channels, self.filters)
+        u = scratch["forward"].reshape(time.kernel, form.square, -1)
         a, terms = form.matrix("output", x), [Term(at, read, u[k]) for k, (at, read) in enumerate(self._reaches)]
         for chunk, v, filling in self._inputs(x, scratch):
             seen = self._seen(chunk)
             m = _as(scratch["first"], form.square, seen.size, self.filters)
             between = _as(scratch["between"], form.out, form.tile, seen.size * self.filters)
             out = _as(scratch["outputs"], form.out, form.out, seen.size * self.filters)
-            calls += filling + self._sum_of_products(v, terms, m, seen.size // time.out, scratch)
+            calls += filling + self._sum_of_products("forward", v, terms, m, seen.size // time.out, scratch)
             calls += [_first_axis(a, m.reshape(form.tile, form.tile, -1), between), _second_axis(a, between, out)]
             calls += [copy(place, tile) for place, tile in self._taps(y, out, seen)]
         return calls
@@ -264,15 +266,19 @@ class Winograd:
         """Whether all tiles of a shard of n images are at hand at once."""
         return self.time.kernel == 1 and self.tiles.extent(n) == (n, self.tiles.windows.rows.out)
 
-    def _sum_of_products(self, a: Array, terms: Sequence[Term], out: Array, tiles: int, scratch: Scratch) -> Calls:
-        """The calls that write the sum of terms, products of moments of `a`, into `out`."""
+    def _sum_of_products(
+        self, do: PassName, a: Array, terms: Sequence[Term], out: Array, tiles: int, scratch: Scratch
+    ) -> Calls:
+        """The calls that write the sum of a pass's terms, products of moments of `a`, into `out`."""
+        panels = self._panels(do)
         whole = next((term for term in terms if (term.into.stop - term.into.start) * tiles == out.shape[1]), None)
-        calls = [clear(out)] if whole is None else product(_moments(a, whole.read, tiles), whole.u, out)
+        calls = [clear(out)] if whole is None else panels.product(_moments(a, whole.read, tiles), whole.u, out)
         for term in terms:
             place = _moments(out, term.into, tiles)
             if term is not whole and place.size:
                 share = _as(scratch["share"], *place.shape)
-                calls += [*product(_moments(a, term.read, tiles), term.u, share), add(place, share, place)]
+                calls += panels.product(_moments(a, term.read, tiles), term.u, share)
+                calls.append(add(place, share, place))
         return calls
 
     def _add_gradient(self, v: Array, z: Array, tiles: int, first: bool, scratch: Scratch) -> Calls:
@@ -311,9 +317,9 @@ class Winograd:
         n, high, wide = chunk.images.stop - chunk.images.start, chunk.rows.stop - chunk.rows.start, columns.out
         beyond, shape = form.tile - form.out, (form.tile, form.tile, chunk.size * self.channels)
         v, d = _as(scratch["second"], form.square, chunk.size, self.channels), _as(scratch["first"], *shape)
-        u = _as(scratch["backward"], self.time.kernel, form.square, self.filters, self.channels)
+        u = scratch["backward"].reshape(self.time.kernel, form.square, -1)
         terms = [Term(read, at, u[k]) for k, (at, read) in enumerate(self._reaches)]
-        calls = self._sum_of_products(z, terms, v, chunk.size // self.time.size, scratch)
+        calls = self._sum_of_products("backward", z, terms, v, chunk.size // self.time.size, scratch)
         calls.append(_first_axis(b, v.reshape(shape), d))
         tiles = d.reshape(form.tile, form.tile, n, high, wide, self.channels)
         if wide > 1:
@@ -418,11 +424,6 @@ def _second_axis(matrix: Array, values: Array, out: Array) -> Thunk:
 def _moments(values: Array, which: slice, tiles: int) -> Array:
     """Some moments of values (entries, moments * tiles, width)."""
     return values[:, which.start * tiles : which.stop * tiles]
-
-
-def _times(part: slice, values: int) -> slice:
-    """The values of a part of an axis, each place of which has so many."""
-    return slice(part.start * values, part.stop * values)
 
 
 def _as(buffer: Array, *shape: int) -> Array:

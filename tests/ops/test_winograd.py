@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnntrain.ops import calls as calls_module
+from cnntrain.ops import panels as panels_module
+from cnntrain.ops import products as products_module
 from cnntrain.ops import winograd as winograd_module
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.forms import FORMS
@@ -123,6 +125,17 @@ def test_chunks_change_rounding_only(kernel, values, monkeypatch):
     monkeypatch.setattr(winograd_module, "TILE_VALUES", values)
     monkeypatch.setattr(winograd_module, "LEAST_TILES", 1)
     for direct, fast in zip(*both(kernel, 5, 11, 14, 3, 4, "same", np.float64), strict=True):
+        np.testing.assert_allclose(fast, direct, rtol=0, atol=1e-12 * max(np.abs(direct).max(), 1))
+
+
+@KERNELS
+@pytest.mark.parametrize("values", [1, 30, 10**6])
+def test_panels_change_rounding_only(kernel, values, monkeypatch):
+    monkeypatch.setattr(calls_module, "PORTION", values)
+    monkeypatch.setattr(panels_module, "LEAST_COLUMNS", 3)
+    monkeypatch.setattr(panels_module, "WIDEST", 2)
+    monkeypatch.setattr(products_module, "reads_in_place", lambda: True)
+    for direct, fast in zip(*both(kernel, 2, 7, 8, 5, 7, "same", np.float64), strict=True):
         np.testing.assert_allclose(fast, direct, rtol=0, atol=1e-12 * max(np.abs(direct).max(), 1))
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from cnntrain.core.arrays import Array
 from cnntrain.engine.solo import spoiled
-from cnntrain.ops.calls import run
-from cnntrain.parts.layers.base import PASSES
+from cnntrain.ops.calls import PASSES, run
 
 
 def passes(kernel: Any, x: Array, w: Array, b: Array, dy: Array) -> tuple[Array, ...]:

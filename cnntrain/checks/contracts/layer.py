@@ -14,7 +14,8 @@ from cnntrain.checks.contracts.base import close, equal, hold
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.engine.solo import Pass, spoiled
 from cnntrain.ops.blocks import BLOCK
-from cnntrain.parts.layers.base import PASSES, Coupled, Layer
+from cnntrain.ops.calls import PASSES
+from cnntrain.parts.layers.base import Coupled, Layer
 
 ROWS = 3
 BUFFERED = 8192  # values in a buffer of NumPy's

@@ -20,11 +20,10 @@ from cnntrain.config.schema import NodeOptions, TrainedOptions
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import Part
 from cnntrain.ops.blocks import LINE, long_rows, repeated
-from cnntrain.ops.calls import Calls, PassName, run
+from cnntrain.ops.calls import PASSES, Calls, PassName, run
 from cnntrain.ops.trace import Trace, Value
 
 T = TypeVar("T")
-PASSES: tuple[PassName, PassName] = ("forward", "backward")
 Buffers = Mapping[str, tuple[Shape, npt.DTypeLike]]  # name -> (whole shape, the shard's rows included; dtype)
 
 
