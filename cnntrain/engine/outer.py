@@ -3,7 +3,7 @@
 A shard's own gradient is as large as the weight. Writing one for every shard and adding them up goes through memory
 several times, and takes longer than the multiplications where a shard is small. So shards keep x and dy, and when all
 are there each worker computes some slices of the weight's rows: for every shard in turn the product, added up along the
-same tree, while the slice is still in the cache. The slices depend on the shape alone, and `ops.products.outer` makes a
+same tree, while the slice is still in the cache. The slices depend on the shape alone, and `ops.outer.outer` makes a
 whole gradient of the same ones; so the bits are those of the sum of whole gradients.
 """
 
@@ -18,7 +18,8 @@ from cnntrain.engine.plan import Plan
 from cnntrain.engine.roster import Roster, shares_of
 from cnntrain.network.graph import Node
 from cnntrain.ops.calls import Calls, run
-from cnntrain.ops.products import product, slice_rows
+from cnntrain.ops.outer import slice_rows
+from cnntrain.ops.products import product
 from cnntrain.parts.layers.base import Frame
 
 

@@ -21,7 +21,7 @@ from cnntrain.core import letters
 from cnntrain.core.arrays import Layout, LayoutEntry, Param, Shape
 from cnntrain.core.errors import ConfigError, Mark, Problem
 from cnntrain.core.registry import Part, did_you_mean, make
-from cnntrain.ops.products import is_sliced
+from cnntrain.ops.outer import is_sliced
 from cnntrain.parts.layers.base import Coupled, Layer
 from cnntrain.parts.structures.base import Structure
 

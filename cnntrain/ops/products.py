@@ -36,8 +36,6 @@ PARTS = 64 * 1024  # values of the parts of sums that are kept at a time, which 
 ACROSS = 1200  # values of a @ b.T up to which OpenBLAS does not pack,
 LEAST_SUMMED = 32  # for sums of so many terms
 ROWS_ACROSS = 32  # the most of a piece of it
-SLICES = 16  # of the gradient of a large matrix: as many workers have equal work
-SLICE_VALUES = 64 * 1024  # of a slice: a quarter of a MB of float32; below this a gradient is not cut
 
 
 def multiply(a: Array, b: Array, out: Array) -> None:
@@ -84,34 +82,10 @@ def across(a: Array, b: Array, out: Array) -> Calls:
     return calls if whole == n else [*calls, partial(np.matmul, a, b[whole:].T, out[:, whole:])]
 
 
-def outer(x: Array, dy: Array, out: Array) -> Calls:
-    """The calls that write x.T @ dy into out, slice by slice where it is large, so that each can be computed alone."""
-    rows, n = slice_rows(*out.shape), out.shape[1]
-    if rows == len(out):
-        return product(x.T, dy, out)
-    whole = len(out) - len(out) % rows
-    left = x[:, :whole].T.reshape(-1, rows, len(x))
-    calls = product(left, dy, out[:whole].reshape(-1, rows, n))
-    return calls if whole == len(out) else calls + product(x[:, whole:].T, dy, out[whole:])
-
-
-def slice_rows(m: int, n: int) -> int:
-    """The rows of a slice of an (m, n) gradient: all m where it is not cut."""
-    if not is_sliced(m, n):
-        return m
-    fitting = max(SLICE_VALUES // n // LEAST_ROWS, 1) * LEAST_ROWS
-    return min(round_up(-(-m // SLICES), LEAST_ROWS), fitting, m)
-
-
 @functools.cache
 def reads_in_place() -> bool:
     """Whether BLAS has kernels that read the operands of small products where they lie."""
     return blas.kernel() in IN_PLACE
-
-
-def is_sliced(m: int, n: int) -> bool:
-    """Whether an (m, n) gradient is large enough to be computed by slices."""
-    return m > LEAST_ROWS and m * n >= SLICE_VALUES
 
 
 def _in_pieces(a: Array, b: Array, out: Array, rows: int, columns: int) -> Thunk:

@@ -10,7 +10,7 @@ from cnntrain.engine import program
 from cnntrain.engine.outer import is_outer
 from cnntrain.engine.pool import Pool
 from cnntrain.ops.calls import run
-from cnntrain.ops.products import outer, slice_rows
+from cnntrain.ops.outer import outer, slice_rows
 from tests.support.networks import Fixed, engine_of, graph_of, random_batch, wide
 
 

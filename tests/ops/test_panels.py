@@ -10,7 +10,7 @@ from cnntrain.ops.calls import PORTION, run
 from cnntrain.ops.panels import LEAST_COLUMNS, Panels
 from cnntrain.ops.products import LEAST_ROWS, UNPACKED, WIDEST
 
-SHAPES = [(5, 3), (7, 64), (300, LEAST_COLUMNS - 1), (300, LEAST_COLUMNS), (37, 500), (1, 700), (600, 1000), (2000, 320)]
+SHAPES = [(5, 3), (7, 64), (300, LEAST_COLUMNS - 1), (300, LEAST_COLUMNS), (37, 500), (1, 700), (600, 900), (2000, 320)]
 
 
 @pytest.fixture(params=[True, False], ids=["in_place", "packed"])

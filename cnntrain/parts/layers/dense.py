@@ -12,7 +12,8 @@ from cnntrain.config.fields import Classes
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.calls import run
-from cnntrain.ops.products import across, multiply, outer, product
+from cnntrain.ops.outer import outer
+from cnntrain.ops.products import across, multiply, product
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, width
 
