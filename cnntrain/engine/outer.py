@@ -9,6 +9,7 @@ whole gradient of the same ones; so the bits are those of the sum of whole gradi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import numpy as np
@@ -17,9 +18,9 @@ from cnntrain.core.arrays import Array, Shape, TreeSum, aligned, shared
 from cnntrain.engine.plan import Plan
 from cnntrain.engine.roster import Roster, shares_of
 from cnntrain.network.graph import Node
-from cnntrain.ops.calls import Calls, run
+from cnntrain.ops.calls import Calls, copy, run
 from cnntrain.ops.outer import slice_rows
-from cnntrain.ops.products import product
+from cnntrain.ops.panels import Panels
 from cnntrain.parts.layers.base import Frame
 
 
@@ -40,15 +41,20 @@ class OuterGradient:
         """Allocate memory for batches of at most so many shards."""
         features, units = self._shape
         self._x = shared((shards, self._most, features), self._dtype)
-        self._dy = shared((shards, self._most, units), self._dtype)
+        self._dy = shared((shards, self._most * units), self._dtype)
         self._rows = shared(shards, np.int64)
         shares = shares_of(len(self._slices), roster.here)
         self._workers = [_Worker(range(start, stop)) for start, stop in shares]
 
     def keep(self, slot: int, frame: Frame) -> None:
         """Take x and dy of the shard at this place of the batch."""
-        n = len(frame.dy)
-        self._x[slot, :n], self._dy[slot, :n], self._rows[slot] = frame.x, frame.dy, n
+        run(frame.once(f"kept at {slot}", functools.partial(self._keeping, slot)))
+        self._rows[slot] = len(frame.dy)
+
+    def _keeping(self, slot: int, frame: Frame) -> Calls:
+        """The calls that take both, dy in panels."""
+        n, units = frame.dy.shape
+        return [copy(self._x[slot, :n], frame.x), *Panels(n, units).pour(frame.dy, self._dy[slot, : n * units])]
 
     def add(self, worker: int, first: int, count: int) -> None:
         """Compute the worker's slices for a batch of so many shards, from the step's shard `first` on, and keep them:
@@ -81,7 +87,8 @@ class OuterGradient:
             into = own.room(shape, self._dtype)
             key = (number, slot, n, id(into))
             if key not in own.calls:
-                own.calls[key] = product(self._x[slot, :n, features].T, self._dy[slot, :n], into)
+                panels, dy = Panels(n, shape[1]), self._dy[slot, : n * shape[1]]
+                own.calls[key] = panels.product(self._x[slot, :n, features].T, dy, into)
             run(own.calls[key])
             tree.add(first + slot, into)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.ops import products
-from cnntrain.ops.calls import Calls, even, portions
+from cnntrain.ops.calls import Calls, copy, even, portions
 from cnntrain.ops.products import LEAST_ROWS, UNPACKED, WIDEST, product
 
 LEAST_COLUMNS = 4 * WIDEST  # rows of fewer lie close enough together
@@ -72,6 +72,19 @@ class Panels:
                 first = start * self.rows + rows.start * wide
                 found.append(Portion(rows, columns, slice(first, first + (rows.stop - rows.start) * wide)))
         return found
+
+    def pour(self, matrix: Array, memory: Array) -> Calls:
+        """The calls that copy a matrix into its panels, in memory (rows * columns,)."""
+        calls: Calls = []
+        for panels, columns in self._groups(memory):
+            count, rows, width = panels.shape
+            calls.append(copy(panels, matrix[:, columns].reshape(rows, count, width).swapaxes(0, 1)))
+        return calls
+
+    def fill(self, matrix: Array, memory: Array) -> list[Calls]:
+        """The same in portions for several workers."""
+        places = ((memory[part.place].reshape(part.shape), part) for part in self.portions())
+        return [[copy(place, matrix[part.rows, part.columns])] for place, part in places]
 
     def product(self, a: Array, memory: Array, out: Array) -> Calls:
         """The calls that write a (..., m, rows) times the matrix, in memory (..., rows * columns), into out (..., m,
