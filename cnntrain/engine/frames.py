@@ -47,7 +47,8 @@ def frame(
         dy, dxs = dy if dy is None else dy.reshape(y.shape), _by_moment(dxs)
     space = layer.workspace(*(x.shape[1:] for x in xs), n=len(y), dtype=y.dtype)
     buffers = {name: kept(name, *buffer) for name, buffer in space.kept.items()}
-    lasting = {name: held(name, *buffer) for name, buffer in space.held.items()}
+    lasting = {name: held(name, *buffer) for name, buffer in space.held_in(training).items()}
+    lasting = {name: buffer for name, buffer in lasting.items() if buffer.size}
     return Frame(xs, y, p, buffers, scratch(space.scratch), training, rng, dy, dxs, batch=batch, held=lasting)
 
 

@@ -88,8 +88,8 @@ class OuterGradient:
             key = (number, slot, n, id(into))
             if key not in own.calls:
                 panels, dy = Panels(n, shape[1]), self._dy[slot, : n * shape[1]]
-                own.calls[key] = panels.product(self._x[slot, :n, features].T, dy, into)
-            run(own.calls[key])
+                own.calls[key] = into, panels.product(self._x[slot, :n, features].T, dy, into)
+            run(own.calls[key][1])
             tree.add(first + slot, into)
 
 
@@ -100,7 +100,8 @@ class _Worker:
         self.slices = slices
         self.trees: dict[int, TreeSum] = {}
         self.free: list[Array] = []
-        self.calls: dict[tuple[int, int, int, int], Calls] = {}  # by slice, place of the shard, its rows and the array
+        # By slice, place of the shard, its rows and the array, which is held on to, so that no other gets its id.
+        self.calls: dict[tuple[int, int, int, int], tuple[Array, Calls]] = {}
 
     def room(self, shape: Shape, dtype: np.dtype) -> Array:
         """An array of this shape; its content is arbitrary."""

@@ -82,7 +82,7 @@ class Plan:
         self._segment_of = [number for number, segment in enumerate(self.segments) for _ in segment]
         self._when = {(call.do, call.node): time for time, call in enumerate(self._calls)}
         self.to_fill = self._to_fill()
-        sizes = [sum(_bytes(self.workspace(i).held[do]) for i, do in held) for held in self.to_fill]
+        sizes = [sum(_bytes(self._held(i)[do]) for i, do in held) for held in self.to_fill]
         # Whether it is done in the segment before; as if there were one more segment, for which nothing is.
         self.ahead = [0 < number < len(sizes) and sizes[number] <= AHEAD for number in range(len(sizes) + 1)]
         self._shared: dict[Key, Key] = {}  # in-place: buffer -> the one it lies in
@@ -104,6 +104,10 @@ class Plan:
         node = self.graph.nodes[index]
         rows = (n or self.shard) * node.rows
         return node.layer.workspace(*self.graph.input_shapes(index), n=rows, dtype=self.dtype)
+
+    def _held(self, index: int) -> Buffers:
+        """What a node's layer makes of the parameters."""
+        return self.workspace(index).held_in(self.training)
 
     def wants_gradient(self, source: int) -> bool:
         """Whether the gradient of a node's output, or of the batch, is wanted."""
@@ -191,7 +195,7 @@ class Plan:
         for number, to_fill in enumerate(self.to_fill):
             times = (ends[number - self.ahead[number]], ends[number + 1] - 1)
             for i, do in to_fill:
-                live(("held", i, do), _bytes(self.workspace(i).held[do]), times)
+                live(("held", i, do), _bytes(self._held(i)[do]), times)
         for i, node in enumerate(self.graph.nodes):
             if node.layer.inplace:
                 self._merge_in_place(i, lives)
@@ -216,7 +220,7 @@ class Plan:
         """For each segment the nodes that need something made of the parameters, each with the pass that does."""
         found: list[list[tuple[int, PassName]]] = [[] for _ in self.segments]
         for i, node in enumerate(self.graph.nodes):
-            for do in PASSES if (held := self.workspace(i).held) else ():
+            for do in PASSES if (held := self._held(i)) else ():
                 wanted = do == "forward" or any(self.wants_gradient(source) for source in node.inputs)
                 if do in held and (do, i) in self._when and wanted:
                     found[self._segment_of[self._when[do, i]]].append((i, do))

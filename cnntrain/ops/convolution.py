@@ -24,6 +24,7 @@ import numpy.typing as npt
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.ops.calls import Calls, PassName, add, clear, copy, copy_pixels, transposing, transposing_portions
 from cnntrain.ops.columns import Columns
+from cnntrain.ops.panels import Panels
 from cnntrain.ops.phases import Phase, phases
 from cnntrain.ops.products import across, product
 from cnntrain.ops.windows import Axis, Windows
@@ -56,6 +57,11 @@ class Convolution:
     def columns(self) -> Columns:
         """The column matrix of the input."""
         return Columns(self.windows, self.channels, self.groups)
+
+    @property
+    def panels(self) -> Panels:
+        """How the weights, of a single group, lie in memory for forward in evaluation."""
+        return Panels(self.columns.depth, self.filters)
 
     @cached_property
     def turned(self) -> Convolution | None:
@@ -154,8 +160,17 @@ class Convolution:
             need["d_border"] = (self.columns.gradient_shape(n), dtype)
         return need
 
+    def evaluated(self, dtype: npt.DTypeLike) -> dict[str, tuple[Shape, npt.DTypeLike]]:
+        """The buffer of forward, for the weights in panels, where forward has one in evaluation."""
+        cut = self.groups == 1 and self.panels.cut
+        return {"forward": ((self.columns.depth * self.filters,), dtype)} if cut else {}
+
     def fill(self, do: PassName, weight: Array, scratch: Scratch) -> list[Calls]:
-        """The calls that fill the buffer of a pass with the weights as the product for dx has them, in portions."""
+        """The calls that fill the buffer of a pass with the weights as its product has them, in portions: for backward
+        as dx needs them, for forward in panels if there is a buffer.
+        """
+        if do == "forward" and do in scratch:
+            return self.panels.fill(self._matrices(weight)[0], scratch[do])
         if do == "forward" or self.by_matrix:
             return []  # they are used as they are
         if self.by_correlation:
@@ -176,7 +191,12 @@ class Convolution:
         matrices = self._matrices(weight)
         calls: Calls = []
         for chunk, columns, filling in self.columns.gather(x, scratch["columns"], scratch["border"]):
-            calls += filling + self._multiply(columns, matrices, y[chunk.images, chunk.rows], scratch["product"])
+            out = y[chunk.images, chunk.rows]
+            if "forward" in scratch:
+                multiplying = self.panels.product(columns[0], scratch["forward"], out.reshape(-1, self.filters))
+            else:
+                multiplying = self._multiply(columns, matrices, out, scratch["product"])
+            calls += filling + multiplying
         return calls
 
     def backward(

@@ -94,7 +94,8 @@ class Panels:
         for panels, columns in self._groups(memory):
             count, _, width = panels.shape[-3:]
             into = out[..., columns].reshape(*out.shape[:-1], count, width).swapaxes(-3, -2)
-            calls += product(np.broadcast_to(a[..., None, :, :], (*into.shape[:-1], self.rows)), panels, into)
+            left = a[..., None, :, :] if count == 1 else np.broadcast_to(a[..., None, :, :], (*into.shape[:-1], self.rows))
+            calls += product(left, panels, into)
         return calls
 
     def _groups(self, memory: Array) -> Iterator[tuple[Array, slice]]:

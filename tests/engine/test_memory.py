@@ -70,7 +70,8 @@ def test_parameters_gradient_slots_and_gradient_rows_are_counted():
     scratch = 2 * 4 * min(BLOCK, graph.layout.size)
     features, units = graph.nodes[1].params["weight"].shape  # no row has it: its gradient is made of x and dy
     row = vector - 4 * features * units + 4 * graph.shard * (features + units)
-    assert found == activations[True] + vector * (2 + 3) + row + scratch
+    panels = 4 * features * units  # in which validation has the weight
+    assert found == activations[True] + vector * (2 + 3) + row + scratch + panels
     two = memory.needed(graph, 2, graph.shard, slots=3)
     assert two - found > memory.PROCESS + scratch
     assert memory.needed(graph, 1, graph.shard, slots=0, training=False) == activations[False] + vector

@@ -35,17 +35,24 @@ class Workspace:
     call. Nothing in either is zeroed, and a shorter shard gets shorter buffers. `held` has a buffer for one
     of PASSES or for both, of the same size for every n: what the pass, backward for dx, needs that is made of the
     parameters alone. It is filled once a batch for all shards, before the pass, by all workers together (`fill_calls`).
+    `evaluated` is held in evaluation only, where the parameters mostly stay as they are for many batches.
     """
 
     kept: Buffers = field(default_factory=dict)
     scratch: Buffers = field(default_factory=dict)
     held: Buffers = field(default_factory=dict)
+    evaluated: Buffers = field(default_factory=dict)
 
     @classmethod
-    def of_kernel(cls, buffers: Buffers) -> Workspace:
+    def of_kernel(cls, buffers: Buffers, evaluated: Buffers | None = None) -> Workspace:
         """That of a layer which is one kernel: buffers named like a pass are held, the others scratch."""
         held: Buffers = {name: buffers[name] for name in PASSES if name in buffers}
-        return cls(scratch={name: buffer for name, buffer in buffers.items() if name not in held}, held=held)
+        scratch: Buffers = {name: buffer for name, buffer in buffers.items() if name not in held}
+        return cls(scratch=scratch, held=held, evaluated=evaluated or {})
+
+    def held_in(self, training: bool) -> Buffers:
+        """What is held in training, or in evaluation."""
+        return self.held if training else {**self.held, **self.evaluated}
 
 
 class Frame:

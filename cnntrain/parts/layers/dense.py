@@ -11,11 +11,12 @@ import numpy as np
 from cnntrain.config.fields import Classes
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.calls import run
+from cnntrain.ops.calls import Calls, PassName, copy, run
 from cnntrain.ops.outer import outer
-from cnntrain.ops.products import across, multiply, product
+from cnntrain.ops.panels import Panels
+from cnntrain.ops.products import across, product
 from cnntrain.ops.trace import Trace, Value
-from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, width
+from cnntrain.parts.layers.base import Buffers, Example, Frame, Layer, Workspace, example, width
 
 
 @register("dense")
@@ -52,22 +53,26 @@ class Dense(Layer):
             declared["bias"] = Param((units,), "bias", features, units)
         return declared
 
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
-        """Ones, whose product with dy is the gradient of the bias."""
-        return Workspace(scratch={"ones": ((n,), dtype)} if self.bias else {})
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
+        """Ones, whose product with dy is the gradient of the bias; in evaluation a wide weight in panels."""
+        ones: Buffers = {"ones": ((n,), dtype)} if self.bias else {}
+        panels = Panels(*inputs[0], width(self.units))
+        evaluated: Buffers = {"forward": ((panels.rows * panels.columns,), dtype)} if panels.cut else {}
+        return Workspace(scratch=ones, evaluated=evaluated)
 
     def flops(self, *inputs: Shape) -> int:
         """Two for each weight, one for each bias."""
         return width(self.units) * (2 * inputs[0][0] + self.bias)
 
+    def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
+        """The weight in panels."""
+        if do != "forward" or do not in f.held:
+            return []
+        return Panels(*f.p["weight"].shape).fill(f.p["weight"], f.held["forward"])
+
     def forward(self, f: Frame) -> None:
         """Write y = x @ weight + bias."""
-        if len(f.x) == 1:  # which BLAS multiplies by a routine of its own, with other bits than beside a second row
-            beside = np.empty((2, *f.y.shape[1:]), f.y.dtype)
-            multiply(np.repeat(f.x, 2, axis=0), f.p["weight"], beside)
-            np.copyto(f.y, beside[:1])
-        else:
-            run(f.once("forward", lambda f: product(f.x, f.p["weight"], f.y)))
+        run(f.once("forward", _forward_calls))
         if self.bias:
             np.add(f.y, f.p["bias"], out=f.y)
 
@@ -86,3 +91,20 @@ class Dense(Layer):
         """Record x @ weight + bias."""
         y = t.op("matmul", xs[0], t.constant("weight", p["weight"]), shape=p["weight"].shape[1:])
         return t.op("add", y, t.constant("bias", p["bias"])) if "bias" in p else y
+
+
+def _forward_calls(f: Frame) -> Calls:
+    """The calls that write x @ weight into y."""
+    if len(f.x) > 1:
+        return _product(f, f.x, f.y)
+    # A single row, which BLAS multiplies by a routine of its own, would have other bits than beside a second one.
+    twice, beside = (np.empty((2, *array.shape[1:]), array.dtype) for array in (f.x, f.y))
+    return [copy(twice, f.x), *_product(f, twice, beside), copy(f.y, beside[:1])]
+
+
+def _product(f: Frame, x: Array, y: Array) -> Calls:
+    """The calls that write x @ weight into y."""
+    weight = f.p["weight"]
+    if "forward" in f.held:
+        return Panels(*weight.shape).product(x, f.held["forward"], y)
+    return product(x, weight, y)

@@ -75,7 +75,9 @@ class Filtering(Prepared):
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Nothing kept: backward makes the columns again. What the kernel makes of the weights is held."""
-        return Workspace.of_kernel(self.kernel(inputs[0]).scratch(n, dtype))
+        kernel = self.kernel(inputs[0])
+        evaluated = kernel.evaluated(dtype) if isinstance(kernel, Convolution) else {}
+        return Workspace.of_kernel(kernel.scratch(n, dtype), evaluated)
 
     def flops(self, *inputs: Shape) -> int:
         """Two for each weight a window is multiplied with, one for each bias added."""
