@@ -22,6 +22,7 @@ from cnntrain.core.arrays import Array, aligned, shared
 from cnntrain.core.counts import counted
 from cnntrain.core.errors import DivergedError
 from cnntrain.core.machine import human
+from cnntrain.engine.bands import Banded, Bands
 from cnntrain.engine.batch import Batch
 from cnntrain.engine.few import FewSamples
 from cnntrain.engine.front import MOST, BehindFront, Front, KnownBatch, length, size_of
@@ -82,12 +83,17 @@ class Engine:
 
     @functools.cached_property
     def _few(self) -> FewSamples:
-        def smaller(shard: int) -> Program:  # for one worker, since it computes a single shard
+        def smaller(shard: int, workers: int) -> Program:
             plan = plan_of(self._folded.graph, shard, self.dtype, training=False)
-            memory = aligned(plan.worker_bytes, np.uint8), aligned(plan.scratch_bytes, np.uint8)
-            return self._program(plan, [memory])
+            return self._program(plan, _memory(plan.worker_bytes, plan.scratch_bytes, workers))
 
-        return FewSamples(self._evaluation, smaller)
+        def banded() -> Banded | None:
+            bands = Bands(self._folded.graph, self.pool.threads)
+            if not self._settled or not bands.worthwhile:
+                return None
+            return Banded(bands, self.plans[False], self._made_of_params, self._folded.params)
+
+        return FewSamples(self._evaluation, smaller, banded, self.pool.threads)
 
     @functools.cached_property
     def _folded(self) -> Folded:
@@ -119,7 +125,7 @@ class Engine:
         """Each worker's memory and scratch, shared by training and evaluation, which never run at the same time."""
         own = max(plan.worker_bytes for plan in self.plans.values())
         scratch = max(plan.scratch_bytes for plan in self.plans.values())
-        return [(aligned(own, np.uint8), aligned(scratch, np.uint8)) for _ in range(self.pool.threads)]
+        return _memory(own, scratch, self.pool.threads)
 
     @functools.cached_property
     def _made_of_params(self) -> Array:
@@ -299,8 +305,13 @@ class Engine:
 
         with self.pool.computing:
             self._renew()
-            if self.watch is None and self.pool.ranks.size == 1 and 2 * len(batch) * batch.views <= self.shard:
+            if self.watch is None and self.pool.ranks.size == 1 and self._few.serves(batch):
                 self._few.run(batch, self.pool, collect)
                 return result
             self._evaluation.run([batch], 0, self.pool, collect, self.watch, scored=False)
         return self.share(result, batch.views)
+
+
+def _memory(own: int, scratch: int, workers: int) -> list[tuple[Array, Array]]:
+    """Each worker's own memory and its scratch, of so many bytes."""
+    return [(aligned(own, np.uint8), aligned(scratch, np.uint8)) for _ in range(workers)]

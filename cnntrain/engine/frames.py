@@ -57,7 +57,7 @@ def _by_moment(clips: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(clip if clip is None else clip.reshape(-1, *clip.shape[2:]) for clip in clips)
 
 
-class _Windows:
+class Windows:
     """Where each array of a shard of n samples lies in the planned memory."""
 
     def __init__(self, plan: Plan, n: int, memories: Mapping[str, Array]) -> None:
@@ -121,7 +121,7 @@ class PlannedFrames:
         """
         graph = plan.graph
         own, scratch = memory
-        windows = _Windows(plan, n, {"worker": own, "shard": own if shard is None else shard, "all": held})
+        windows = Windows(plan, n, {"worker": own, "shard": own if shard is None else shard, "all": held})
         self.x = windows.of_sample("y", BATCH)
         self.losses = np.zeros(n, plan.dtype)
         self.of: list[Frame] = []

@@ -69,8 +69,13 @@ class _Life:
 class Plan:
     """Timeline and memory map for one graph, shard size, float type and mode."""
 
-    def __init__(self, graph: Graph, shard: int, dtype: np.dtype[Any], training: bool) -> None:
-        self.graph, self.shard, self.dtype, self.training = graph, shard, dtype, training
+    def __init__(
+        self, graph: Graph, shard: int, dtype: np.dtype[Any], training: bool, waits: frozenset[int] = frozenset()
+    ) -> None:
+        """`waits` are nodes before which, in evaluation, workers that share a sample wait for each other: what one
+        computes between two such, the others may have read or be about to read, whatever the order of calls.
+        """
+        self.graph, self.shard, self.dtype, self.training, self._waits = graph, shard, dtype, training, waits
         self.wants = graph.wanted()
         self.consumers: dict[int, list[int]] = {i: [] for i in range(BATCH, len(graph.nodes))}
         for i, node in enumerate(graph.nodes):
@@ -114,12 +119,14 @@ class Plan:
         return source != BATCH and self.wants[source]
 
     def _timeline(self) -> list[list[Call]]:
-        """The segments of a step; a single one in evaluation."""
+        """The segments of a step; a single one in evaluation, unless workers share a sample."""
         nodes = self.graph.nodes
         segments: list[list[Call]] = [[]]
         for i, node in enumerate(nodes):
             if self.training and node.coupled:
                 segments[-1].append(Call("partial", i))
+                segments.append([])
+            elif i in self._waits:
                 segments.append([])
             segments[-1].append(Call("forward", i))
         segments[-1].append(Call("loss", len(nodes) - 1))
@@ -213,8 +220,13 @@ class Plan:
         """From the first of these calls to the last; where an output is computed again, not between the two times."""
         again = self._when.get(("recompute", key[1])) if key[0] == "y" else None
         if again is None:
-            return [(times[0], times[-1])]
+            return [self._whole_segments(times[0], times[-1]) if self._waits else (times[0], times[-1])]
         return [(times[0], max(time for time in times if time < again)), (again, times[-1])]
+
+    def _whole_segments(self, start: int, stop: int) -> tuple[int, int]:
+        """From the beginning of one call's segment to the end of another's."""
+        first, last = self._segment_of[start], self._segment_of[stop]
+        return self._segment_of.index(first), len(self._segment_of) - 1 - self._segment_of[::-1].index(last)
 
     def _to_fill(self) -> list[list[tuple[int, PassName]]]:
         """For each segment the nodes that need something made of the parameters, each with the pass that does."""

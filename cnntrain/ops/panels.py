@@ -17,12 +17,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnntrain.core.arrays import Array
+from cnntrain.core.arrays import Array, round_up
 from cnntrain.ops import products
 from cnntrain.ops.calls import Calls, copy, even, portions
-from cnntrain.ops.products import LEAST_ROWS, UNPACKED, WIDEST, product
+from cnntrain.ops.products import LEAST_ROWS, SUMMED_AT_ONCE, UNPACKED, WIDEST, in_parts, product
 
 LEAST_COLUMNS = 4 * WIDEST  # rows of fewer lie close enough together
+MOST_VALUES = 8 * 2**20  # of a matrix: 32 MB of float32
 
 
 class Portion(NamedTuple):
@@ -43,7 +44,7 @@ class Panels:
     """How a matrix of so many rows and columns lies in panels, in memory of its own size.
 
     The last panel has the columns that are left over. A matrix is a single panel, as it is, where its columns are few,
-    where BLAS copies operands in any case, and where sums are so long that they are cut.
+    where BLAS copies operands in any case, and where it is so large that a copy would take too much memory.
     """
 
     rows: int
@@ -52,14 +53,22 @@ class Panels:
     @property
     def width(self) -> int:
         """Columns of each panel but the last."""
-        long = LEAST_ROWS * self.rows * WIDEST > UNPACKED
-        cut = self.columns >= LEAST_COLUMNS and not long and products.reads_in_place()
-        return WIDEST if cut else self.columns
+        sizes = self.columns >= LEAST_COLUMNS and self.rows * self.columns <= MOST_VALUES
+        return WIDEST if sizes and products.reads_in_place() else self.columns
 
     @property
     def cut(self) -> bool:
         """Whether there are several."""
         return self.width < self.columns
+
+    @property
+    def terms(self) -> int:
+        """How many terms of a sum are added up at a time, however many rows the other matrix has: all unless that many
+        are too many for BLAS to read in place.
+        """
+        if not self.cut or LEAST_ROWS * self.rows * WIDEST <= UNPACKED:
+            return self.rows
+        return round_up(-(-self.rows // -(-self.rows // SUMMED_AT_ONCE)), LEAST_ROWS)
 
     def portions(self, stack: int = 1) -> list[Portion]:
         """The whole matrix, one of a stack of so many, in portions for several workers."""
@@ -94,7 +103,13 @@ class Panels:
         for panels, columns in self._groups(memory):
             count, _, width = panels.shape[-3:]
             into = out[..., columns].reshape(*out.shape[:-1], count, width).swapaxes(-3, -2)
-            left = a[..., None, :, :] if count == 1 else np.broadcast_to(a[..., None, :, :], (*into.shape[:-1], self.rows))
+            if self.terms < self.rows:
+                for i in range(count):
+                    calls += in_parts(a, panels[..., i, :, :], into[..., i, :, :], self.terms)
+                continue
+            left = a[..., None, :, :]
+            if count > 1:
+                left = np.broadcast_to(left, (*into.shape[:-1], self.rows))
             calls += product(left, panels, into)
         return calls
 

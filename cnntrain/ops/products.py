@@ -52,7 +52,7 @@ def product(a: Array, b: Array, out: Array) -> Calls:
     m, k, n = *a.shape[-2:], b.shape[-1]
     terms = _terms(m, k, n)
     if terms < k:
-        return _in_parts(a, b, out, terms)
+        return in_parts(a, b, out, terms)
     rows, columns = _piece(m, k, n)
     if (rows, columns) == (m, n):
         return [partial(np.matmul, a, b, out)]
@@ -61,7 +61,8 @@ def product(a: Array, b: Array, out: Array) -> Calls:
     if whole_n < n:
         calls += product(a[..., :whole_m, :], b[..., whole_n:], out[..., :whole_m, whole_n:])
     if whole_m < m:
-        calls += product(a[..., whole_m:, :], b, out[..., whole_m:, :])
+        left = min(whole_m, m - 2)  # a single row, which BLAS multiplies by a routine of its own, would have other bits
+        calls += product(a[..., left:, :], b, out[..., left:, :])
     return calls
 
 
@@ -97,7 +98,7 @@ def _in_pieces(a: Array, b: Array, out: Array, rows: int, columns: int) -> Thunk
     return partial(np.matmul, left, right[..., None, :, :, :], into)
 
 
-def _in_parts(a: Array, b: Array, out: Array, terms: int) -> Calls:
+def in_parts(a: Array, b: Array, out: Array, terms: int) -> Calls:
     """The product as one over the first `terms` of every sum, one over the next, and so on, added up."""
     m, k, n = *a.shape[-2:], b.shape[-1]
     count = -(-k // terms)

@@ -70,6 +70,12 @@ class Axis:
         """Size of the input with its padding."""
         return self.before + self.size + self.after
 
+    def reads(self, windows: slice) -> tuple[slice, tuple[int, int]]:
+        """What some of the windows read of the input, and how much padding before and after it."""
+        start = windows.start * self.stride - self.before
+        stop = (windows.stop - 1) * self.stride - self.before + self.extent
+        return slice(max(start, 0), min(stop, self.size)), (max(-start, 0), max(stop - self.size, 0))
+
     def reach(self, tap: int) -> tuple[slice, slice]:
         """Where tap number `tap` lies inside the input: the windows for which it does, and what they read there."""
         offset = tap * self.dilation - self.before

@@ -155,6 +155,10 @@ class Winograd:
         """The form for its kernel."""
         return FORMS[self.windows.rows.kernel]
 
+    def count_tiles(self, rows: slice) -> int:
+        """The tiles of these rows of an output image, which begin with one."""
+        return -(-(rows.stop - rows.start) // self.form.out) * -(-self.windows.columns.out // self.form.out)
+
     @cached_property
     def tiles(self) -> Tiles:
         """The overlapping tiles of the input."""

@@ -7,8 +7,8 @@ import pytest
 
 from cnntrain.ops import products
 from cnntrain.ops.calls import PORTION, run
-from cnntrain.ops.panels import LEAST_COLUMNS, Panels
-from cnntrain.ops.products import LEAST_ROWS, UNPACKED, WIDEST
+from cnntrain.ops.panels import LEAST_COLUMNS, MOST_VALUES, Panels
+from cnntrain.ops.products import WIDEST
 
 SHAPES = [(5, 3), (7, 64), (300, LEAST_COLUMNS - 1), (300, LEAST_COLUMNS), (37, 500), (1, 700), (600, 900), (2000, 320)]
 
@@ -59,11 +59,26 @@ def test_products_are_those_with_the_matrix(rows, columns, m):
 
 
 def test_a_matrix_is_cut_where_its_rows_are_far_apart_and_blas_reads_it_in_place(in_place):
-    long = UNPACKED // (LEAST_ROWS * WIDEST) + 1
     assert Panels(100, LEAST_COLUMNS).cut == in_place
     assert not Panels(100, LEAST_COLUMNS - 1).cut
-    assert not Panels(long, LEAST_COLUMNS).cut, "its sums are cut"
+    assert not Panels(MOST_VALUES // 1024 + 1, 1024).cut, "it would take too much memory"
     assert Panels(100, LEAST_COLUMNS).width == (WIDEST if in_place else LEAST_COLUMNS)
+
+
+@pytest.mark.parametrize("columns", [300, 512])
+def test_a_row_has_the_bits_it_has_among_others_where_sums_are_long(columns):
+    """With real kernels: in panels the same terms are added up at a time, however many rows there are."""
+    rng = np.random.default_rng(0)
+    matrix, a = (rng.standard_normal(shape).astype(np.float32) for shape in ((2304, columns), (49, 2304)))
+    panels, memory = poured(matrix)
+    memory = memory.astype(np.float32)
+    outs = []
+    for rows in (slice(0, 49), slice(0, 28), slice(28, 49)):
+        outs.append(np.empty((rows.stop - rows.start, columns), np.float32))
+        run(panels.product(a[rows], memory, outs[-1]))
+    np.testing.assert_allclose(outs[0], a @ matrix, rtol=1e-3, atol=1e-3)
+    if panels.cut:
+        assert np.array_equal(outs[0], np.concatenate(outs[1:]))
 
 
 @pytest.mark.usefixtures("in_place")

@@ -216,6 +216,22 @@ def evaluates_the_same_in_any_shard(layer: Layer, inputs: Inputs) -> None:
     hold(all(np.array_equal(whole.p[k], p[k]) for k in p), "evaluation changes a parameter")
 
 
+def gives_some_rows_alone_as_among_all(layer: Layer, inputs: Inputs) -> None:
+    """In evaluation, where it says what makes them."""
+    xs, p, _ = batch(layer, inputs)
+    height = layer.output_shape(*inputs)[0]
+    for edge in range(1, height):
+        for rows in (slice(0, edge), slice(edge, height)):
+            band = layer.band(rows, *inputs)
+            if band is None:
+                continue
+            read = [x[:, part] for x, part in zip(xs, band.reads, strict=True)]
+            whole, alone = (run(*given, p, training=False).y for given in ((layer, xs), (band.layer, read)))
+            close(
+                alone, whole[:, rows], f"alone, rows {rows.start} to {rows.stop} are others than among all", 1e-9, 1e-9
+            )
+
+
 def allocates_nothing_that_grows_with_the_batch(layer: Layer, inputs: Inputs) -> None:
     """A pass over twice the rows needs no more memory but NumPy's buffer; with so many rows any array would show."""
     smallest = min(int(np.prod(shape)) for shape in (*inputs, layer.output_shape(*inputs)))
@@ -291,6 +307,7 @@ CHECKS = (
     gives_for_unequal_shards_what_the_whole_batch_gives,
     gives_for_many_rows_what_few_at_a_time_do,
     evaluates_the_same_in_any_shard,
+    gives_some_rows_alone_as_among_all,
     allocates_nothing_that_grows_with_the_batch,
     draws_from_the_generator_it_is_given,
     lets_nan_through,

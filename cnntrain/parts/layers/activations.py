@@ -26,6 +26,7 @@ class Activation(Layer):
     """What the activations share: any shape, y kept, in place."""
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,)))
+    rowwise: ClassVar[bool] = True
     keeps: ClassVar[tuple[str, ...]] = ("y",)
     inplace: ClassVar[bool] = True
 

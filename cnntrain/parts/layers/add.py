@@ -26,6 +26,7 @@ class Add(Layer):
         example((3, 4, 2), (3, 4, 2)),
         example((5,), (5,), (5,)),
     )
+    rowwise: ClassVar[bool] = True
     inputs: ClassVar[tuple[int, int | None]] = (2, None)
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -133,6 +133,15 @@ class Frame:
         return made
 
 
+class Band(NamedTuple):
+    """What makes some rows of a layer's output by themselves: a layer with the same parameters, and the rows of each
+    input that it reads, all of them where that is no image.
+    """
+
+    layer: Layer
+    reads: tuple[slice, ...]
+
+
 @dataclass(frozen=True)
 class Example:
     """A setting the contract tests run: the layer's fields and the shapes of its inputs for one sample."""
@@ -157,6 +166,7 @@ class Layer(Part):
     keeps: ClassVar[tuple[str, ...]] = ("x",)  # what backward reads of "x" (all inputs) and "y"
     inplace: ClassVar[bool] = False  # forward may be given y is x, and backward dx is dy
     recomputable: ClassVar[bool] = False  # forward takes little, and may be called once more before backward
+    rowwise: ClassVar[bool] = False  # in evaluation a row of pixels of y depends on the same row of each input alone
     whole_clips: ClassVar[bool] = False  # takes a clip (moments, height, width, channels) as one; else moment by moment
 
     # What a layer says about itself, for advice, vitals and export; the contract tests hold it to that.
@@ -216,6 +226,11 @@ class Layer(Part):
     def at_depth(self, depth: float) -> Self:
         """The layer as it is at this depth: 0 for the first of its type in the network, 1 for the last or only one."""
         return self
+
+    def band(self, rows: slice, *inputs: Shape) -> Band | None:
+        """How several workers share one image in evaluation: what makes these rows of y; None where it takes all."""
+        whole = len(inputs[0]) == 3 and all(shape[:-1] == inputs[0][:-1] for shape in inputs)
+        return Band(self, (rows,) * len(inputs)) if self.rowwise and whole else None
 
     def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
         """The calls that fill f.held of a pass from f.p, in portions: lists that may be made in any order."""

@@ -58,6 +58,7 @@ class BatchNorm(Coupled):
         example((2, 3, 3), affine=False, momentum=0.3),
         example((3, 2, 3), scale=False),
     )
+    rowwise: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True
     by_channel: ClassVar[bool] = True
     recomputable: ClassVar[bool] = True

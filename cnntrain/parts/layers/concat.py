@@ -27,6 +27,7 @@ class Concat(Layer):
         example((2, 2, 1), (2, 2, 3), (2, 2, 2)),
         example((3,), (2,)),
     )
+    rowwise: ClassVar[bool] = True
     inputs: ClassVar[tuple[int, int | None]] = (2, None)
     keeps: ClassVar[tuple[str, ...]] = ()
     affine_map: ClassVar[bool] = True

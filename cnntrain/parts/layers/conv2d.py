@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from cnntrain.config.fields import Classes, Pair, PositiveInt
@@ -14,8 +14,10 @@ from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.windows import Padding, windows
 from cnntrain.ops.winograd import Winograd
-from cnntrain.parts.layers.base import Example, example, image, width
+from cnntrain.parts.layers.base import Band, Example, example, image, width
 from cnntrain.parts.layers.filtering import Filtering
+
+FEW_TILES = 4  # of a band
 
 
 @register("conv2d")
@@ -84,6 +86,16 @@ class Conv2d(Filtering):
                 "algorithm to 'auto'"
             )
         return super().output_shape(*inputs)
+
+    def band(self, rows: slice, *inputs: Shape) -> Band | None:
+        """By the algorithm of the whole. None where that is Winograd's and a band would have a few tiles only, which
+        would take it most of the time to read the weights.
+        """
+        found, kernel = super().band(rows, *inputs), self.kernel(inputs[0])
+        if isinstance(kernel, Winograd) and kernel.count_tiles(rows) < FEW_TILES:
+            return None
+        algorithm = "winograd" if isinstance(kernel, Winograd) else "direct"
+        return found and found._replace(layer=replace(found.layer, algorithm=algorithm))  # type: ignore[call-arg]
 
     def algorithm_for(self, *inputs: Shape) -> str:
         """One of "winograd", "depthwise" and "direct"."""

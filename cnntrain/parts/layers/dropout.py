@@ -29,6 +29,7 @@ class Dropout(Layer):
         example((40,), rate=0.2),
         example((7,), rate=0.0),
     )
+    rowwise: ClassVar[bool] = True
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,9 +14,9 @@ from cnntrain.ops.calls import Calls, PassName
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.trace import Trace, Value
-from cnntrain.ops.windows import pair
+from cnntrain.ops.windows import Padding, pair
 from cnntrain.ops.winograd import Winograd
-from cnntrain.parts.layers.base import Frame, Prepared, Workspace
+from cnntrain.parts.layers.base import Band, Frame, Prepared, Workspace
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,13 @@ class ByKernel:
 
 
 class Filtering(Prepared):
-    """Base of the convolutions of images; a subclass has these two fields, and says what `plan` and `kernel` are."""
+    """Base of the convolutions of images; a subclass has these fields, and says what `plan` and `kernel` are."""
 
     affine_map: ClassVar[bool] = True
     absorbs_scale: ClassVar[bool] = True
 
     kernel_size: Pair
+    padding: Padding
     bias: bool
 
     def plan(self, shape: Shape) -> Convolution:
@@ -84,6 +85,14 @@ class Filtering(Prepared):
         plan = self.plan(inputs[0])
         depth = plan.windows.taps * plan.channels // plan.groups
         return plan.windows.rows.out * plan.windows.columns.out * plan.filters * (2 * depth + self.bias)
+
+    def band(self, rows: slice, *inputs: Shape) -> Band | None:
+        """The same convolution of the rows that these read."""
+        axis, across = self.plan(inputs[0]).windows.rows, self.plan(inputs[0]).windows.columns
+        reads, ends = axis.reads(rows)
+        if reads.start >= reads.stop:
+            return None
+        return Band(replace(self, padding=(*ends, across.before, across.after)), (reads,))
 
     def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
         """What the kernel makes of the weights."""

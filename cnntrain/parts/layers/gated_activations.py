@@ -34,6 +34,7 @@ class Gated(Layer):
     """
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,)))
+    rowwise: ClassVar[bool] = True
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
 

@@ -20,6 +20,7 @@ class Identity(Layer):
     """y = x (PyTorch's Identity), so dx = dy."""
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 2, 4)), example((5,)))
+    rowwise: ClassVar[bool] = True
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True

@@ -36,6 +36,7 @@ class Lrn(Layer):
         example((2, 1, 5), size=4, alpha=2.0),
         example((1, 2, 2), size=7, alpha=1.0),
     )
+    rowwise: ClassVar[bool] = True
 
     size: PositiveInt = 5  # channels in the window
     alpha: NonNegative = 1e-4  # weight of the window's mean square

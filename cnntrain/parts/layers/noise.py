@@ -30,6 +30,7 @@ class Drop(Layer):
     What is dropped together shares one draw; the mean is preserved, and evaluation is the identity.
     """
 
+    rowwise: ClassVar[bool] = True
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True
@@ -138,6 +139,7 @@ class AlphaDropout(Layer):
         example((40,), rate=0.2),
         example((7,), rate=0.0),
     )
+    rowwise: ClassVar[bool] = True
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True
@@ -197,6 +199,7 @@ class GaussianNoise(Layer):
     """y = x + std * noise in training, noise standard normal for each value (Sietsma and Dow 1991); so dx = dy."""
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2), std=0.3), example((7,), std=0.0))
+    rowwise: ClassVar[bool] = True
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True

@@ -33,6 +33,7 @@ class Prelu(Layer):
         example((2, 3, 4), shared=False),
         example((7,), initial=-0.1, shared=False),
     )
+    rowwise: ClassVar[bool] = True
 
     initial: Finite = 0.25  # slope to start with
     shared: bool = True  # train one slope for all channels rather than one for each

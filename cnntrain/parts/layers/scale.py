@@ -33,6 +33,7 @@ class Scale(Layer):
         example((5,), initial=0.1),
         example((2, 2, 3), bias=False),
     )
+    rowwise: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True
 
     initial: Finite = 1.0  # factor to start with

@@ -26,6 +26,7 @@ class OverChannels(Layer):
 
     examples: ClassVar[tuple[Example, ...]] = (example((7,)), example((2, 3, 4)))
     keeps: ClassVar[tuple[str, ...]] = ("y",)
+    rowwise: ClassVar[bool] = True
     inplace: ClassVar[bool] = True
     emits_probabilities: ClassVar[bool] = True
 
