@@ -89,7 +89,7 @@ class Engine:
 
         def banded() -> Banded | None:
             bands = Bands(self._folded.graph, self.pool.threads)
-            if not self._settled or not bands.worthwhile:
+            if not self._settled or self.pool.threads == 1 or not bands.worthwhile:
                 return None
             return Banded(bands, self.plans[False], self._made_of_params, self._folded.params)
 

@@ -157,7 +157,8 @@ class Winograd:
 
     def count_tiles(self, rows: slice) -> int:
         """The tiles of these rows of an output image, which begin with one."""
-        return -(-(rows.stop - rows.start) // self.form.out) * -(-self.windows.columns.out // self.form.out)
+        high: int = rows.stop - rows.start
+        return -(-high // self.form.out) * -(-self.windows.columns.out // self.form.out)
 
     @cached_property
     def tiles(self) -> Tiles:

@@ -227,9 +227,8 @@ def gives_some_rows_alone_as_among_all(layer: Layer, inputs: Inputs) -> None:
                 continue
             read = [x[:, part] for x, part in zip(xs, band.reads, strict=True)]
             whole, alone = (run(*given, p, training=False).y for given in ((layer, xs), (band.layer, read)))
-            close(
-                alone, whole[:, rows], f"alone, rows {rows.start} to {rows.stop} are others than among all", 1e-9, 1e-9
-            )
+            which = f"rows {rows.start} to {rows.stop}"
+            close(alone, whole[:, rows], f"{which} are others alone than among all", 1e-9, 1e-9)
 
 
 def allocates_nothing_that_grows_with_the_batch(layer: Layer, inputs: Inputs) -> None:

@@ -56,7 +56,7 @@ class Dense(Layer):
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Ones, whose product with dy is the gradient of the bias; in evaluation a wide weight in panels."""
         ones: Buffers = {"ones": ((n,), dtype)} if self.bias else {}
-        panels = Panels(*inputs[0], width(self.units))
+        panels = Panels(inputs[0][0], width(self.units))
         evaluated: Buffers = {"forward": ((panels.rows * panels.columns,), dtype)} if panels.cut else {}
         return Workspace(scratch=ones, evaluated=evaluated)
 

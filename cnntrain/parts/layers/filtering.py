@@ -14,7 +14,7 @@ from cnntrain.ops.calls import Calls, PassName
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.trace import Trace, Value
-from cnntrain.ops.windows import Padding, pair
+from cnntrain.ops.windows import pair
 from cnntrain.ops.winograd import Winograd
 from cnntrain.parts.layers.base import Band, Frame, Prepared, Workspace
 
@@ -41,13 +41,12 @@ class ByKernel:
 
 
 class Filtering(Prepared):
-    """Base of the convolutions of images; a subclass has these fields, and says what `plan` and `kernel` are."""
+    """Base of the convolutions of images; a subclass has these fields and `padding`, and says what `plan` and `kernel` are."""
 
     affine_map: ClassVar[bool] = True
     absorbs_scale: ClassVar[bool] = True
 
     kernel_size: Pair
-    padding: Padding
     bias: bool
 
     def plan(self, shape: Shape) -> Convolution:
@@ -92,7 +91,8 @@ class Filtering(Prepared):
         reads, ends = axis.reads(rows)
         if reads.start >= reads.stop:
             return None
-        return Band(replace(self, padding=(*ends, across.before, across.after)), (reads,))
+        layer = replace(self, padding=(*ends, across.before, across.after))  # type: ignore[call-arg]  # a field of all
+        return Band(layer, (reads,))
 
     def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
         """What the kernel makes of the weights."""
