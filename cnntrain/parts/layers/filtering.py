@@ -41,7 +41,7 @@ class ByKernel:
 
 
 class Filtering(Prepared):
-    """Base of the convolutions of images; a subclass has these fields and `padding`, and says what `plan` and `kernel` are."""
+    """Base of the convolutions of images; a subclass has these fields and `padding`, and `plan` and `kernel`."""
 
     affine_map: ClassVar[bool] = True
     absorbs_scale: ClassVar[bool] = True
