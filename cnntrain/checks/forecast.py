@@ -75,7 +75,7 @@ def _largest_node(graph: Graph) -> int:
     for i, node in enumerate(graph.nodes):
         inputs = graph.input_shapes(i)
         space = node.layer.workspace(*inputs, n=graph.shard * node.rows, dtype=dtype)
-        buffers = [*space.kept.values(), *space.scratch.values(), *space.held_in(False).values()]
+        buffers = [*space.kept.values(), *space.scratch.values(), *space.held_in(evaluation=True).values()]
         values = graph.shard * (math.prod(node.shape) + node.rows * sum(map(math.prod, inputs)))
         own = sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in buffers)
         sizes.append(values * dtype.itemsize + own)

@@ -20,26 +20,26 @@ import numpy as np
 from cnntrain.core.arrays import Array, aligned
 from cnntrain.core.random import stream
 from cnntrain.engine.batch import Batch
-from cnntrain.engine.frames import Windows, frame
+from cnntrain.engine.frames import BufferWindows, frame
 from cnntrain.engine.plan import Plan, bytes_of, carve_all, plan_of
 from cnntrain.engine.program import Collect
 from cnntrain.engine.team import Team
 from cnntrain.network.graph import BATCH, Graph
-from cnntrain.parts.layers.base import Band, Frame
+from cnntrain.parts.layers.base import Frame, RowBand
 
 ALIGN = 4  # rows: those of the outputs of a tile, of every form
 LEAST_WORK = 20_000_000  # operations between two meetings, on average, from which several workers are faster
-SAVED = 3  # about how many times as many operations as they count convolutions by Winograd's algorithm would take
+SAVED = 3  # about as many times as many operations are counted for a convolution as Winograd's algorithm takes
 
-Look = Callable[[int, slice, Array], None]  # (node, rows of its output, these): told by the workers
+RowWatch = Callable[[int, slice, Array], None]  # (node, rows of its output, these): told by the workers
 
 
-class Share(NamedTuple):
+class RowShare(NamedTuple):
     """What one worker computes of one node: these rows of its output, or all that there is."""
 
     node: int
     rows: slice
-    band: Band
+    band: RowBand
 
 
 class Bands:
@@ -47,7 +47,7 @@ class Bands:
 
     def __init__(self, graph: Graph, workers: int) -> None:
         self.shares = [_shares(graph, i, workers) for i in range(len(graph.nodes))]
-        self.segments: list[list[list[Share]]] = []  # by worker
+        self.segments: list[list[list[RowShare]]] = []  # by worker
         self.waits: set[int] = set()  # the nodes that begin a segment, but for the first
         fresh: set[int] = set()  # the nodes whose outputs are made in the segment at hand
         for i, shares in enumerate(self.shares):
@@ -59,18 +59,20 @@ class Bands:
             for own, share in zip(self.segments[-1], shares, strict=False):
                 own.append(share)
             fresh.add(i)
-        shared = sum(_work(graph, i) for i, shares in enumerate(self.shares) if len(shares) > 1)
-        self.worthwhile = shared >= LEAST_WORK * len(self.segments)
+        work = [count / _saved(graph, i) for i, count in enumerate(graph.flops())]
+        shared = sum(work[i] for i, shares in enumerate(self.shares) if len(shares) > 1)
+        self.worthwhile = shared >= LEAST_WORK * len(self.segments) and not any(node.moments for node in graph.nodes)
 
-    def _is_foreign(self, source: int, position: int, shares: Sequence[Share], fresh: set[int]) -> bool:
+    def _is_foreign(self, source: int, position: int, shares: Sequence[RowShare], fresh: set[int]) -> bool:
         """Whether some worker reads at this input what another makes in the same segment."""
         if source not in fresh:
             return False
         made = self.shares[source]
-        if len(made) == 1 or len(shares) == 1:
-            return len(made) != len(shares)
+        if len(made) == len(shares) == 1:
+            return False
         pairs = zip(made, (share.band.reads[position] for share in shares), strict=False)
-        return any(read.start < own.rows.start or own.rows.stop < read.stop for own, read in pairs)
+        foreign = (read.start < own.rows.start or own.rows.stop < read.stop for own, read in pairs)
+        return len(made) == 1 or len(shares) == 1 or len(made) < len(shares) or any(foreign)
 
 
 class Banded:
@@ -81,11 +83,11 @@ class Banded:
         self.bands, graph = bands, whole.graph
         plan = plan_of(graph, 1, whole.dtype, False, frozenset(bands.waits))
         memories = {"worker": aligned(plan.worker_bytes, np.uint8), "shard": aligned(plan.shard_bytes, np.uint8)}
-        outputs, lasting = Windows(plan, 1, memories), Windows(whole, 1, {"all": held})
+        outputs, lasting = BufferWindows(plan, 1, memories), BufferWindows(whole, 1, {"all": held})
         self._x, self._y = outputs.of_sample("y", BATCH), outputs.of_sample("y", len(graph.nodes) - 1)
         batch: list[dict[str, Any]] = [{} for _ in graph.nodes]
 
-        def made(share: Share, scratch: Array) -> Frame:
+        def made(share: RowShare, scratch: Array) -> Frame:
             node, (layer, reads) = graph.nodes[share.node], share.band
             xs = [outputs.of_sample("y", source) for source in node.inputs]
             return frame(
@@ -97,6 +99,7 @@ class Banded:
                 scratch=functools.partial(carve_all, scratch),
                 held=functools.partial(lasting.held, share.node),
                 training=False,
+                evaluating=True,
                 rng=functools.partial(stream, 0, "layer", 0, 0, share.node),
                 batch=batch[share.node],
                 moments=node.moments,
@@ -109,12 +112,12 @@ class Banded:
             for segment in bands.segments
         ]
 
-    def run(self, batch: Batch, team: Team, collect: Collect, look: Look | None = None) -> None:
+    def run(self, batch: Batch, team: Team, collect: Collect, look: RowWatch | None = None) -> None:
         """Evaluate a batch of one picture, and give `collect` its outputs."""
         targets, _ = batch.fill(0, 1, self._x)
         for segment in self._segments:
 
-            def work(worker: int, segment: list[list[tuple[Share, Frame]]] = segment) -> None:
+            def work(worker: int, segment: list[list[tuple[RowShare, Frame]]] = segment) -> None:
                 with np.errstate(all="ignore"):
                     for share, own in segment[worker]:
                         share.band.layer.forward(own)
@@ -128,23 +131,30 @@ class Banded:
         collect(0, self._y, targets)
 
 
-def _work(graph: Graph, i: int) -> float:
-    """Operations of a node, as they are computed."""
-    algorithm = graph.nodes[i].layer.algorithm_for(*graph.input_shapes(i))
-    return graph.flops()[i] / (SAVED if algorithm == "winograd" else 1)
+def _saved(graph: Graph, i: int) -> int:
+    """How many times as many operations are counted for a node as it takes."""
+    return SAVED if graph.nodes[i].layer.algorithm_for(*graph.input_shapes(i)) == "winograd" else 1
 
 
-def _shares(graph: Graph, i: int, workers: int) -> list[Share]:
+def _shares(graph: Graph, i: int, workers: int) -> list[RowShare]:
     """A node's share for each worker, as far as there are rows; a single one where it is computed as a whole."""
     node, inputs = graph.nodes[i], graph.input_shapes(i)
     if len(node.shape) == 3 and not node.moments:
         parts = _parts(node.shape[0], workers)
-        bands = [node.layer.band(rows, *inputs) for rows in parts]
-        found = [Share(i, rows, band) for rows, band in zip(parts, bands, strict=True) if band is not None]
+        bands = [(rows, node.layer.band(rows, *inputs)) for rows in parts]
+        found = [RowShare(i, rows, band) for rows, band in bands if band and _makes(band, rows, graph, i)]
         if len(found) == len(parts):
             return found
     reads = tuple(slice(0, graph.shape(source)[0]) for source in node.inputs)
-    return [Share(i, slice(0, node.shape[0]), Band(node.layer, reads))]
+    return [RowShare(i, slice(0, node.shape[0]), RowBand(node.layer, reads))]
+
+
+def _makes(band: RowBand, rows: slice, graph: Graph, i: int) -> bool:
+    """Whether a band gives so many rows, and in place writes over those only that nobody else reads."""
+    node, inputs = graph.nodes[i], graph.input_shapes(i)
+    shapes = [(read.stop - read.start, *shape[1:]) for read, shape in zip(band.reads, inputs, strict=True)]
+    fits = band.layer.output_shape(*shapes) == (rows.stop - rows.start, *node.shape[1:])
+    return fits and (not node.layer.inplace or band.reads[0] == rows)
 
 
 def _parts(rows: int, workers: int) -> list[slice]:
@@ -155,7 +165,7 @@ def _parts(rows: int, workers: int) -> list[slice]:
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
-def _scratch(graph: Graph, share: Share, plan: Plan) -> int:
+def _scratch(graph: Graph, share: RowShare, plan: Plan) -> int:
     """Bytes of scratch that a share needs."""
     node, (layer, reads) = graph.nodes[share.node], share.band
     shapes = graph.input_shapes(share.node)

@@ -83,9 +83,11 @@ class Engine:
 
     @functools.cached_property
     def _few(self) -> FewSamples:
-        def smaller(shard: int, workers: int) -> Program:
+        def smaller(shard: int, workers: int) -> Program | None:
             plan = plan_of(self._folded.graph, shard, self.dtype, training=False)
-            return self._program(plan, _memory(plan.worker_bytes, plan.scratch_bytes, workers))
+            own, scratch = self.memory[0]
+            fits = plan.worker_bytes <= own.size and plan.scratch_bytes <= scratch.size
+            return self._program(plan, self.memory[:workers]) if fits else None
 
         def banded() -> Banded | None:
             bands = Bands(self._folded.graph, self.pool.threads)
@@ -125,7 +127,7 @@ class Engine:
         """Each worker's memory and scratch, shared by training and evaluation, which never run at the same time."""
         own = max(plan.worker_bytes for plan in self.plans.values())
         scratch = max(plan.scratch_bytes for plan in self.plans.values())
-        return _memory(own, scratch, self.pool.threads)
+        return [(aligned(own, np.uint8), aligned(scratch, np.uint8)) for _ in range(self.pool.threads)]
 
     @functools.cached_property
     def _made_of_params(self) -> Array:
@@ -310,8 +312,3 @@ class Engine:
                 return result
             self._evaluation.run([batch], 0, self.pool, collect, self.watch, scored=False)
         return self.share(result, batch.views)
-
-
-def _memory(own: int, scratch: int, workers: int) -> list[tuple[Array, Array]]:
-    """Each worker's own memory and its scratch, of so many bytes."""
-    return [(aligned(own, np.uint8), aligned(scratch, np.uint8)) for _ in range(workers)]

@@ -32,6 +32,7 @@ def frame(
     scratch: Callable[[Buffers], dict[str, Array]],
     held: Make,
     training: bool,
+    evaluating: bool,
     rng: Callable[[], np.random.Generator],
     dy: Array | None = None,
     dxs: tuple[Array | None, ...] = (),
@@ -40,6 +41,7 @@ def frame(
 ) -> Frame:
     """A layer's frame for the shard xs, its workspace taken from `kept`, `scratch` and `held`.
 
+    `training` says how the layer works, which may be frozen, `evaluating` whether the whole network is in evaluation.
     It gets each of the `moments` of a clip as a sample of its own; the memory is the same.
     """
     if moments:
@@ -47,7 +49,7 @@ def frame(
         dy, dxs = dy if dy is None else dy.reshape(y.shape), _by_moment(dxs)
     space = layer.workspace(*(x.shape[1:] for x in xs), n=len(y), dtype=y.dtype)
     buffers = {name: kept(name, *buffer) for name, buffer in space.kept.items()}
-    lasting = {name: held(name, *buffer) for name, buffer in space.held_in(training).items()}
+    lasting = {name: held(name, *buffer) for name, buffer in space.held_in(evaluating).items()}
     lasting = {name: buffer for name, buffer in lasting.items() if buffer.size}
     return Frame(xs, y, p, buffers, scratch(space.scratch), training, rng, dy, dxs, batch=batch, held=lasting)
 
@@ -57,7 +59,7 @@ def _by_moment(clips: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(clip if clip is None else clip.reshape(-1, *clip.shape[2:]) for clip in clips)
 
 
-class Windows:
+class BufferWindows:
     """Where each array of a shard of n samples lies in the planned memory."""
 
     def __init__(self, plan: Plan, n: int, memories: Mapping[str, Array]) -> None:
@@ -121,7 +123,7 @@ class PlannedFrames:
         """
         graph = plan.graph
         own, scratch = memory
-        windows = Windows(plan, n, {"worker": own, "shard": own if shard is None else shard, "all": held})
+        windows = BufferWindows(plan, n, {"worker": own, "shard": own if shard is None else shard, "all": held})
         self.x = windows.of_sample("y", BATCH)
         self.losses = np.zeros(n, plan.dtype)
         self.of: list[Frame] = []
@@ -139,6 +141,7 @@ class PlannedFrames:
                     scratch=functools.partial(carve_all, scratch),
                     held=functools.partial(windows.held, i),
                     training=plan.training and not node.options.freeze,
+                    evaluating=not plan.training,
                     rng=functools.partial(streams, i),
                     dy=windows.of_sample("dy", i) if plan.training and plan.wants[i] else None,
                     dxs=dxs,

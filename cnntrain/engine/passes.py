@@ -31,15 +31,17 @@ class Passes:
         *,
         training: bool,
         trained: bool,
+        evaluating: bool = False,
         new: New = aligned,
         scratch: Callable[[Buffers], dict[str, Array]] | None = None,
         inplace: bool = False,
     ) -> None:
-        """`trained` says whether gradients of its parameters are wanted, `inplace` that y lies in x, and dx in dy.
+        """`trained` says whether gradients of its parameters are wanted, `evaluating` whether it works as in a network
+        that is evaluated, of which no gradients are taken, `inplace` that y lies in x, and dx in dy.
 
         Arrays are made by `new`, and so are those of the scratch, unless `scratch` places them.
         """
-        self.layer, self.training, self.inplace = layer, training, inplace
+        self.layer, self.training, self.inplace, self._evaluating = layer, training, inplace, evaluating
         self._shape = layer.output_shape(*inputs)
         self._trained = {
             name: param.shape for name, param in layer.params(*inputs).items() if trained and param.role != "statistic"
@@ -116,6 +118,7 @@ class Passes:
             scratch=self._scratch,
             held=lasting,
             training=self.training,
+            evaluating=self._evaluating,
             rng=rng,
             batch=batch,
         )

@@ -112,7 +112,7 @@ class Plan:
 
     def _held(self, index: int) -> Buffers:
         """What a node's layer makes of the parameters."""
-        return self.workspace(index).held_in(self.training)
+        return self.workspace(index).held_in(not self.training)
 
     def wants_gradient(self, source: int) -> bool:
         """Whether the gradient of a node's output, or of the batch, is wanted."""

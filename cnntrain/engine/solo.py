@@ -53,7 +53,13 @@ class Solo:
         self.layer, self.cuts, self.inplace, self.clean = layer, list(cuts), inplace, clean
         new = aligned if clean else spoiled
         self._passes = Passes(
-            layer, inputs, training=training and not frozen, trained=not frozen, new=new, inplace=inplace
+            layer,
+            inputs,
+            training=training and not frozen,
+            trained=not frozen,
+            evaluating=not training,
+            new=new,
+            inplace=inplace,
         )
         self._streams = streams or (lambda shard: stream(0, "solo", shard))
 

@@ -20,7 +20,7 @@ import numpy as np
 from cnntrain.core.arrays import Array, round_up
 from cnntrain.ops import products
 from cnntrain.ops.calls import Calls, copy, even, portions
-from cnntrain.ops.products import LEAST_ROWS, SUMMED_AT_ONCE, UNPACKED, WIDEST, in_parts, product
+from cnntrain.ops.products import LEAST_ROWS, PARTS, SUMMED_AT_ONCE, UNPACKED, WIDEST, in_parts, product
 
 LEAST_COLUMNS = 4 * WIDEST  # rows of fewer lie close enough together
 MOST_VALUES = 8 * 2**20  # of a matrix: 32 MB of float32
@@ -104,13 +104,27 @@ class Panels:
             count, _, width = panels.shape[-3:]
             into = out[..., columns].reshape(*out.shape[:-1], count, width).swapaxes(-3, -2)
             if self.terms < self.rows:
-                for i in range(count):
-                    calls += in_parts(a, panels[..., i, :, :], into[..., i, :, :], self.terms)
+                calls += self._in_parts(a, panels, into)
                 continue
             left = a[..., None, :, :]
             if count > 1:
                 left = np.broadcast_to(left, (*into.shape[:-1], self.rows))
             calls += product(left, panels, into)
+        return calls
+
+    def _in_parts(self, a: Array, panels: Array, out: Array) -> Calls:
+        """The calls that write a times each of some panels into out (..., panels, m, width), so many terms of each sum
+        and so many rows at a time that the parts are in a cache.
+        """
+        m, (count, _, width) = a.shape[-2], panels.shape[-3:]
+        parts = -(-self.rows // self.terms)
+        blocks = even(m, -(-m // max(PARTS // (parts * WIDEST), LEAST_ROWS)))
+        longest = max((block.stop - block.start for block in blocks), default=0)
+        room, calls = np.empty((*a.shape[:-2], parts, longest, width), a.dtype), Calls()
+        for i in range(count):
+            for block in blocks:
+                own = room[..., : block.stop - block.start, :]
+                calls += in_parts(a[..., block, :], panels[..., i, :, :], out[..., i, block, :], self.terms, own)
         return calls
 
     def _groups(self, memory: Array) -> Iterator[tuple[Array, slice]]:

@@ -98,13 +98,18 @@ def _in_pieces(a: Array, b: Array, out: Array, rows: int, columns: int) -> Thunk
     return partial(np.matmul, left, right[..., None, :, :, :], into)
 
 
-def in_parts(a: Array, b: Array, out: Array, terms: int) -> Calls:
-    """The product as one over the first `terms` of every sum, one over the next, and so on, added up."""
+def in_parts(a: Array, b: Array, out: Array, terms: int, room: Array | None = None) -> Calls:
+    """The product as one over the first `terms` of every sum, one over the next, and so on, added up.
+
+    `room` is for the parts, (..., parts, m, columns at a time), by default memory of its own.
+    """
     m, k, n = *a.shape[-2:], b.shape[-1]
     count = -(-k // terms)
     whole = k - k % terms
-    width = min(n, max(PARTS // (count * m) // WIDEST, 1) * WIDEST)  # columns at a time
-    room = np.empty((*out.shape[:-2], count, m, width), out.dtype)
+    if room is None:
+        columns_at_once = min(n, max(PARTS // (count * m) // WIDEST, 1) * WIDEST)
+        room = np.empty((*out.shape[:-2], count, m, columns_at_once), out.dtype)
+    width = room.shape[-1]
     left = a[..., :whole].reshape(*a.shape[:-1], -1, terms).swapaxes(-3, -2)
     calls: Calls = []
     for start in range(0, n, width):

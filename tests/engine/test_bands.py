@@ -7,13 +7,19 @@ import itertools
 import numpy as np
 import pytest
 
+from cnntrain.config.fields import Declared
+from cnntrain.config.schema import NodeOptions, TrainedOptions
 from cnntrain.core import registry
+from cnntrain.core.arrays import Param
+from cnntrain.core.errors import Mark
 from cnntrain.engine import bands as bands_module
 from cnntrain.engine import few
 from cnntrain.engine.bands import ALIGN, Banded, Bands
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.team import Together
+from cnntrain.parts.layers.activations import Activation
+from cnntrain.parts.layers.base import Layer, RowBand
 from tests.support.networks import Fixed, declared, engine_of, everything, graph_of, random_batch
 
 SHAPE = (29, 10, 2)
@@ -72,7 +78,7 @@ def test_every_row_of_every_layer_is_that_of_the_whole_picture(network, workers,
         picture = random_batch(1, shape)
         expected: dict[int, np.ndarray] = {}
         engine.outputs(picture)  # makes what is made of the parameters
-        few._watched(engine._evaluation, picture, 1, pool, lambda i, y: expected.update({i: y[0].copy()}), few._nowhere)
+        few._watched(engine._evaluation, picture, pool, lambda i, y: expected.update({i: y[0].copy()}))
         shared = banded(engine, workers)
         assert len(shared.bands.segments) > 1 or workers == 1
         for seed in range(3):
@@ -181,3 +187,61 @@ def test_outputs_have_the_same_bits_however_often_they_are_asked_for(network, sh
             part = Fixed(batch.x[:count], batch.targets[:count])
             assert np.array_equal(engine.outputs(part), whole[:count])
     assert shared
+
+
+class Twice(Layer):
+    """The picture twice, one below the other, of which each worker wrongly says that it reads its own rows."""
+
+    name_in_config = "twice"
+
+    def output_shape(self, *inputs):
+        return 2 * inputs[0][0], *inputs[0][1:]
+
+    def band(self, rows, *inputs):
+        return RowBand(self, (slice(0, inputs[0][0]),))
+
+    def forward(self, f) -> None:
+        np.copyto(f.y, np.concatenate([f.x, f.x], axis=1))
+
+
+class Scaled(Activation):
+    """Over the whole picture, though an activation has it that a row is made of the same row alone."""
+
+    name_in_config = "scaled"
+
+    def forward(self, f) -> None:
+        np.divide(f.x, np.abs(f.x).max(), out=f.y)
+
+
+class Masked(Activation):
+    """With a parameter of the picture's shape, of which a worker would need its rows."""
+
+    name_in_config = "masked"
+
+    def params(self, *inputs):
+        return {"mask": Param(inputs[0], "norm", start=2)}
+
+    def forward(self, f) -> None:
+        np.multiply(f.x, f.p["mask"], out=f.y)
+
+
+@pytest.mark.parametrize("layer", [Twice, Scaled, Masked])
+def test_layers_of_users_that_say_what_is_not_so_are_left_to_one(layer, shared):
+    options = TrainedOptions if layer is Masked else NodeOptions
+    picture = random_batch(1, SHAPE)
+    layers = [declared("relu"), Declared(layer(), options(), Mark("test.yaml", 1, 1)), declared("global_avg_pool")]
+    with Pool(2) as pool:
+        engine = settled(pool, [*layers, declared("dense", units=3)])
+        first = engine.outputs(picture)
+        for _ in range(3):
+            engine.outputs(Fixed(np.ones_like(picture.x), picture.targets))
+            assert np.array_equal(engine.outputs(picture), first)
+
+
+def test_clips_are_left_to_one(shared):
+    clip = random_batch(1, (3, 16, 16, 2))
+    layers = [declared("conv2d", filters=3, kernel_size=3), declared("flatten"), declared("dense", units=3)]
+    with Pool(2) as pool:
+        engine = settled(pool, layers, (3, 16, 16, 2))
+        assert all(np.array_equal(engine.outputs(clip), engine.outputs(clip)) for _ in range(3))
+    assert not shared

@@ -130,6 +130,27 @@ def test_a_front_of_clips_changes_no_bit_whether_its_last_layer_sees_moments_one
     assert evidence(tmp_path / "once") == evidence(tmp_path / "anew")
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [
+        "flatten, {type: dense, units: 600, name: still}, relu",
+        "{type: conv2d, kernel_size: 7, filters: 400, name: still}, relu, flatten",
+    ],
+)
+def test_a_front_of_wide_layers_changes_no_bit_though_evaluation_has_their_weights_in_panels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layers: str
+) -> None:
+    source = "data: {source: {type: synthetic, size: 12, samples: 256, channels: 3}, val: 0.25}"
+    model = f"model: {{layers: [{layers}, {{type: dense, units: auto}}]}}"
+    train = "train: {epochs: 1, batch_size: 64, shard: 64, freeze: [{match: still}]}"
+    config = tmp_path / "x.yaml"
+    config.write_text(f"{source}\n{model}\n{train}\n")
+    run(config, tmp_path / "once")
+    monkeypatch.setattr("cnntrain.engine.engine.MOST", 0)
+    run(config, tmp_path / "anew")
+    assert evidence(tmp_path / "once") == evidence(tmp_path / "anew")
+
+
 @pytest.mark.parametrize("step", [2, 8])
 @pytest.mark.parametrize("freeze", [ALL, LATER])
 def test_a_run_stopped_before_and_after_layers_thaw_or_freeze_resumes_to_the_same_bits(

@@ -99,7 +99,7 @@ def declares_its_shapes(layer: Layer, inputs: Inputs) -> None:
     whole = all(isinstance(side, int) and side > 0 for side in shape)
     hold(whole, f"its output's shape is {shape}, expected integers above 0")
     spaces = (layer.workspace(*inputs, n=n, dtype=np.dtype(np.float32)) for n in (1, ROWS))
-    one, several = (space.held_in(False) for space in spaces)
+    one, several = (space.held_in(evaluation=True) for space in spaces)
     hold(one == several, "its held buffers depend on n: what is made of the parameters does not")
     hold({*one} <= {*PASSES}, f"it holds {', '.join(one)}, expected a buffer for {' or '.join(PASSES)}")
     least = 1 if declared else 0

@@ -35,7 +35,8 @@ class Workspace:
     call. Nothing in either is zeroed, and a shorter shard gets shorter buffers. `held` has a buffer for one
     of PASSES or for both, of the same size for every n: what the pass, backward for dx, needs that is made of the
     parameters alone. It is filled once a batch for all shards, before the pass, by all workers together (`fill_calls`).
-    `evaluated` is held in evaluation only, where the parameters mostly stay as they are for many batches.
+    `evaluated` is held in evaluation of the whole network only, where parameters mostly stay as they are for many
+    batches; a frozen layer in training has none.
     """
 
     kept: Buffers = field(default_factory=dict)
@@ -50,9 +51,9 @@ class Workspace:
         scratch: Buffers = {name: buffer for name, buffer in buffers.items() if name not in held}
         return cls(scratch=scratch, held=held, evaluated=evaluated or {})
 
-    def held_in(self, training: bool) -> Buffers:
-        """What is held in training, or in evaluation."""
-        return self.held if training else {**self.held, **self.evaluated}
+    def held_in(self, evaluation: bool) -> Buffers:
+        """What is held in evaluation, or in training."""
+        return {**self.held, **self.evaluated} if evaluation else self.held
 
 
 class Frame:
@@ -133,7 +134,7 @@ class Frame:
         return made
 
 
-class Band(NamedTuple):
+class RowBand(NamedTuple):
     """What makes some rows of a layer's output by themselves: a layer with the same parameters, and the rows of each
     input that it reads, all of them where that is no image.
     """
@@ -227,10 +228,10 @@ class Layer(Part):
         """The layer as it is at this depth: 0 for the first of its type in the network, 1 for the last or only one."""
         return self
 
-    def band(self, rows: slice, *inputs: Shape) -> Band | None:
+    def band(self, rows: slice, *inputs: Shape) -> RowBand | None:
         """How several workers share one image in evaluation: what makes these rows of y; None where it takes all."""
         whole = len(inputs[0]) == 3 and all(shape[:-1] == inputs[0][:-1] for shape in inputs)
-        return Band(self, (rows,) * len(inputs)) if self.rowwise and whole else None
+        return RowBand(self, (rows,) * len(inputs)) if self.rowwise and whole else None
 
     def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
         """The calls that fill f.held of a pass from f.p, in portions: lists that may be made in any order."""

@@ -14,7 +14,7 @@ from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.windows import Padding, windows
 from cnntrain.ops.winograd import Winograd
-from cnntrain.parts.layers.base import Band, Example, example, image, width
+from cnntrain.parts.layers.base import Example, RowBand, example, image, width
 from cnntrain.parts.layers.filtering import Filtering
 
 FEW_TILES = 4  # of a band
@@ -87,7 +87,7 @@ class Conv2d(Filtering):
             )
         return super().output_shape(*inputs)
 
-    def band(self, rows: slice, *inputs: Shape) -> Band | None:
+    def band(self, rows: slice, *inputs: Shape) -> RowBand | None:
         """By the algorithm of the whole. None where that is Winograd's and a band would have a few tiles only, which
         would take it most of the time to read the weights.
         """

@@ -56,8 +56,9 @@ class Dense(Layer):
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Ones, whose product with dy is the gradient of the bias; in evaluation a wide weight in panels."""
         ones: Buffers = {"ones": ((n,), dtype)} if self.bias else {}
-        panels = Panels(inputs[0][0], width(self.units))
-        evaluated: Buffers = {"forward": ((panels.rows * panels.columns,), dtype)} if panels.cut else {}
+        weight = self.params(*inputs).get("weight")  # which a subclass may call otherwise
+        cut = weight is not None and len(weight.shape) == 2 and Panels(*weight.shape).cut
+        evaluated: Buffers = {"forward": ((weight.size,), dtype)} if weight and cut else {}
         return Workspace(scratch=ones, evaluated=evaluated)
 
     def flops(self, *inputs: Shape) -> int:

@@ -16,7 +16,7 @@ from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import pair
 from cnntrain.ops.winograd import Winograd
-from cnntrain.parts.layers.base import Band, Frame, Prepared, Workspace
+from cnntrain.parts.layers.base import Frame, Prepared, RowBand, Workspace
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,14 @@ class Filtering(Prepared):
         depth = plan.windows.taps * plan.channels // plan.groups
         return plan.windows.rows.out * plan.windows.columns.out * plan.filters * (2 * depth + self.bias)
 
-    def band(self, rows: slice, *inputs: Shape) -> Band | None:
+    def band(self, rows: slice, *inputs: Shape) -> RowBand | None:
         """The same convolution of the rows that these read."""
         axis, across = self.plan(inputs[0]).windows.rows, self.plan(inputs[0]).windows.columns
         reads, ends = axis.reads(rows)
         if reads.start >= reads.stop:
             return None
         layer = replace(self, padding=(*ends, across.before, across.after))  # type: ignore[call-arg]  # a field of all
-        return Band(layer, (reads,))
+        return RowBand(layer, (reads,))
 
     def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
         """What the kernel makes of the weights."""

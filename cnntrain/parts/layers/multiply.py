@@ -13,7 +13,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.sums import over_pixels
 from cnntrain.ops.trace import Trace, Value
-from cnntrain.parts.layers.base import Band, Example, Frame, Layer, Workspace, example
+from cnntrain.parts.layers.base import Example, Frame, Layer, RowBand, Workspace, example
 
 
 @register("multiply")
@@ -53,10 +53,10 @@ class Multiply(Layer):
         """One for each value and input after the first."""
         return math.prod(self.output_shape(*inputs)) * (len(inputs) - 1)
 
-    def band(self, rows: slice, *inputs: Shape) -> Band | None:
+    def band(self, rows: slice, *inputs: Shape) -> RowBand | None:
         """The same rows of every image, beside all features."""
         reads = tuple(rows if len(shape) == 3 else slice(0, shape[0]) for shape in inputs)
-        return Band(self, reads) if len(self.output_shape(*inputs)) == 3 else None
+        return RowBand(self, reads) if len(self.output_shape(*inputs)) == 3 else None
 
     def forward(self, f: Frame) -> None:
         """Write y = product of xs, from left to right."""

@@ -16,7 +16,7 @@ from cnntrain.ops import pooling
 from cnntrain.ops.calls import Calls
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import Windows, windows
-from cnntrain.parts.layers.base import Band, Example, Frame, Prepared, Workspace, example, image
+from cnntrain.parts.layers.base import Example, Frame, Prepared, RowBand, Workspace, example, image
 
 Margin = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt]
 
@@ -47,13 +47,13 @@ class Pool2d(Prepared):
         """One for each value a window reads."""
         return super().flops(*inputs) * _windows(self, inputs[0]).taps
 
-    def band(self, rows: slice, *inputs: Shape) -> Band | None:
+    def band(self, rows: slice, *inputs: Shape) -> RowBand | None:
         """The same windows on the rows that these read, unless some may stick out."""
         where = _windows(self, inputs[0])
         reads, ends = where.rows.reads(rows)
         if self.ceil_mode or reads.start >= reads.stop:
             return None
-        return Band(replace(self, padding=(*ends, where.columns.before, where.columns.after)), (reads,))
+        return RowBand(replace(self, padding=(*ends, where.columns.before, where.columns.after)), (reads,))
 
     def _chunk(self, shape: Shape, n: int) -> Shape:
         """Shape of a chunk of outputs."""

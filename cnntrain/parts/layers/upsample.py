@@ -15,7 +15,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import pair
-from cnntrain.parts.layers.base import Band, Example, Frame, Layer, Workspace, example, image
+from cnntrain.parts.layers.base import Example, Frame, Layer, RowBand, Workspace, example, image
 
 
 @register("upsample")
@@ -57,12 +57,12 @@ class Upsample(Layer):
         """None for nearest, which only moves; bilinear: three for each value and direction."""
         return 6 * math.prod(self.output_shape(*inputs)) if self.mode == "bilinear" else 0
 
-    def band(self, rows: slice, *inputs: Shape) -> Band | None:  # noqa: ARG002
+    def band(self, rows: slice, *inputs: Shape) -> RowBand | None:  # noqa: ARG002
         """The copies of whole rows."""
         down = pair(self.factor)[0]
         if self.mode != "nearest" or rows.start % down or rows.stop % down:
             return None
-        return Band(self, (slice(rows.start // down, rows.stop // down),))
+        return RowBand(self, (slice(rows.start // down, rows.stop // down),))
 
     def forward(self, f: Frame) -> None:
         """Write y = x repeated, or y = A x B^T."""
