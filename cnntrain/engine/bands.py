@@ -138,23 +138,28 @@ def _saved(graph: Graph, i: int) -> int:
 
 def _shares(graph: Graph, i: int, workers: int) -> list[RowShare]:
     """A node's share for each worker, as far as there are rows; a single one where it is computed as a whole."""
-    node, inputs = graph.nodes[i], graph.input_shapes(i)
+    node = graph.nodes[i]
     if len(node.shape) == 3 and not node.moments:
         parts = _parts(node.shape[0], workers)
-        bands = [(rows, node.layer.band(rows, *inputs)) for rows in parts]
-        found = [RowShare(i, rows, band) for rows, band in bands if band and _makes(band, rows, graph, i)]
+        found = [RowShare(i, rows, band) for rows in parts if (band := _band(graph, i, rows))]
         if len(found) == len(parts):
             return found
     reads = tuple(slice(0, graph.shape(source)[0]) for source in node.inputs)
     return [RowShare(i, slice(0, node.shape[0]), RowBand(node.layer, reads))]
 
 
-def _makes(band: RowBand, rows: slice, graph: Graph, i: int) -> bool:
-    """Whether a band gives so many rows, and in place writes over those only that nobody else reads."""
+def _band(graph: Graph, i: int, rows: slice) -> RowBand | None:
+    """What makes some rows of a node's output, and in place writes over no others, if its layer says so."""
     node, inputs = graph.nodes[i], graph.input_shapes(i)
-    shapes = [(read.stop - read.start, *shape[1:]) for read, shape in zip(band.reads, inputs, strict=True)]
-    fits = band.layer.output_shape(*shapes) == (rows.stop - rows.start, *node.shape[1:])
-    return fits and (not node.layer.inplace or band.reads[0] == rows)
+    try:
+        band = node.layer.band(rows, *inputs)
+        if band is None:
+            return None
+        shapes = [(read.stop - read.start, *shape[1:]) for read, shape in zip(band.reads, inputs, strict=True)]
+        fits = band.layer.output_shape(*shapes) == (rows.stop - rows.start, *node.shape[1:])
+    except Exception:  # a layer of a user's inherits what was not made for it
+        return None
+    return band if fits and (not node.layer.inplace or band.reads[0] == rows) else None
 
 
 def _parts(rows: int, workers: int) -> list[slice]:

@@ -89,13 +89,13 @@ class Engine:
             fits = plan.worker_bytes <= own.size and plan.scratch_bytes <= scratch.size
             return self._program(plan, self.memory[:workers]) if fits else None
 
-        def banded() -> Banded | None:
-            bands = Bands(self._folded.graph, self.pool.threads)
-            if not self._settled or self.pool.threads == 1 or not bands.worthwhile:
-                return None
+        def banded() -> Banded:
             return Banded(bands, self.plans[False], self._made_of_params, self._folded.params)
 
-        return FewSamples(self._evaluation, smaller, banded, self.pool.threads)
+        threads = self.pool.threads
+        bands = Bands(self._folded.graph, threads)
+        pays = self._settled and threads > 1 and bands.worthwhile
+        return FewSamples(self._evaluation, smaller, banded if pays else None, threads)
 
     @functools.cached_property
     def _folded(self) -> Folded:

@@ -33,16 +33,15 @@ class FewSamples:
         self,
         whole: Program,
         smaller: Callable[[int, int], Program | None],
-        banded: Callable[[], Banded | None],
+        banded: Callable[[], Banded] | None,
         workers: int,
     ) -> None:
         """`whole` evaluates shards of the usual size; `smaller` makes a program for shards of another and so many
-        workers, `banded` what evaluates one picture by all of them; they give None where that cannot be or does not
-        pay.
+        workers, or None where memory is too little for it; `banded`, if that pays, what evaluates one picture by all.
         """
         self._whole, self._make, self._make_banded = whole, smaller, banded
-        self._much = sum(whole.plan.graph.flops()) >= LEAST_WORK
-        self._workers = workers if self._much else 1  # for less, calling them takes too long
+        much = sum(whole.plan.graph.flops()) >= LEAST_WORK
+        self._workers = workers if much else 1  # for less, calling them takes too long
         self._asked: set[int] = set()  # the ways asked for before
         self._found: dict[int, Program | Banded] = {}  # by way
         self._refused: set[int] = set()  # the ways that do not have the bits of whole shards
@@ -60,7 +59,8 @@ class FewSamples:
             return
         (found or self._whole).run([batch], 0, team, collect, scored=False)
         if found is None and way in self._asked:
-            made = self._shared(team) if way == BANDS else self._smaller(way, team)
+            shared = self._make_banded if way == BANDS else None
+            made = self._shared(shared, team) if shared else self._smaller(way, team)
             if made is None:
                 self._refused.add(way)
             else:
@@ -70,7 +70,7 @@ class FewSamples:
     def _ways(self, batch: Batch) -> Iterator[int]:
         """BANDS, and sizes of shards, the fastest first, without those known to have other bits."""
         count, views, shard = len(batch), batch.views, self._whole.plan.shard
-        if count * views == 1 and self._much and BANDS not in self._refused:
+        if count * views == 1 and self._make_banded and BANDS not in self._refused:
             yield BANDS
         size, least = views, -(-count // self._workers) * views
         while count and 2 * size <= shard:
@@ -83,7 +83,7 @@ class FewSamples:
         program, noise = self._make(size, self._workers), self._noise(size)
         return program if program and _digests(program, noise, team) == _digests(self._whole, noise, team) else None
 
-    def _shared(self, team: Team) -> Banded | None:
+    def _shared(self, make: Callable[[], Banded], team: Team) -> Banded | None:
         """What shares a picture, if the rows of every layer have the bits that they have in a whole picture of noise.
 
         Layers of users that nothing was said of may fail there.
@@ -94,9 +94,7 @@ class FewSamples:
             alone[node, rows.start] = crc32(y.tobytes())
 
         try:
-            banded = self._make_banded()
-            if banded is None:
-                return None
+            banded = make()
             banded.run(noise, team, _nowhere, look)
         except Exception:
             return None

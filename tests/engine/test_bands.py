@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.engine.team import Together
 from cnntrain.parts.layers.activations import Activation
 from cnntrain.parts.layers.base import Layer, RowBand
+from cnntrain.parts.layers.conv2d import Conv2d
 from tests.support.networks import Fixed, declared, engine_of, everything, graph_of, random_batch
 
 SHAPE = (29, 10, 2)
@@ -134,7 +136,6 @@ def shared(monkeypatch) -> list[bool]:
 
     monkeypatch.setattr(Banded, "run", noting)
     monkeypatch.setattr(bands_module, "LEAST_WORK", 0)
-    monkeypatch.setattr(few, "LEAST_WORK", 0)
     return seen
 
 
@@ -225,11 +226,37 @@ class Masked(Activation):
         np.multiply(f.x, f.p["mask"], out=f.y)
 
 
-@pytest.mark.parametrize("layer", [Twice, Scaled, Masked])
+class Bordered(Conv2d):
+    """Which has a padding of its own, whatever it is told."""
+
+    name_in_config = "bordered"
+
+    def kernel(self, shape):
+        return Conv2d(filters=2, kernel_size=3, padding=1).kernel(shape)
+
+    def plan(self, shape):
+        return Conv2d(filters=2, kernel_size=3, padding=1).plan(shape)
+
+
+@dataclass(frozen=True)
+class Counted(Conv2d):
+    """With a field that nobody sets."""
+
+    name_in_config = "counted"
+
+    made: int = field(init=False, default=1)
+
+    def band(self, rows, *inputs):
+        replace(self, made=2)
+
+
+@pytest.mark.parametrize(
+    "layer", [Twice(), Scaled(), Masked(), Bordered(filters=2, kernel_size=3), Counted(filters=2, kernel_size=3)]
+)
 def test_layers_of_users_that_say_what_is_not_so_are_left_to_one(layer, shared):
-    options = TrainedOptions if layer is Masked else NodeOptions
+    options = NodeOptions if isinstance(layer, Twice | Scaled) else TrainedOptions
     picture = random_batch(1, SHAPE)
-    layers = [declared("relu"), Declared(layer(), options(), Mark("test.yaml", 1, 1)), declared("global_avg_pool")]
+    layers = [declared("relu"), Declared(layer, options(), Mark("test.yaml", 1, 1)), declared("global_avg_pool")]
     with Pool(2) as pool:
         engine = settled(pool, [*layers, declared("dense", units=3)])
         first = engine.outputs(picture)
