@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnntrain.core.arrays import Array, aligned
+from cnntrain.core.arrays import Array, Shape, aligned
 from cnntrain.core.random import stream
 from cnntrain.engine.batch import Batch
 from cnntrain.engine.frames import BufferWindows, frame
@@ -53,7 +53,8 @@ class Bands:
         for i, shares in enumerate(self.shares):
             sources = enumerate(graph.nodes[i].inputs)
             if not self.segments or any(self._is_foreign(source, at, shares, fresh) for at, source in sources):
-                self.waits |= {i} if self.segments else set()
+                if self.segments:
+                    self.waits.add(i)
                 self.segments.append([[] for _ in range(workers)])
                 fresh.clear()
             for own, share in zip(self.segments[-1], shares, strict=False):
@@ -155,11 +156,15 @@ def _band(graph: Graph, i: int, rows: slice) -> RowBand | None:
         band = node.layer.band(rows, *inputs)
         if band is None:
             return None
-        shapes = [(read.stop - read.start, *shape[1:]) for read, shape in zip(band.reads, inputs, strict=True)]
-        fits = band.layer.output_shape(*shapes) == (rows.stop - rows.start, *node.shape[1:])
+        fits = band.layer.output_shape(*_read(band, inputs)) == (rows.stop - rows.start, *node.shape[1:])
     except Exception:  # a layer of a user's inherits what was not made for it
         return None
     return band if fits and (not node.layer.inplace or band.reads[0] == rows) else None
+
+
+def _read(band: RowBand, inputs: Sequence[Shape]) -> list[Shape]:
+    """The shapes of what a band reads of inputs of these shapes."""
+    return [(read.stop - read.start, *shape[1:]) for read, shape in zip(band.reads, inputs, strict=True)]
 
 
 def _parts(rows: int, workers: int) -> list[slice]:
@@ -172,8 +177,6 @@ def _parts(rows: int, workers: int) -> list[slice]:
 
 def _scratch(graph: Graph, share: RowShare, plan: Plan) -> int:
     """Bytes of scratch that a share needs."""
-    node, (layer, reads) = graph.nodes[share.node], share.band
-    shapes = graph.input_shapes(share.node)
-    if not node.moments:
-        shapes = tuple((read.stop - read.start, *shape[1:]) for read, shape in zip(reads, shapes, strict=True))
-    return bytes_of(layer.workspace(*shapes, n=node.rows, dtype=plan.dtype).scratch)
+    node, inputs = graph.nodes[share.node], graph.input_shapes(share.node)
+    shapes = inputs if node.moments else _read(share.band, inputs)
+    return bytes_of(share.band.layer.workspace(*shapes, n=node.rows, dtype=plan.dtype).scratch)

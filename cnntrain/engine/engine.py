@@ -89,13 +89,13 @@ class Engine:
             fits = plan.worker_bytes <= own.size and plan.scratch_bytes <= scratch.size
             return self._program(plan, self.memory[:workers]) if fits else None
 
-        def banded() -> Banded:
-            return Banded(bands, self.plans[False], self._made_of_params, self._folded.params)
-
         threads = self.pool.threads
-        bands = Bands(self._folded.graph, threads)
-        pays = self._settled and threads > 1 and bands.worthwhile
-        return FewSamples(self._evaluation, smaller, banded if pays else None, threads)
+        bands = Bands(self._folded.graph, threads) if self._settled and threads > 1 else None
+        banded = None
+        if bands and bands.worthwhile:
+            arguments = bands, self.plans[False], self._made_of_params, self._folded.params
+            banded = functools.partial(Banded, *arguments)
+        return FewSamples(self._evaluation, smaller, banded, threads)
 
     @functools.cached_property
     def _folded(self) -> Folded:

@@ -52,6 +52,14 @@ def changed(folder: Path, before: str, after: str) -> set[str]:
     return {key.rpartition(".")[0] for key, array in first.items() if not np.array_equal(array, last[key])}
 
 
+def once_and_anew(config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The evidence of a run whose front is computed once, and of one that computes it in every step."""
+    run(config, folder / "once")
+    monkeypatch.setattr("cnntrain.engine.engine.MOST", 0)
+    run(config, folder / "anew")
+    return [evidence(folder / "once"), evidence(folder / "anew")]
+
+
 def test_what_is_frozen_stays_to_the_bit_up_to_its_step_and_learns_then(tmp_path: Path) -> None:
     config = write(tmp_path, "freeze: [{match: stage1}, {match: 'stage2*', until: 2ep}]")
     run(config, tmp_path / "run", ("checkpoint.keep=9",))
@@ -124,10 +132,8 @@ def test_a_front_of_clips_changes_no_bit_whether_its_last_layer_sees_moments_one
     model = f"model: {{layers: [{layers}, global_avg_pool, {{type: dense, units: auto}}]}}"
     config = tmp_path / "x.yaml"
     config.write_text(f"{source}\n{model}\ntrain: {{epochs: 2, batch_size: 5, shard: 2, freeze: [{{match: still}}]}}\n")
-    run(config, tmp_path / "once")
-    monkeypatch.setattr("cnntrain.engine.engine.MOST", 0)
-    run(config, tmp_path / "anew")
-    assert evidence(tmp_path / "once") == evidence(tmp_path / "anew")
+    once, anew = once_and_anew(config, tmp_path, monkeypatch)
+    assert once == anew
 
 
 @pytest.mark.parametrize(
@@ -145,10 +151,8 @@ def test_a_front_of_wide_layers_changes_no_bit_though_evaluation_has_their_weigh
     train = "train: {epochs: 1, batch_size: 64, shard: 64, freeze: [{match: still}]}"
     config = tmp_path / "x.yaml"
     config.write_text(f"{source}\n{model}\n{train}\n")
-    run(config, tmp_path / "once")
-    monkeypatch.setattr("cnntrain.engine.engine.MOST", 0)
-    run(config, tmp_path / "anew")
-    assert evidence(tmp_path / "once") == evidence(tmp_path / "anew")
+    once, anew = once_and_anew(config, tmp_path, monkeypatch)
+    assert once == anew
 
 
 @pytest.mark.parametrize("step", [2, 8])
